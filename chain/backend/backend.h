@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Backend: the white paper's "standard interface of the main chain's users" (section 4.2). The
+// market, the daemon's agents and the MCA components know money through this alone; the embedded
+// ledger is one implementation, an existing chain can be another.
+//
+// Owner: the daemon's loop thread; callbacks come on it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "chain/ledger/types.h"
+
+namespace chain {
+
+enum class TxStatus { kUnknown, kPending, kIncluded, kJustified, kFinal, kRejected };
+
+struct TxOutcome {
+    TxStatus status = TxStatus::kUnknown;
+    std::uint64_t height = 0;  // of the block, from kIncluded on
+    std::string reason;        // kRejected: why
+};
+
+struct LockedFunds {
+    Amount escrow;      // as renter
+    Amount collateral;  // as provider
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    virtual const Bytes32 &chain_id() const = 0;
+    virtual const incentive::Params &params() const = 0;
+    virtual std::uint64_t height() const = 0;
+    // Time of the newest block, or now if later: what a transaction sent now will be judged by.
+    virtual std::uint64_t chain_time_ms() const = 0;
+
+    // A never used account has balance 0 and nonce 0.
+    virtual Result<ledger::Account> account(const PublicKey &account) const = 0;
+    // The nonce for the next transaction, counting those still pending.
+    virtual Result<std::uint64_t> next_nonce(const PublicKey &account) const = 0;
+    virtual Result<LockedFunds> locked(const PublicKey &account) const = 0;
+    // Errors: kNotFound.
+    virtual Result<ledger::Lease> lease(const ledger::LeaseId &id) const = 0;
+    // Leases in which `account` is renter or provider, newest first.
+    virtual Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,
+                                                         std::size_t count_max) const = 0;
+
+    // Checks against the newest state, keeps it as pending and passes it on.
+    // Errors: those of the transition (kInsufficientFunds, kConflict …), kTooLarge (too many
+    // pending).
+    virtual Result<ledger::TxId> submit(const wire::SignedTx &tx) = 0;
+    virtual TxOutcome outcome(const ledger::TxId &id) const = 0;
+
+    // Calls `fn` after every new block. One subscriber list; never unsubscribed before destruction.
+    virtual void on_new_block(std::function<void(std::uint64_t height)> fn) = 0;
+};
+
+}  // namespace chain

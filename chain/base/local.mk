@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: BSD-3-Clause
+libompi_chain_la_SOURCES += \
+  chain/base/bytes.cc chain/base/bytes.h \
+  chain/base/clock.cc chain/base/clock.h \
+  chain/base/file.cc chain/base/file.h \
+  chain/base/log.cc chain/base/log.h \
+  chain/base/loop.cc chain/base/loop.h \
+  chain/base/result.cc chain/base/result.h \
+  chain/base/units.cc chain/base/units.h

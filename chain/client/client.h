@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Client: the small library behind `ompi-chain` and mpirun's components: a blocking connection to
+// the daemon of this user. One thread per Client. Nothing here knows Open MPI.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chain/base/file.h"
+#include "chain/wire/control.pb.h"
+
+namespace chain::client {
+
+// Where the daemon of this user listens: $OMPI_CHAIN_SOCKET, else <data folder>/control.sock with
+// the data folder $OMPI_CHAIN_DATA, else /var/lib/ompi-chain for root, else
+// ${XDG_STATE_HOME:-~/.local/state}/ompi-chain.
+std::string default_data_folder();
+std::string default_socket_path();
+
+class Client {
+public:
+    // Errors: kDaemonNotRunning (no socket, nobody answers), kPermission (another user's daemon).
+    static Result<Client> connect(const std::string &socket_path);
+    Client(Client &&) = default;
+    Client &operator=(Client &&) = default;
+
+    // Sends and waits for the first reply with the request's id; events that come in between are
+    // kept for next_event. An ErrorReply becomes an Error. Errors: also kDaemonNotRunning when
+    // the daemon goes away, kTimeout.
+    Result<wire::ControlReply> call(wire::ControlRequest request, int timeout_ms);
+    // Further replies to the last call (LeaseOpenCall: progress, then ready).
+    Result<wire::ControlReply> next_reply(std::uint64_t id, int timeout_ms);
+    // A lease's event that is there already or comes within timeout_ms; nullopt: none.
+    Result<std::optional<wire::LeaseEvent>> next_event(int timeout_ms);
+    // For an event loop: readable when next_event(0) may have something.
+    int fd() const { return socket_.get(); }
+
+private:
+    explicit Client(FileDescriptor socket) : socket_(std::move(socket)) {}
+    Status send(const wire::ControlRequest &request);
+    Result<std::optional<wire::ControlReply>> receive(int timeout_ms);
+
+    FileDescriptor socket_;
+    Bytes input_;
+    std::uint64_t next_id_ = 1;
+    std::vector<wire::LeaseEvent> events_;
+};
+
+// The bill as people read it (stderr of mpirun, `lease show`) and as --chain-report writes it.
+std::string format_bill_text(const wire::Bill &bill, bool per_rank);
+std::string format_bill_json(const wire::Bill &bill);
+
+}  // namespace chain::client

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Keystore: secret keys on disk.
+//
+// The wallet file is JSON: version, address, scrypt parameters and salt, and the secret key under
+// AES-256-GCM with the address as associated data. Written atomically, mode 0600. The node key is a
+// plain file (mode 0600): it names this node to its peers and moves no money.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "chain/identity/keys.h"
+
+namespace chain {
+
+// Errors: kConflict if the file exists (a wallet is never overwritten), kDiskFull, kPermission,
+// kIo.
+Status create_wallet(const std::string &path, const KeyPair &key, std::string_view password);
+
+// The address that the file names, without the password. Errors: kNoWallet, kPermission, kCorrupt.
+Result<std::string> read_wallet_address(const std::string &path);
+
+// Errors: kNoWallet (no file), kPermission (unreadable, or readable by others), kWrongPassword,
+// kCorrupt.
+Result<KeyPair> unlock_wallet(const std::string &path, std::string_view password);
+
+// Reads the node key, or makes one at the first start. Errors: kPermission, kCorrupt, kDiskFull.
+Result<KeyPair> load_or_create_node_key(const std::string &path);
+
+}  // namespace chain

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What the ledger keeps, as C++ values. On disk and in the digest they are the messages of
+// chain/ledger/state.proto.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "chain/base/units.h"
+#include "chain/identity/keys.h"
+#include "chain/wire/ledger.pb.h"
+#include "incentive/params.h"
+
+namespace chain::ledger {
+
+using TxId = Bytes32;
+using BlockId = Bytes32;
+using LeaseId = Bytes32;  // = id of the OpenLease transaction
+
+inline constexpr std::string_view kTxIdTag = "ompi-chain/tx-id";
+inline constexpr std::string_view kBlockIdTag = "ompi-chain/block-id";
+inline constexpr std::string_view kGenesisTag = "ompi-chain/genesis";
+
+struct Account {
+    Amount balance;
+    std::uint64_t nonce = 0;  // of the next transaction
+};
+
+enum class LegState { kOpen, kClosing, kSettled };
+
+struct Leg {
+    PublicKey provider{};
+    std::uint32_t slot_count = 0;
+    std::uint64_t hz_max = 0;
+    Cycles cycles_max = 0;
+    Amount escrow;
+    Amount collateral;
+    LegState state = LegState::kOpen;
+    std::uint64_t closes_at_ms = 0;  // block time from which a closing leg may be settled
+    // From the highest voucher recorded, and once settled:
+    std::uint64_t voucher_sequence = 0;
+    Cycles cycles = 0;
+    Cycles waited_cycles = 0;
+    wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;
+    Amount payment;
+    Amount burned;
+};
+
+struct Lease {
+    LeaseId id{};
+    PublicKey renter{};
+    Amount price_per_ghz_h;
+    std::uint64_t opened_at_ms = 0;  // block time
+    std::uint64_t duration_ms = 0;
+    std::uint64_t expires_at_ms = 0;
+    std::uint64_t ended_at_ms = 0;  // block time of the last leg's settlement
+    std::vector<Leg> legs;
+    bool settled() const;
+};
+
+struct Resource {
+    PublicKey node_key{};
+    std::string host;
+    std::uint32_t slot_count = 0;
+    std::uint64_t hz = 0;
+    std::uint64_t memory_bytes = 0;
+};
+
+// minted = sum of balances + escrow + collateral + burned, after every block.
+struct Totals {
+    Amount minted;
+    Amount balances;
+    Amount escrow;
+    Amount collateral;
+    Amount burned;
+};
+
+struct Genesis {
+    std::string chain_name;
+    std::uint64_t time_ms = 0;
+    PublicKey sealer{};
+    std::vector<std::pair<PublicKey, Amount>> allocations;
+    incentive::Params params;
+    Bytes32 chain_id{};  // tagged hash of the exact bytes of the file
+};
+
+// JSON, as written by `ompi-chain devnet up`. Errors: kCorrupt with the field's name.
+Result<Genesis> parse_genesis(std::string_view json);
+std::string format_genesis(const Genesis &genesis);  // chain_id is not part of it
+
+// A transaction that was parsed and whose signatures were verified.
+struct Tx {
+    TxId id{};
+    wire::TxBody body;
+    PublicKey sender{};
+    std::vector<PublicKey> signers;  // sender first
+    Bytes signed_bytes;              // the SignedTx as it came
+};
+
+// The hash that names a transaction: of the body's exact bytes.
+TxId tx_id(std::string_view body_bytes);
+// Parses and verifies every signature. Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput.
+Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id);
+// One-signature transactions.
+wire::SignedTx sign_tx(const wire::TxBody &body, const KeyPair &sender);
+
+struct Voucher {
+    wire::VoucherBody body;
+    Bytes32 lease_id{};
+    wire::SignedVoucher signed_voucher;
+};
+// Errors: kTooLarge, kProtocol, kBadSignature (not `renter`'s).
+Result<Voucher> decode_voucher(const wire::SignedVoucher &voucher, const PublicKey &renter);
+wire::SignedVoucher sign_voucher(const wire::VoucherBody &body, const KeyPair &renter);
+
+// Human text of a transaction, for `block show` and logs.
+std::string describe_tx(const wire::TxBody &body);
+std::string_view tx_kind(const wire::TxBody &body);  // "transfer", "open-lease", …
+
+}  // namespace chain::ledger

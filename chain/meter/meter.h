@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Meter: the F x T of every process of a lease, in cycles (provider.md 4).
+//
+// What counts, best first: hw = the processor's cycle counter (perf events, inherited by every
+// process of the sandbox); calibrated = exact CPU time (perf task clock, else cgroup v2 usage_usec)
+// x the frequency measured here. Never ticks of /proc/stat.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "chain/base/units.h"
+
+namespace chain::meter {
+
+enum class MeterClass { kHw, kSampled, kCalibrated };
+std::string_view meter_class_name(MeterClass meter_class);  // "hw" | "sampled" | "calibrated"
+
+// Frequency of one core, in Hz: the median of 51 timed chains of dependent multiplications of about
+// 10 ms each (0.5 s in all); what cpuinfo says would under-bill in a virtual machine.
+// Takes half a second: call it from a worker.
+std::uint64_t calibrate_hz();
+
+struct Usage {
+    Cycles cycles = 0;
+    std::uint64_t cpu_time_ns = 0;
+    MeterClass meter_class = MeterClass::kCalibrated;
+    bool scaled = false;  // a hardware counter was shared part of the time
+};
+
+// Counts from the moment that a process attaches itself to it, before exec, with all its
+// descendants. Made by the daemon; read from the daemon at any time, also after the processes
+// ended.
+class LeaseMeter {
+public:
+    virtual ~LeaseMeter() = default;
+    // In the child, between fork and exec: async-signal-safe. False: errno says why.
+    virtual bool attach_self() = 0;
+    // In the parent after the child attached and before it execs. Errors: kIo, kPermission.
+    virtual Status adopt(int pid) = 0;
+    // Never decreases. Errors: kIo.
+    virtual Result<Usage> read() = 0;
+};
+
+// The best meter of this machine. `hz` from calibrate_hz().
+Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz);
+// Which class make_lease_meter would give here, and why not a better one, in words.
+struct MeterSupport {
+    MeterClass meter_class;
+    std::string why;
+};
+MeterSupport probe_meter();
+
+// The table that hook/chain writes in each rank: one file per rank in the lease's rank folder.
+// Untrusted: it is the renter's program's own word; `read_rank_table` bounds and validates it.
+struct RankEntry {
+    std::uint32_t rank = 0;
+    Cycles cycles = 0;
+    Cycles waited_cycles = 0;
+};
+
+}  // namespace chain::meter

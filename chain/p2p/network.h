@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Network: sessions with other daemons. TLS 1.3 over TCP with throw-away certificates; inside it
+// each side proves its node key by signing the TLS exporter (channel binding), so that no one
+// stands between. Carries bytes by topic and knows no money.
+//
+// Owner: the loop's thread. Limits: kMaxPeerFrameBytes per frame, checked before allocation;
+// Options::peers_max sessions; Options::queue_max_bytes waiting to be sent per peer. A protocol
+// violation ends the session at once.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chain/base/loop.h"
+#include "chain/identity/keys.h"
+#include "chain/wire/frame.h"
+
+namespace chain::p2p {
+
+struct PeerView {
+    PublicKey node_key{};
+    std::string address;  // host:port: of the connection; for inbound ones with its listening port
+    std::string software;
+    bool inbound = false;
+    std::uint64_t connected_at_ms = 0;  // Unix time
+    std::uint64_t heard_at_ms = 0;
+    std::uint64_t received_bytes = 0;
+    std::uint64_t sent_bytes = 0;
+};
+
+struct Options {
+    std::string listen_address = "127.0.0.1";
+    std::uint16_t listen_port = 0;  // 0 with `listen`: any free port
+    bool listen = true;
+    Bytes32 chain_id{};
+    std::string software;
+    std::size_t peers_max = 64;
+    std::size_t queue_max_bytes = 8u << 20;
+    std::uint64_t handshake_timeout_ms = 5000;
+    std::uint64_t ping_every_ms = 1000;
+    std::uint64_t silent_after_ms = 3000;  // a peer that says nothing for so long is lost
+};
+
+class Network {
+public:
+    // Errors of start(): kConflict (address in use), kInvalidInput (no such address), kPermission.
+    static Result<std::unique_ptr<Network>> start(Loop &loop, const KeyPair &node_key,
+                                                  Options options);
+    virtual ~Network() = default;
+
+    virtual std::string listen_address() const = 0;  // host:port really bound; empty: none
+
+    // Keeps a session to `address` up, with growing pauses between tries, until the end.
+    virtual void keep_connected(const std::string &address) = 0;
+    // One try. `done` gets the peer's key, or why not: kTimeout, kPeerLost, kProtocol (another
+    // network, not the `expected` key).  An existing session with that key is reused.
+    virtual void connect(const std::string &address, const PublicKey *expected,
+                         std::function<void(Result<PublicKey>)> done) = 0;
+
+    // Queued. Errors: kPeerLost (no session), kTooLarge (queue full: try again after on_drained).
+    virtual Status send(const PublicKey &peer, wire::Topic topic, std::string_view payload) = 0;
+    virtual std::size_t queued_bytes(const PublicKey &peer) const = 0;
+    // To every peer but `except` (may be null). Peers whose queue is full are passed over.
+    virtual void broadcast(wire::Topic topic, std::string_view payload,
+                           const PublicKey *except) = 0;
+
+    using MessageHandler = std::function<void(const PublicKey &peer, std::string_view payload)>;
+    using PeerHandler = std::function<void(const PublicKey &peer, bool up, const std::string &why)>;
+    using DrainHandler = std::function<void(const PublicKey &peer)>;
+    virtual void on_message(wire::Topic topic, MessageHandler handler) = 0;  // one per topic
+    virtual void on_peer(PeerHandler handler) = 0;      // any number of handlers
+    virtual void on_drained(DrainHandler handler) = 0;  // queue fell below a quarter of its limit
+
+    // Ends the session: for peers that broke a rule of a layer above.
+    virtual void disconnect(const PublicKey &peer, const std::string &why) = 0;
+    virtual bool connected(const PublicKey &peer) const = 0;
+    virtual std::vector<PeerView> peers() const = 0;
+};
+
+}  // namespace chain::p2p

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Sandbox: one per leg of a lease, around orted and every rank that it starts. bubblewrap with
+// user, mount, pid, ipc, uts and cgroup namespaces, an unprivileged uid, an empty environment and
+// nothing of the host but /usr read-only (provider.md 2).
+//
+// Owner: the daemon's loop thread; must be the thread that lives as long as the daemon, because the
+// sandbox dies with its parent thread (PR_SET_PDEATHSIG).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chain/base/bytes.h"
+#include "chain/base/loop.h"
+#include "chain/meter/meter.h"
+#include "chain/wire/peer.pb.h"
+
+namespace chain::provider {
+
+struct SandboxSpec {
+    std::string lease_folder;  // host path; made by prepare_lease_folder
+    std::string host_name;
+    std::string job_folder;         // path inside, where <lease_folder>/job is bound, writable
+    std::vector<std::string> argv;  // inside
+    std::vector<std::pair<std::string, std::string>> environment;  // the whole of it
+    std::vector<std::pair<std::string, std::string>> read_only;    // {host path, path inside}
+    std::uint64_t memory_bytes = 0;  // of /dev/shm and /tmp; 0: a quarter of the machine's
+};
+
+// Why nothing can be lent here, in words (no bwrap, no user namespaces); ok otherwise.
+Status probe_sandbox();
+
+class Sandbox {
+public:
+    // Starts argv. Errors: kPermission, kIo, kNotFound with what to install. `on_exit` is called
+    // once, on the loop thread, when the last process is gone: exit status as of waitpid.
+    static Result<std::unique_ptr<Sandbox>> start(Loop &loop, const SandboxSpec &spec,
+                                                  meter::LeaseMeter &meter,
+                                                  std::function<void(int wait_status)> on_exit);
+    virtual ~Sandbox() = default;  // kills what is left
+    // SIGKILL to every process inside; on_exit follows.
+    virtual void kill() = 0;
+    virtual int pid() const = 0;  // of the outermost process, on the host
+    // The last lines that orted wrote to its stderr: for messages.
+    virtual std::string last_words() const = 0;
+};
+
+}  // namespace chain::provider
