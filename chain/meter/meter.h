@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "chain/base/units.h"
 
@@ -53,12 +54,14 @@ struct MeterSupport {
 };
 MeterSupport probe_meter();
 
-// The table that hook/chain writes in each rank: one file per rank in the lease's rank folder.
-// Untrusted: it is the renter's program's own word; `read_rank_table` bounds and validates it.
-struct RankEntry {
+// What the ranks say of themselves (chain/meter/rank_file.h), made plausible: cpu time of all ranks
+// together bounded by the lease's, waiting bounded by each rank's cpu time, unreadable files left
+// out. Cycles of a rank = its share of the lease's cycles by cpu time, rounded down.
+struct RankUsage {
     std::uint32_t rank = 0;
     Cycles cycles = 0;
     Cycles waited_cycles = 0;
 };
+std::vector<RankUsage> read_rank_folder(const std::string &folder, const Usage &lease_usage);
 
 }  // namespace chain::meter
