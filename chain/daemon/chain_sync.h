@@ -24,17 +24,18 @@ public:
     void publish_offer(const wire::SignedOffer &offer);
 
 private:
-    void on_peer(const PublicKey &peer, bool up);
+    void on_peer_up(const PublicKey &peer);
     void on_gossip(const PublicKey &peer, std::string_view payload);
     void on_sync(const PublicKey &peer, std::string_view payload);
-    void on_tip(const PublicKey &peer, const wire::TipAnnounce &tip);
     void on_blocks(const PublicKey &peer, const wire::Blocks &blocks);
-    void accept_block(const PublicKey &peer, const wire::SignedBlock &block);
+    void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
+    bool accept_block(const PublicKey &peer, std::string_view block);
     void accept_offer(const PublicKey &peer, const wire::SignedOffer &offer);
-    void accept_tx(const PublicKey &peer, const wire::SignedTx &tx);
+    void pass_on(const wire::SignedOffer &offer, const PublicKey *from);
     void ask_for_blocks(const PublicKey &peer);
-    void send_sync(const PublicKey &peer, const wire::SyncMessage &message);
-    void punish(const PublicKey &peer, const Error &error);
+    void send(const PublicKey &peer, const wire::SyncMessage &message);
+    void send_gossip(const PublicKey &peer, const wire::Gossip &gossip);
+    void judge(const PublicKey &peer, const Error &error);
 
     LedgerBackend &ledger_;
     market::OfferBook &book_;

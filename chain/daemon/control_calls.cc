@@ -13,6 +13,7 @@ namespace chain::daemon {
 namespace {
 
 constexpr std::size_t kLeasesListedMax = 1'000;
+constexpr std::uint32_t kBlocksListedDefault = 20;
 constexpr std::uint32_t kBlocksListedMax = 500;
 constexpr std::uint64_t kSendWaitMs = 30'000;
 constexpr std::size_t kWaitingSendsMax = 1'000;
@@ -32,16 +33,6 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_meter_class(std::string(meter_class_name(offer.meter_class)));
     view.set_expires_at_ms(offer.expires_at_ms);
     view.set_mine(mine);
-}
-
-void fill_block(const ledger::BlockSummary &block, wire::BlockView &view) {
-    view.set_height(block.height);
-    view.set_block_id(to_hex(block.id));
-    view.set_previous(to_hex(block.previous));
-    view.set_time_ms(block.time_ms);
-    view.set_state_digest(to_hex(block.state_digest));
-    view.set_sealer(to_address(block.sealer));
-    view.set_tx_count(block.tx_count);
 }
 
 bool takes_part(const ledger::Lease &lease, const PublicKey &account) {
@@ -118,14 +109,14 @@ Result<wire::ControlReply> Daemon::node_status() {
     status.set_data_folder(options_.data_folder);
     status.set_listen_address(network_->listen_address());
     status.set_chain_id(to_hex(ledger_->chain_id()));
-    status.set_chain_name(ledger_->chain_name());
+    status.set_chain_name(ledger_->genesis().chain_name);
     status.set_height(ledger_->height());
-    status.set_tip_id(to_hex(ledger_->tip_id()));
+    status.set_tip_id(to_hex(ledger_->tip().id));
     status.set_state_digest(to_hex(ledger_->state_digest()));
-    status.set_tip_time_ms(ledger_->tip_time_ms());
+    status.set_tip_time_ms(ledger_->tip().time_ms);
     status.set_is_sealer(options_.seal);
     status.set_peer_count(static_cast<std::uint32_t>(network_->peers().size()));
-    status.set_mempool_count(static_cast<std::uint32_t>(ledger_->pending_count()));
+    status.set_mempool_count(static_cast<std::uint32_t>(ledger_->mempool_count()));
     status.set_wallet_state(std::string(wallet_->state()));
     provider_->fill_status(status);
     status.set_started_at_ms(started_at_ms_);
@@ -287,35 +278,23 @@ void Daemon::peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
 }
 
 Result<wire::ControlReply> Daemon::block_list(const wire::BlockListCall &call) {
-    const std::uint32_t count = std::min(call.count() == 0 ? 20 : call.count(), kBlocksListedMax);
-    std::uint64_t height = ledger_->height();
-    if (call.before_height() > 0) height = std::min(height, call.before_height() - 1);
+    const std::uint32_t count =
+        std::min(call.count() == 0 ? kBlocksListedDefault : call.count(), kBlocksListedMax);
+    CHAIN_ASSIGN(auto views, ledger_->block_views(call.before_height(), count));
     wire::ControlReply reply;
     reply.mutable_blocks();
-    for (std::uint32_t i = 0; i < count && height > 0; ++i, --height) {
-        CHAIN_ASSIGN(const ledger::BlockSummary block, ledger_->block_at(height));
-        fill_block(block, *reply.mutable_blocks()->add_blocks());
-    }
+    for (wire::BlockView &view : views) *reply.mutable_blocks()->add_blocks() = std::move(view);
     return reply;
 }
 
 Result<wire::ControlReply> Daemon::block_show(const wire::BlockShowCall &call) {
-    std::optional<ledger::BlockSummary> block;
-    if (!call.block_id().empty()) {
-        CHAIN_ASSIGN(const Bytes32 id, bytes32_from_hex(call.block_id(), "block id"));
-        CHAIN_ASSIGN(block, ledger_->block_by_id(id));
-    } else {
-        CHAIN_ASSIGN(block, ledger_->block_at(call.height()));
-    }
     wire::ControlReply reply;
-    fill_block(*block, *reply.mutable_block());
-    for (const ledger::TxSummary &tx : block->txs) {
-        wire::TxView &view = *reply.mutable_block()->add_txs();
-        view.set_tx_id(to_hex(tx.id));
-        view.set_kind(tx.kind);
-        view.set_sender(to_address(tx.sender));
-        view.set_text(tx.text);
+    if (call.block_id().empty()) {
+        CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(call.height()));
+        return reply;
     }
+    CHAIN_ASSIGN(const ledger::BlockId id, bytes32_from_hex(call.block_id(), "block id"));
+    CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(id));
     return reply;
 }
 

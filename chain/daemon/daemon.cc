@@ -89,13 +89,20 @@ Status Daemon::open_ledger() {
     const std::string &folder = options_.data_folder;
     CHAIN_ASSIGN(const Bytes genesis,
                  adopt_genesis(options_.genesis_path, folder + "/genesis.json"));
-    LedgerBackendOptions ledger_options;
+    CHAIN_ASSIGN(ledger::Genesis parsed, ledger::parse_genesis(genesis));
+    std::optional<KeyPair> sealer_key;
     if (options_.seal) {
         CHAIN_ASSIGN(const KeyPair *key, wallet_->key());
-        ledger_options.sealer_key = key;
+        if (key->public_key() != parsed.sealer)
+            return make_error(ErrorCode::kInvalidInput, "--seal: the genesis names ",
+                              to_address(parsed.sealer), " as sealer and this wallet is ",
+                              to_address(key->public_key()));
+        CHAIN_ASSIGN(KeyPair copy, KeyPair::from_secret(key->secret()));
+        sealer_key.emplace(std::move(copy));
     }
-    CHAIN_ASSIGN(ledger_, LedgerBackend::open(loop_, system_clock(), folder + "/ledger", genesis,
-                                              ledger_options));
+    CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
+    CHAIN_ASSIGN(ledger_, LedgerBackend::open(loop_, system_clock(), std::move(store),
+                                              std::move(parsed), std::move(sealer_key)));
     CHAIN_ASSIGN(Journal journal, Journal::open(folder + "/journal"));
     journal_.emplace(std::move(journal));
     book_.emplace(ledger_->chain_id(), system_clock());

@@ -61,7 +61,7 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
 ProviderAgent::~ProviderAgent() = default;
 
 void ProviderAgent::recover() {
-    if (const Status reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
+    if (const auto reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
         log(LogLevel::kWarning, kCategory, "what an earlier daemon left: ", reaped.error().message);
     if (options_.slot_count > 0) calibrate();
 }

@@ -57,7 +57,7 @@ ProviderLeg::ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms,
 ProviderLeg::~ProviderLeg() {
     *alive_ = false;
     sandbox_.reset();
-    if (!lease_folder_.empty()) provider::remove_lease_folder(lease_folder_);
+    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
 }
 
 void ProviderLeg::set_deadline(std::uint64_t ms, std::function<void()> fn) {
@@ -139,7 +139,7 @@ void ProviderLeg::finish_staging(const wire::StageDone &done) {
         return fail_stage(
             make_error(ErrorCode::kBadSignature, "the files are not those that the lease names"));
     staged_ = receiver_->files();
-    if (const Status owned = provider::hand_over_lease_folder(lease_folder_); !owned.ok())
+    if (const Status owned = provider::hand_over_to_leg(lease_folder_); !owned.ok())
         return fail_stage(owned.error());
     phase_ = Phase::kReady;
     wire::TradeMessage message = trade_message(key_);
@@ -187,9 +187,9 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
     spec.memory_bytes = terms_.memory_bytes;
     CHAIN_ASSIGN(spec.argv, provider::orted_command(launch));
     spec.environment =
-        provider::launch_environment({to_hex(key_.lease), launch.job_folder(), terms_.hz_max,
-                                      terms_.memory_bytes, terms_.slot_count});
-    CHAIN_ASSIGN(spec.read_only, provider::outside_files(lease_folder_));
+        provider::launch_environment(to_hex(key_.lease), launch.job_folder(), terms_.hz_max,
+                                     terms_.memory_bytes, terms_.slot_count);
+    CHAIN_ASSIGN(spec.read_only, provider::outside_bindings(lease_folder_));
     CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(node_.loop, spec, *meter_, [this](int status) {
                      on_sandbox_exit(status);
                  }));
@@ -394,7 +394,7 @@ void ProviderLeg::close() {
         message.mutable_leg_settled()->set_tx_id(to_bytes(*tx));
         if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
     }
-    if (!lease_folder_.empty()) provider::remove_lease_folder(lease_folder_);
+    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
     lease_folder_.clear();
 }
 
