@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The filter itself, without MPI: a band of rows in, the drawing of its inner rows out.
-#ifndef EXAMPLES_EDGES_DRAWING_H_
-#define EXAMPLES_EDGES_DRAWING_H_
+#pragma once
 
 #include <opencv2/core.hpp>
 
@@ -30,5 +29,3 @@ cv::Mat to_8_bit(const cv::Mat &decoded);
 cv::Mat draw_edges(const cv::Mat &band, int passes, int strength);
 
 }  // namespace edges
-
-#endif  // EXAMPLES_EDGES_DRAWING_H_

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The command line of edges, and the check that every picture has an output file of its own.
-#ifndef EXAMPLES_EDGES_OPTIONS_H_
-#define EXAMPLES_EDGES_OPTIONS_H_
+#pragma once
 
 #include <optional>
 #include <string>
@@ -32,5 +31,3 @@ const char *usage();
 std::optional<Options> parse_options(int argc, char **argv, std::string &error);
 
 }  // namespace edges
-
-#endif  // EXAMPLES_EDGES_OPTIONS_H_
