@@ -2,4 +2,5 @@
 libompi_chain_la_SOURCES += \
   chain/client/bill.cc chain/client/json.h \
   chain/client/client.cc chain/client/client.h \
+  chain/client/layout.h \
   chain/client/text.cc chain/client/text.h
