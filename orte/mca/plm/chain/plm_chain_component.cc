@@ -45,13 +45,13 @@ static int component_register(void) {
 }
 
 /* The lease is a parameter of ras/chain, which ORTE opens after the plm is selected; so it is looked
- * up here under the same full name, so that parameter files count too, and forgotten again. A group
- * of its own: one that ras/chain shared would keep variables of it alive when it is unloaded. */
+ * up here as ras/chain will see it, so that parameter files count too, and forgotten again. FLAG_DWG
+ * stays with the variable: without it, it would outlive ras/chain and its storage. */
 static bool is_lease_asked_for(void) {
     char *lease = nullptr;
     const int index = mca_base_var_register(
-        "orte", "ras_chain", nullptr, "lease", nullptr, MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
-        static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_1, MCA_BASE_VAR_SCOPE_READONLY, &lease);
+        "orte", "ras", "chain", "lease", nullptr, MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
+        MCA_BASE_VAR_FLAG_DWG, OPAL_INFO_LVL_1, MCA_BASE_VAR_SCOPE_READONLY, &lease);
     const bool asked = lease != nullptr && lease[0] != '\0';
     if (index >= 0) (void)mca_base_var_deregister(index);
     return asked;
