@@ -57,7 +57,7 @@ private:
 Result<bool> wait_for(int fd, short events, const Deadline &deadline) {
     for (;;) {
         pollfd watched{fd, events, 0};
-        const int count = poll(&watched, 1, deadline.left_ms());
+        const int count = ::poll(&watched, 1, deadline.left_ms());
         if (count > 0) return true;
         if (count == 0) return false;
         if (errno != EINTR) return errno_error(errno, "wait for the daemon");
@@ -171,6 +171,25 @@ Result<std::optional<wire::LeaseEvent>> Client::next_event(int timeout_ms) {
     std::optional<wire::LeaseEvent> event = std::move(events_.front());
     events_.pop_front();
     return event;
+}
+
+Result<std::uint64_t> Client::start(wire::ControlRequest request, int timeout_ms) {
+    request.set_id(next_id_++);
+    CHAIN_TRY(send(request, timeout_ms));
+    return request.id();
+}
+
+Result<std::optional<wire::ControlReply>> Client::poll(int timeout_ms) {
+    if (replies_.empty() && events_.empty()) return receive(timeout_ms);
+    wire::ControlReply reply;
+    if (!replies_.empty()) {
+        reply = std::move(replies_.front());
+        replies_.pop_front();
+    } else {
+        *reply.mutable_lease_event() = std::move(events_.front());
+        events_.pop_front();
+    }
+    return std::optional<wire::ControlReply>(std::move(reply));
 }
 
 Status Client::send(const wire::ControlRequest &request, int timeout_ms) {

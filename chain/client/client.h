@@ -40,6 +40,10 @@ public:
     Result<wire::ControlReply> next_reply(std::uint64_t id, int timeout_ms);
     // A lease's event that is there already or comes within timeout_ms; nullopt: none.
     Result<std::optional<wire::LeaseEvent>> next_event(int timeout_ms);
+    // For an event loop. `start` sends and returns the request's id; `poll` hands out what came for
+    // any call, as it came: progress, ends, ErrorReply, events. nullopt: nothing within timeout_ms.
+    Result<std::uint64_t> start(wire::ControlRequest request, int timeout_ms);
+    Result<std::optional<wire::ControlReply>> poll(int timeout_ms);
     // For an event loop: readable when next_event(0) may have something. Ask until nullopt, also
     // once after each call(): what has been read already does not make the fd readable again.
     int fd() const { return socket_.get(); }
