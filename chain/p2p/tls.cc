@@ -2,6 +2,7 @@
 #include "chain/p2p/tls.h"
 
 #include <memory>
+#include <system_error>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -78,10 +79,13 @@ Result<Bytes32> channel_secret(ssl_st *ssl) {
     return secret;
 }
 
-std::string take_tls_error(unsigned long code) {
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
+std::string connection_error_text(unsigned long code, int socket_errno) {
+    const int system_errno = ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : socket_errno;
+    const char *reason = ERR_SYSTEM_ERROR(code) ? nullptr : ERR_reason_error_string(code);
     ERR_clear_error();
-    return reason != nullptr ? reason : "unknown TLS error";
+    if (reason != nullptr) return std::string("TLS: ") + reason;
+    if (system_errno != 0) return std::generic_category().message(system_errno);
+    return "connection closed by the peer";
 }
 
 }  // namespace chain::p2p
