@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/p2p/tls.h"
 
+#include <cerrno>
 #include <memory>
 #include <system_error>
 
@@ -80,10 +81,12 @@ Result<Bytes32> channel_secret(ssl_st *ssl) {
 }
 
 std::string connection_error_text(unsigned long code, int socket_errno) {
-    const int system_errno = ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : socket_errno;
+    int system_errno = ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : socket_errno;
     const char *reason = ERR_SYSTEM_ERROR(code) ? nullptr : ERR_reason_error_string(code);
     ERR_clear_error();
     if (reason != nullptr) return std::string("TLS: ") + reason;
+    // With words of ours still unread, the end of a process looks like this.
+    if (system_errno == ECONNRESET || system_errno == EPIPE) system_errno = 0;
     if (system_errno != 0) return std::generic_category().message(system_errno);
     return "connection closed by the peer";
 }
