@@ -104,7 +104,8 @@ void append_writable(std::vector<std::string> &arguments, const SandboxSpec &spe
     append(arguments, {"--bind", spec.lease_folder + "/job", spec.job_folder});
     for (const auto &[source, inside] : spec.read_only)
         append(arguments, {"--ro-bind", source, inside});
-    append(arguments, {"--chdir", spec.job_folder});
+    // Everything that bwrap made on the way lies in file systems of memory without a limit.
+    append(arguments, {"--remount-ro", "/", "--remount-ro", "/dev", "--chdir", spec.job_folder});
 }
 
 }  // namespace
