@@ -155,7 +155,7 @@ TEST_F(StagingTest, ManifestHashSeesEveryField) {
 TEST_F(StagingTest, AFileThatChangesIsNeverSentWhole) {
     write_text(root_ / "from/a", std::string(wire::kStageChunkBytes + 10, 'x'));
     const StagedFile file = described(root_ / "from/a", "a");
-    for (const std::string changed : {std::string(wire::kStageChunkBytes + 10, 'y'),
+    for (const std::string &changed : {std::string(wire::kStageChunkBytes + 10, 'y'),
                                       std::string("short"),
                                       std::string(wire::kStageChunkBytes + 11, 'x')}) {
         write_text(root_ / "from/a", changed);
@@ -169,7 +169,7 @@ TEST_F(StagingTest, AFileThatChangesIsNeverSentWhole) {
 }
 
 TEST_F(StagingTest, RefusesNamesThatLeaveTheFolder) {
-    for (const std::string name : {std::string(""), std::string(".."), std::string("../x"),
+    for (const std::string &name : {std::string(""), std::string(".."), std::string("../x"),
                                    std::string("a/../../x"), std::string("a/./b"),
                                    std::string("a//b"), std::string("a/"), std::string("/"),
                                    std::string("//etc/x"), std::string("/../x"),
@@ -203,94 +203,94 @@ TEST_F(StagingTest, TableOfBrokenTransfers) {
         ErrorCode code;
     } cases[] = {
         {"wrong hash",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_chunk(chunk_of(0, "9876543210"));
          },
          ErrorCode::kBadSignature},
         {"gap",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_chunk(chunk_of(1, "123456789"));
          },
          ErrorCode::kProtocol},
         {"overlap",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              CHAIN_TRY(to.on_chunk(chunk_of(0, "01234")));
              return to.on_chunk(chunk_of(4, "456789"));
          },
          ErrorCode::kProtocol},
         {"beyond the size",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_chunk(chunk_of(0, text + "x"));
          },
          ErrorCode::kProtocol},
         {"empty chunk",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_chunk(chunk_of(0, ""));
          },
          ErrorCode::kProtocol},
-        {"chunk without a file", [&](StageReceiver &to) { return to.on_chunk(chunk_of(0, "x")); },
+        {"chunk without a file", [&](StageReceiver &to) -> Status { return to.on_chunk(chunk_of(0, "x")); },
          ErrorCode::kProtocol},
         {"chunk of another file",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_chunk(chunk_of(0, text, 1));
          },
          ErrorCode::kProtocol},
         {"file within a file",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_file(announcement("b", text, 1));
          },
          ErrorCode::kProtocol},
         {"number skipped",
-         [&](StageReceiver &to) { return to.on_file(announcement("a", text, 1)); },
+         [&](StageReceiver &to) -> Status { return to.on_file(announcement("a", text, 1)); },
          ErrorCode::kProtocol},
         {"same name twice",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", "")));
              return to.on_file(announcement("a", "", 1));
          },
          ErrorCode::kProtocol},
         {"set-uid",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              auto file = announcement("a", text);
              file.set_mode(04755);
              return to.on_file(file);
          },
          ErrorCode::kProtocol},
         {"short hash",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              auto file = announcement("a", text);
              file.set_sha256("x");
              return to.on_file(file);
          },
          ErrorCode::kProtocol},
         {"done too early",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", text)));
              return to.on_done(done_of(1));
          },
          ErrorCode::kProtocol},
         {"done with another count",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", "")));
              return to.on_done(done_of(2));
          },
          ErrorCode::kProtocol},
         {"over the limit",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              CHAIN_TRY(to.on_file(announcement("a", std::string(90, 'x'))));
              CHAIN_TRY(to.on_chunk(chunk_of(0, std::string(90, 'x'))));
              return to.on_file(announcement("b", std::string(11, 'x'), 1));
          },
          ErrorCode::kTooLarge},
         {"size that would overflow",
-         [&](StageReceiver &to) {
+         [&](StageReceiver &to) -> Status {
              auto file = announcement("a", text);
              file.set_size_bytes(~0ULL);
              return to.on_file(file);
