@@ -122,14 +122,15 @@ Status write_etc(const SandboxSpec &spec) {
 }
 
 Result<std::vector<std::string>> bwrap_arguments(const SandboxSpec &spec, int seccomp_fd,
-                                                 int info_fd) {
+                                                 int info_fd, int block_fd) {
     CHAIN_TRY(check_spec(spec));
     std::vector<std::string> arguments;
     append_namespaces(arguments, spec);
     append_system(arguments, spec);
     append_writable(arguments, spec);
-    append(arguments, {"--seccomp", std::to_string(seccomp_fd), "--info-fd",
-                       std::to_string(info_fd), "--clearenv"});
+    append(arguments,
+           {"--seccomp", std::to_string(seccomp_fd), "--info-fd", std::to_string(info_fd),
+            "--block-fd", std::to_string(block_fd), "--clearenv"});
     for (const auto &[name, value] : spec.environment) append(arguments, {"--setenv", name, value});
     return arguments;
 }

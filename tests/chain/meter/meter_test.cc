@@ -39,8 +39,8 @@ void burn_in_kernel_ms(std::uint64_t ms) {
     timespec start{}, now{};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
     do {
-        for (int i = 0; i < 20; ++i) [[maybe_unused]]
-            const ssize_t got = read(zero, buffer, sizeof buffer);
+        for (int i = 0; i < 20; ++i)
+            [[maybe_unused]] const ssize_t got = read(zero, buffer, sizeof buffer);
         clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     } while ((now.tv_sec - start.tv_sec) * 1'000'000'000LL + now.tv_nsec - start.tv_nsec <
              static_cast<long long>(ms) * 1'000'000);
@@ -164,16 +164,16 @@ TEST(LeaseMeter, CountsOneThatExecutesAFileItMayNotRead) {
     const std::string program = folder / "closed";
     auto meter = make_lease_meter(1'000'000'000);
     ASSERT_TRUE(meter.ok());
-    const std::uint64_t used_ns = run_adopted(
-        [&](int pid) { ASSERT_TRUE((*meter)->adopt(pid).ok()); },
-        [&] {
-            if (fork() == 0) {
-                if (setresuid(65534, 65534, 65534) != 0) _exit(1);
-                execl(program.c_str(), "closed", "-c", "for ((i=0;i<150000;i++)); do :; done",
-                      nullptr);
-                _exit(1);
-            }
-        });
+    const std::uint64_t used_ns =
+        run_adopted([&](int pid) { ASSERT_TRUE((*meter)->adopt(pid).ok()); },
+                    [&] {
+                        if (fork() == 0) {
+                            if (setresuid(65534, 65534, 65534) != 0) _exit(1);
+                            execl(program.c_str(), "closed", "-c",
+                                  "for ((i=0;i<150000;i++)); do :; done", nullptr);
+                            _exit(1);
+                        }
+                    });
     expect_within((*meter)->read()->cpu_time_ns, used_ns, 0.05);
 }
 
@@ -188,8 +188,7 @@ void check_source(const std::function<std::unique_ptr<CpuTimeSource>()> &make, d
 }
 
 TEST(CpuTimeSource, CgroupIsExact) {
-    if (auto cgroup = make_cgroup_cpu_time(); !cgroup.ok())
-        GTEST_SKIP() << cgroup.error().message;
+    if (auto cgroup = make_cgroup_cpu_time(); !cgroup.ok()) GTEST_SKIP() << cgroup.error().message;
     check_source([] { return make_cgroup_cpu_time().value(); }, 0.02);
 }
 

@@ -68,10 +68,10 @@ TEST(RankFolder, LeavesOutWhatItCannotRead) {
     ASSERT_EQ(symlink((elsewhere / "7.1").c_str(), (folder / "7.1").c_str()), 0);
     ASSERT_EQ(mkfifo((folder / "7.2").c_str(), 0644), 0);
     ASSERT_EQ(mkdir((folder / "7.3").c_str(), 0755), 0);
-    write_rank(folder / "7.4", 5, 10, 0);             // says another rank than its name
-    write_rank(folder / "7.6", 6, 10, 0, 0);          // not valid yet
-    write_text(folder / "7.7", "short");              //
-    write_rank(folder / "7.8", 8, 10, 0);             // huge
+    write_rank(folder / "7.4", 5, 10, 0);     // says another rank than its name
+    write_rank(folder / "7.6", 6, 10, 0, 0);  // not valid yet
+    write_text(folder / "7.7", "short");      //
+    write_rank(folder / "7.8", 8, 10, 0);     // huge
     ASSERT_EQ(truncate((folder / "7.8").c_str(), 1LL << 40), 0);
     for (const char *name : {"x", "7", "7.", ".9", "7.9x", "-1.9", "7.99999999999", "7.9.9"})
         write_rank(folder / name, 9, 10, 0);

@@ -52,17 +52,16 @@ TEST_F(ResultsTest, ReplacesOnlyWhatWasStaged) {
     write_text(work("log"), "edited by the user");
     expect_placed(received("log", "longer"), hash_of("staged"), How::kBeside, "log.from-peer-1");
     EXPECT_EQ(read_text(work("log")), "edited by the user");
-    expect_placed(received("log", "longer"), hash_of("staged"), How::kUnchanged,
-                  "log.from-peer-1");
+    expect_placed(received("log", "longer"), hash_of("staged"), How::kUnchanged, "log.from-peer-1");
     expect_placed(received("log", "third"), std::nullopt, How::kBeside, "log.from-peer-1.2");
     write_text(work("sub/log"), "mine");
-    expect_placed(received("sub/log", "theirs"), std::nullopt, How::kBeside,
-                  "sub/log.from-peer-1");
+    expect_placed(received("sub/log", "theirs"), std::nullopt, How::kBeside, "sub/log.from-peer-1");
 }
 
 TEST_F(ResultsTest, IdenticalContentIsNotWrittenAgain) {
     write_text(work("log"), "same");
-    struct stat before {}, after {};
+    struct stat before {
+    }, after{};
     ASSERT_EQ(stat(work("log").c_str(), &before), 0);
     expect_placed(received("log", "same"), std::nullopt, How::kUnchanged, "log");
     ASSERT_EQ(stat(work("log").c_str(), &after), 0);

@@ -88,8 +88,13 @@ TEST_F(StagingTest, PropertyRandomTreesComeOutTheSame) {
     const unsigned seed = std::random_device{}();
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937_64 random(seed);
-    const std::size_t sizes[] = {0, 1, 100, wire::kStageChunkBytes - 1, wire::kStageChunkBytes,
-                                 wire::kStageChunkBytes + 1, 3 * wire::kStageChunkBytes};
+    const std::size_t sizes[] = {0,
+                                 1,
+                                 100,
+                                 wire::kStageChunkBytes - 1,
+                                 wire::kStageChunkBytes,
+                                 wire::kStageChunkBytes + 1,
+                                 3 * wire::kStageChunkBytes};
     for (int round = 0; round < 10; ++round) {
         TestFolder from, to, outside;
         std::vector<StagedFile> files;
@@ -155,9 +160,9 @@ TEST_F(StagingTest, ManifestHashSeesEveryField) {
 TEST_F(StagingTest, AFileThatChangesIsNeverSentWhole) {
     write_text(root_ / "from/a", std::string(wire::kStageChunkBytes + 10, 'x'));
     const StagedFile file = described(root_ / "from/a", "a");
-    for (const std::string &changed : {std::string(wire::kStageChunkBytes + 10, 'y'),
-                                      std::string("short"),
-                                      std::string(wire::kStageChunkBytes + 11, 'x')}) {
+    for (const std::string &changed :
+         {std::string(wire::kStageChunkBytes + 10, 'y'), std::string("short"),
+          std::string(wire::kStageChunkBytes + 11, 'x')}) {
         write_text(root_ / "from/a", changed);
         StageSender sender({file});
         StageReceiver to = receiver();
@@ -169,12 +174,11 @@ TEST_F(StagingTest, AFileThatChangesIsNeverSentWhole) {
 }
 
 TEST_F(StagingTest, RefusesNamesThatLeaveTheFolder) {
-    for (const std::string &name : {std::string(""), std::string(".."), std::string("../x"),
-                                   std::string("a/../../x"), std::string("a/./b"),
-                                   std::string("a//b"), std::string("a/"), std::string("/"),
-                                   std::string("//etc/x"), std::string("/../x"),
-                                   std::string("a\0b", 3), std::string(300, 'x'),
-                                   std::string(5000, '/')})
+    for (const std::string &name :
+         {std::string(""), std::string(".."), std::string("../x"), std::string("a/../../x"),
+          std::string("a/./b"), std::string("a//b"), std::string("a/"), std::string("/"),
+          std::string("//etc/x"), std::string("/../x"), std::string("a\0b", 3),
+          std::string(300, 'x'), std::string(5000, '/')})
         EXPECT_EQ(refused(announcement(name, "x")), ErrorCode::kProtocol) << name;
     StageReceiver inside_only(root_ / "to", "", kLimit);
     EXPECT_FALSE(inside_only.on_file(announcement("/data/x", "x")).ok());
@@ -233,7 +237,8 @@ TEST_F(StagingTest, TableOfBrokenTransfers) {
              return to.on_chunk(chunk_of(0, ""));
          },
          ErrorCode::kProtocol},
-        {"chunk without a file", [&](StageReceiver &to) -> Status { return to.on_chunk(chunk_of(0, "x")); },
+        {"chunk without a file",
+         [&](StageReceiver &to) -> Status { return to.on_chunk(chunk_of(0, "x")); },
          ErrorCode::kProtocol},
         {"chunk of another file",
          [&](StageReceiver &to) -> Status {
