@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libompi_chain_la_SOURCES += \
+  chain/client/bill.cc chain/client/json.h \
+  chain/client/client.cc chain/client/client.h \
+  chain/client/layout.h \
+  chain/client/text.cc chain/client/text.h
+libompi_chain_la_SOURCES += \
+  chain/client/lease_session.cc chain/client/lease_session.h \
+  chain/client/lease_spec.cc chain/client/lease_spec.h \
+  chain/client/stage_plan.cc chain/client/stage_plan.h

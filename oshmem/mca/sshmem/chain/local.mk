@@ -1,1 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
+mca_LTLIBRARIES += oshmem/mca/sshmem/chain/mca_sshmem_chain.la
+oshmem_mca_sshmem_chain_mca_sshmem_chain_la_SOURCES = \
+  oshmem/include/shmem.h \
+  oshmem/mca/sshmem/chain/sshmem_chain.h \
+  oshmem/mca/sshmem/chain/sshmem_chain_component.cc \
+  oshmem/mca/sshmem/chain/sshmem_chain_module.cc
+# Open MPI keeps OpenSHMEM's generated headers beside its own.
+oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS) \
+  $(ORTE_CFLAGS:-I%=-isystem %/../openshmem) \
+  -DCHAIN_HELP_DIR='"$(helpdir)"' \
+  -DCHAIN_COMPONENT_SOURCE_DIR='"$(abs_top_srcdir)/oshmem/mca/sshmem/chain"'
+oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CXXFLAGS = $(COMPONENT_CXXFLAGS)
+oshmem_mca_sshmem_chain_mca_sshmem_chain_la_LDFLAGS = $(COMPONENT_LDFLAGS)
+dist_help_DATA += oshmem/mca/sshmem/chain/help-sshmem-chain.txt

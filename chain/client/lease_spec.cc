@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/client/lease_spec.h"
+
+#include <set>
+
+#include "chain/base/units.h"
+
+namespace chain::client {
+namespace {
+
+constexpr std::size_t kSpecBytesMax = 4096;
+constexpr std::size_t kNameBytesMax = 128;
+constexpr std::size_t kListItemsMax = 1024;
+constexpr std::uint64_t kDefaultDurationMs = 3'600'000;
+constexpr std::uint64_t kDefaultStageMaxBytes = 4ULL << 30;
+constexpr std::string_view kSpecForm =
+    "The form is SLOTS[,mem=SIZE][,ghz=N][,region=NAME][,provider=NAME[+NAME...]], as in "
+    "--chain-lease 16,mem=2G,ghz=2.5.";
+
+Error spec_error(std::string_view part, std::string_view why) {
+    return make_error(ErrorCode::kInvalidInput, "--chain-lease: \"", part, "\": ", why, "\n",
+                      kSpecForm);
+}
+
+Error flag_error(std::string_view flag, std::string_view text, const Error &cause,
+                 std::string_view form) {
+    return make_error(ErrorCode::kInvalidInput, flag, " \"", text, "\": ", cause.message, "\n",
+                      form);
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+    std::vector<std::string_view> parts;
+    for (;;) {
+        const std::size_t at = text.find(separator);
+        parts.push_back(text.substr(0, at));
+        if (at == std::string_view::npos) return parts;
+        text.remove_prefix(at + 1);
+    }
+}
+
+// Names of regions, hosts and accounts: what a person types, and never more.
+bool is_plain_name(std::string_view name) {
+    if (name.empty() || name.size() > kNameBytesMax) return false;
+    for (const char c : name) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_') return false;
+    }
+    return true;
+}
+
+Status set_providers(std::string_view part, std::string_view value, wire::LeaseSpec &spec) {
+    const auto names = split(value, '+');
+    if (names.size() > kLeaseProvidersMax) return spec_error(part, "too many providers");
+    for (const std::string_view name : names) {
+        if (!is_plain_name(name))
+            return spec_error(part, "a provider is an account's address or a host's name");
+        spec.add_providers(std::string(name));
+    }
+    return ok_status();
+}
+
+Status set_condition(std::string_view part, std::string_view key, std::string_view value,
+                     wire::LeaseSpec &spec) {
+    if (key == "gpu" || key == "image")
+        return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part, "\": ", key,
+                          "= is not there yet in this version.");
+    if (value.empty()) return spec_error(part, "the value is missing");
+    if (key == "mem") {
+        const auto size = parse_size_bytes(value);
+        if (!size.ok()) return spec_error(part, size.error().message);
+        if (*size == 0) return spec_error(part, "a slot needs some memory");
+        spec.set_memory_bytes_per_slot(*size);
+    } else if (key == "ghz") {
+        const auto hz = parse_ghz_as_hz(value);
+        if (!hz.ok()) return spec_error(part, hz.error().message);
+        spec.set_hz_min(*hz);
+    } else if (key == "region") {
+        if (!is_plain_name(value)) return spec_error(part, "a region is one plain word");
+        spec.set_region(std::string(value));
+    } else if (key == "provider") {
+        return set_providers(part, value, spec);
+    } else if (key == "reputation") {
+        if (value != "0" && value != "0.0")
+            return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part,
+                              "\": peers have no reputation yet in this version.");
+    } else {
+        return spec_error(part, "there is no such condition");
+    }
+    return ok_status();
+}
+
+Result<std::vector<std::string>> parse_list(std::string_view flag, std::string_view text) {
+    std::vector<std::string> items;
+    if (text.empty()) return items;
+    for (const std::string_view item : split(text, ',')) {
+        if (item.empty())
+            return make_error(ErrorCode::kInvalidInput, flag, " \"", text,
+                              "\": there is nothing between two commas.");
+        if (item.starts_with("s3://"))
+            return make_error(ErrorCode::kNotYet, flag, " \"", item,
+                              "\": object stores are not there yet in this version; copy the file "
+                              "here first.");
+        if (item.find('\0') != std::string_view::npos || items.size() >= kListItemsMax)
+            return make_error(ErrorCode::kInvalidInput, flag, ": more than ", kListItemsMax,
+                              " items, or an item that is no name.");
+        items.emplace_back(item);
+    }
+    return items;
+}
+
+// Flags that are written down already, so that a script may say them, and that do nothing yet.
+Status refuse_later_flags(const LeaseFlags &flags) {
+    const struct {
+        std::string_view flag;
+        bool given;
+        std::string_view instead;
+    } later[] = {
+        {"--chain-start", !flags.start.empty(),
+         "Leases start at once; start mpirun at the time that you want (at, cron)."},
+        {"--chain-home", !flags.home.empty() && flags.home != "0",
+         "All ranks run on leased peers; lease as many slots as there are ranks."},
+        {"--chain-relaunch", !flags.relaunch.empty() && flags.relaunch != "0",
+         "Start mpirun again in a loop of your shell: a lost peer makes it end non-zero."},
+        {"--chain-tolerate-loss", flags.tolerate_loss,
+         "A lost peer ends the job; let the program write checkpoints."},
+    };
+    for (const auto &row : later)
+        if (row.given)
+            return make_error(ErrorCode::kNotYet, row.flag,
+                              " is not there yet in this version. ", row.instead);
+    if (!flags.net.empty() && flags.net != "auto" && flags.net != "plain") {
+        if (flags.net == "wireguard" || flags.net == "tunnel")
+            return make_error(ErrorCode::kNotYet, "--chain-net ", flags.net,
+                              " is not there yet in this version; in a network that you trust use "
+                              "--chain-net plain.");
+        return make_error(ErrorCode::kInvalidInput, "--chain-net \"", flags.net,
+                          "\": there is no such engine; take auto or plain.");
+    }
+    return ok_status();
+}
+
+Status set_money_and_time(const LeaseFlags &flags, wire::LeaseSpec &spec) {
+    if (!flags.max_price.empty()) {
+        const auto price = parse_tokens(flags.max_price);
+        if (!price.ok())
+            return flag_error("--chain-max-price", flags.max_price, price.error(),
+                              "It is a number of tokens per GHz·h, as in --chain-max-price 0.03.");
+        if (price->units == 0)
+            return make_error(ErrorCode::kInvalidInput,
+                              "--chain-max-price 0: nobody lends for nothing.");
+        spec.set_max_price_per_ghz_h(price->units);
+    }
+    if (!flags.budget.empty()) {
+        const auto budget = parse_tokens(flags.budget);
+        if (!budget.ok())
+            return flag_error("--chain-budget", flags.budget, budget.error(),
+                              "It is a number of tokens for the whole job, as in "
+                              "--chain-budget 5.");
+        if (budget->units == 0)
+            return make_error(ErrorCode::kInvalidInput, "--chain-budget 0: nothing can run.");
+        spec.set_budget(budget->units);
+    }
+    spec.set_duration_ms(kDefaultDurationMs);
+    if (!flags.time.empty()) {
+        const auto time = parse_duration_ms(flags.time);
+        if (!time.ok() || *time == 0)
+            return flag_error("--chain-time", flags.time,
+                              time.ok() ? Error{ErrorCode::kInvalidInput, "nothing can run"}
+                                        : time.error(),
+                              "It is a time, as in --chain-time 1h30m.");
+        spec.set_duration_ms(*time);
+    }
+    if (!flags.wait.empty()) {
+        const auto wait = parse_duration_ms(flags.wait);
+        if (!wait.ok())
+            return flag_error("--chain-wait", flags.wait, wait.error(),
+                              "It is a time, as in --chain-wait 10m; 0 does not wait.");
+        spec.set_wait_ms(*wait);
+    }
+    return ok_status();
+}
+
+}  // namespace
+
+Result<wire::LeaseSpec> parse_lease_spec(std::string_view text) {
+    if (text.empty()) return spec_error(text, "the number of slots is missing");
+    if (text.size() > kSpecBytesMax) return spec_error(text.substr(0, 40), "this is too long");
+    const auto parts = split(text, ',');
+    wire::LeaseSpec spec;
+    const auto slots = parse_integer(parts[0], 1, kLeaseSlotsMax, "the number of slots");
+    if (!slots.ok()) return spec_error(parts[0], slots.error().message);
+    spec.set_slot_count(static_cast<std::uint32_t>(*slots));
+
+    std::set<std::string_view> seen;
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+        const std::string_view part = parts[i];
+        const std::size_t equals = part.find('=');
+        if (part.empty()) return spec_error(text, "there is nothing between two commas");
+        if (equals == std::string_view::npos)
+            return spec_error(part, "a condition is written NAME=VALUE");
+        const std::string_view key = part.substr(0, equals);
+        if (!seen.insert(key).second) return spec_error(part, "this condition is there twice");
+        CHAIN_TRY(set_condition(part, key, part.substr(equals + 1), spec));
+    }
+    return spec;
+}
+
+Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
+    LeaseOrder order;
+    CHAIN_ASSIGN(order.spec, parse_lease_spec(flags.lease));
+    CHAIN_TRY(refuse_later_flags(flags));
+    CHAIN_TRY(set_money_and_time(flags, order.spec));
+    CHAIN_ASSIGN(order.stage_in, parse_list("--chain-stage-in", flags.stage_in));
+    CHAIN_ASSIGN(order.stage_out, parse_list("--chain-stage-out", flags.stage_out));
+    if (order.stage_in.size() == 1 && order.stage_in[0] == "none") {
+        order.stage_in.clear();
+        order.stage_program_only = true;
+    }
+    order.stage_max_bytes = kDefaultStageMaxBytes;
+    if (!flags.stage_max.empty()) {
+        const auto size = parse_size_bytes(flags.stage_max);
+        if (!size.ok())
+            return flag_error("--chain-stage-max", flags.stage_max, size.error(),
+                              "It is a size, as in --chain-stage-max 512M.");
+        order.stage_max_bytes = *size;
+    }
+    order.explain = flags.explain;
+    order.report_path = flags.report;
+    return order;
+}
+
+}  // namespace chain::client

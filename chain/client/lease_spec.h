@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Lease spec: from the words after mpirun's --chain-* flags to what the daemon is asked for.
+// Pure functions; any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chain/base/result.h"
+#include "chain/wire/control.pb.h"
+
+namespace chain::client {
+
+inline constexpr std::uint64_t kLeaseSlotsMax = 65'536;
+inline constexpr std::size_t kLeaseProvidersMax = 64;
+
+// The flags as typed; an empty text means that the flag was not given.
+struct LeaseFlags {
+    std::string lease;
+    std::string max_price;
+    std::string budget;
+    std::string time;
+    std::string wait;
+    std::string start;
+    std::string home;
+    std::string stage_in;
+    std::string stage_out;
+    std::string stage_max;
+    std::string relaunch;
+    std::string net;
+    std::string report;
+    bool explain = false;
+    bool tolerate_loss = false;
+};
+
+// The flags, understood.
+struct LeaseOrder {
+    wire::LeaseSpec spec;
+    bool explain = false;
+    bool stage_program_only = false;      // --chain-stage-in none
+    std::vector<std::string> stage_in;    // paths as typed
+    std::vector<std::string> stage_out;   // globs; empty: every new or changed file
+    std::uint64_t stage_max_bytes = 0;
+    std::string report_path;
+};
+
+// "16,mem=2G,ghz=2.5,region=eu,provider=a+b". Errors: kInvalidInput names the part and shows the
+// right form; kNotYet for conditions that a later version will have.
+Result<wire::LeaseSpec> parse_lease_spec(std::string_view text);
+
+// All flags. Errors: as above, with the flag's name.
+Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags);
+
+}  // namespace chain::client

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "orte/mca/plm/chain/plm_chain.h"
+
+extern "C" {
+#include "opal/util/show_help.h"
+#include "orte/constants.h"
+#include "orte/util/proc_info.h"
+}
+
+static int component_register(void);
+static int component_query(mca_base_module_t **module, int *priority);
+
+orte_plm_chain_component_t mca_plm_chain_component = {
+    .super =
+        {
+            .base_version =
+                {
+                    ORTE_PLM_BASE_VERSION_2_0_0,
+                    .mca_component_name = "chain",
+                    MCA_BASE_MAKE_VERSION(component, ORTE_MAJOR_VERSION, ORTE_MINOR_VERSION,
+                                          ORTE_RELEASE_VERSION),
+                    .mca_query_component = component_query,
+                    .mca_register_component_params = component_register,
+                },
+            .base_data = {MCA_BASE_METADATA_PARAM_NONE},
+        },
+};
+
+static int component_register(void) {
+    mca_base_component_t *version = &mca_plm_chain_component.super.base_version;
+    mca_plm_chain_component.start_timeout_ms = 60'000;
+    (void)mca_base_component_var_register(
+        version, "start_timeout",
+        "Milliseconds that the peers have to start and call back before the job is given up",
+        MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_5,
+        MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.start_timeout_ms);
+    mca_plm_chain_component.end_timeout_ms = 600;
+    (void)mca_base_component_var_register(
+        version, "end_timeout",
+        "Milliseconds that the other peers have to end when the job must end: mpirun does not wait "
+        "longer, the peers' daemons clean up",
+        MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_5,
+        MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.end_timeout_ms);
+    return ORTE_SUCCESS;
+}
+
+/* The lease is a parameter of ras/chain, which ORTE opens after the plm is selected; so it is looked
+ * up here as ras/chain will see it, so that parameter files count too, and forgotten again. FLAG_DWG
+ * stays with the variable: without it, it would outlive ras/chain and its storage. */
+static bool is_lease_asked_for(void) {
+    char *lease = nullptr;
+    const int index = mca_base_var_register(
+        "orte", "ras", "chain", "lease", nullptr, MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
+        MCA_BASE_VAR_FLAG_DWG, OPAL_INFO_LVL_1, MCA_BASE_VAR_SCOPE_READONLY, &lease);
+    const bool asked = lease != nullptr && lease[0] != '\0';
+    if (index >= 0) (void)mca_base_var_deregister(index);
+    return asked;
+}
+
+static int component_query(mca_base_module_t **module, int *priority) {
+    *module = nullptr;
+    *priority = 0;
+    if (!ORTE_PROC_IS_HNP || !is_lease_asked_for()) return ORTE_ERROR;
+    opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
+    opal_show_help_add_dir(CHAIN_HELP_DIR);
+    *priority = 2000;
+    *module = reinterpret_cast<mca_base_module_t *>(&orte_plm_chain_module);
+    return ORTE_SUCCESS;
+}

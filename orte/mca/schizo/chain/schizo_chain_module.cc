@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "orte/mca/schizo/chain/schizo_chain.h"
+
+#include <cstdlib>
+#include <cstring>
+
+extern "C" {
+#include "opal/util/cmd_line.h"
+#include "opal/util/opal_environ.h"
+#include "orte/constants.h"
+#include "orte/util/show_help.h"
+}
+
+#define LEASE_PARAMETER "OMPI_MCA_ras_chain_lease"
+#define UCX_HOOKS "OMPI_MCA_opal_common_ucx_opal_mem_hooks"
+
+#define WORD(NAME, PARAMETER, TEXT)                                                           \
+    {                                                                                         \
+        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 1, nullptr,               \
+            OPAL_CMD_LINE_TYPE_STRING, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH                       \
+    }
+#define SWITCH(NAME, PARAMETER, TEXT)                                                         \
+    {                                                                                         \
+        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 0, nullptr,               \
+            OPAL_CMD_LINE_TYPE_BOOL, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH                         \
+    }
+
+static opal_cmd_line_init_t flags[] = {
+    WORD("lease", "lease",
+         "Lease SLOTS[,mem=SIZE][,ghz=N][,region=NAME][,provider=NAME] from other machines, as in "
+         "--chain-lease 16,mem=2G"),
+    WORD("max-price", "max_price", "Pay at most this many tokens per GHz*h"),
+    WORD("budget", "budget", "Pay at most this many tokens for the whole job: a hard stop"),
+    WORD("time", "time", "Lease for at most this long (1h by default), as in 90s, 15m, 2h"),
+    WORD("wait", "wait", "Wait this long for supply (0 by default: fail at once and say why)"),
+    WORD("start", "start", "Reserve ahead (not yet in this version)"),
+    SWITCH("explain", "explain",
+           "Show for each peer why it does or does not match, and lease nothing"),
+    WORD("home", "home", "Slots of this machine that join the job (not yet in this version)"),
+    WORD("stage-in", "stage_in",
+         "More files and folders for the peers, with commas between them; none sends the program "
+         "only"),
+    WORD("stage-out", "stage_out",
+         "Which new and changed files come back: patterns with commas between them (all by "
+         "default)"),
+    WORD("stage-max", "stage_max", "Send and take back at most this much, as in 512M"),
+    WORD("relaunch", "relaunch", "Start again when a peer is lost (not yet in this version)"),
+    SWITCH("tolerate-loss", "tolerate_loss",
+           "Go on without a lost peer (not yet in this version)"),
+    WORD("net", "net", "Network between the peers: auto, or plain in a network that you trust"),
+    WORD("report", "report", "Write the bill as JSON to this file"),
+    {nullptr, '\0', nullptr, nullptr, 0, nullptr, OPAL_CMD_LINE_TYPE_NULL, nullptr,
+     OPAL_CMD_LINE_OTYPE_NULL},
+};
+
+static int define_cli(opal_cmd_line_t *cli) {
+    return cli == nullptr ? ORTE_ERR_BAD_PARAM : opal_cmd_line_add(cli, flags);
+}
+
+/* Called once per program of the job, with the command line parsed and everything known. */
+static int parse_env(char *path, opal_cmd_line_t *cmd_line, char **srcenv, char ***dstenv) {
+    (void)path;
+    (void)srcenv;
+    const char *lease = getenv(LEASE_PARAMETER);
+    if (lease == nullptr || lease[0] == '\0') {
+        for (const opal_cmd_line_init_t *flag = flags; flag->ocl_cmd_long_name != nullptr; ++flag) {
+            /* --chain-lease itself with an empty text is the only one without a value here. */
+            if (!opal_cmd_line_is_taken(cmd_line, flag->ocl_cmd_long_name)) continue;
+            const bool is_lease = strcmp(flag->ocl_cmd_long_name, "chain-lease") == 0;
+            orte_show_help("help-schizo-chain.txt", is_lease ? "empty-lease" : "no-lease", true,
+                           flag->ocl_cmd_long_name);
+            return ORTE_ERR_SILENT;
+        }
+        return ORTE_ERR_TAKE_NEXT_OPTION;
+    }
+    /* With these hooks every OpenSHMEM program of a stock Open MPI 4.1 ends with SIGSEGV in
+     * shmem_finalize: a callback of an unloaded component. What the user set stands. */
+    opal_setenv(UCX_HOOKS, "0", false, dstenv);
+    return ORTE_ERR_TAKE_NEXT_OPTION;
+}
+
+orte_schizo_base_module_t orte_schizo_chain_module = {
+    .define_cli = define_cli,
+    .parse_env = parse_env,
+};
