@@ -116,7 +116,8 @@ std::string rank_table(const wire::Bill &bill) {
 
 std::string summary(const wire::Bill &bill) {
     Table table({{"", Align::kLeft}, {"", Align::kPoint}, {"", Align::kLeft}});
-    table.add_row({"price", format_units(bill.price_per_ghz_h()), "tokens per GHz·h"});
+    // As wide as "wall time", so that all values begin in one column.
+    table.add_row({"price    ", format_units(bill.price_per_ghz_h()), "tokens per GHz·h"});
     table.add_row({"escrow", format_units(bill.escrow()), ""});
     table.add_row({"paid", format_units(bill.paid()),
                    bill.burned() == 0 ? "" : format_units(bill.burned()) + " of it burned"});
