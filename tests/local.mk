@@ -5,6 +5,19 @@ TEST_CPPFLAGS = $(AM_CPPFLAGS) $(GTEST_CFLAGS) -DTEST_SOURCE_DIR='"$(abs_top_src
 TEST_LIBS = libompi-chain.la $(GTEST_LIBS) $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) \
   $(OPENSSL_LIBS)
 
+# A test in Python or shell finds its sources and what was built here by these.
+TEST_EXTENSIONS = .py .sh
+PY_LOG_COMPILER = $(PYTHON3)
+SH_LOG_COMPILER = $(SHELL)
+AM_TESTS_ENVIRONMENT = \
+  TEST_SOURCE_DIR='$(abs_top_srcdir)'; TEST_BUILD_DIR='$(abs_top_builddir)'; \
+  TEST_CXX='$(CXX)'; \
+  TEST_CPPFLAGS='$(DEFS) -I$(abs_top_builddir) $(AM_CPPFLAGS) $(GTEST_CFLAGS)'; \
+  TEST_COMPONENT_CPPFLAGS='$(COMPONENT_CPPFLAGS)'; \
+  OMPI_ALLOW_RUN_AS_ROOT=1; OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; PYTHONDONTWRITEBYTECODE=1; \
+  export TEST_SOURCE_DIR TEST_BUILD_DIR TEST_CXX TEST_CPPFLAGS TEST_COMPONENT_CPPFLAGS \
+    OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM PYTHONDONTWRITEBYTECODE;
+
 include tests/chain/base/local.mk
 include tests/chain/identity/local.mk
 include tests/chain/ledger/local.mk
@@ -12,6 +25,7 @@ include tests/chain/p2p/local.mk
 include tests/chain/market/local.mk
 include tests/chain/provider/local.mk
 include tests/chain/daemon/local.mk
+include tests/examples/local.mk
 include tests/incentive/local.mk
 include tests/mca/local.mk
 include tests/lint/local.mk

@@ -167,6 +167,33 @@ std::string format_bill_json(const wire::Bill &bill) {
     return json_text(json_bill(bill));
 }
 
+std::string format_explanation_text(const wire::Explanation &explanation) {
+    Table table({{"peer", Align::kLeft, kHostColumns},
+                 {"slots", Align::kRight},
+                 {"taken", Align::kRight},
+                 {"ask/GHz·h", Align::kPoint},
+                 {"why", Align::kLeft, 100}});
+    for (const auto &verdict : explanation.verdicts()) {
+        std::string why;
+        for (const std::string &reason : verdict.reasons())
+            why += (why.empty() ? "" : "; ") + reason;
+        if (why.empty())
+            why = verdict.slots_taken() != 0 ? "taken"
+                  : verdict.matches()        ? "matches; kept in reserve"
+                                             : "does not match";
+        table.add_row({verdict.host(), std::to_string(verdict.slots_offered()),
+                       std::to_string(verdict.slots_taken()), format_units(verdict.ask_per_ghz_h()),
+                       std::move(why)});
+    }
+    std::string out = table.empty() ? std::string() : table.format() + "\n";
+    if (!explanation.summary().empty()) out += printable(explanation.summary()) + "\n";
+    if (explanation.price_per_ghz_h() != 0)
+        out += "Price " + format_units(explanation.price_per_ghz_h()) +
+               " tokens per GHz·h; escrow " + format_units(explanation.escrow()) +
+               " tokens, of which only what is used is paid.\n";
+    return out;
+}
+
 Json json_bill(const wire::Bill &bill) {
     const Sums sums = sums_of(bill);
     Json legs = Json::array();

@@ -1,1 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
+libompi_chain_la_SOURCES += \
+  chain/daemon/bill.cc chain/daemon/bill.h \
+  chain/daemon/chain_sync.cc chain/daemon/chain_sync.h \
+  chain/daemon/control_calls.cc \
+  chain/daemon/control_server.cc chain/daemon/control_server.h \
+  chain/daemon/daemon.cc chain/daemon/daemon.h \
+  chain/daemon/journal.cc chain/daemon/journal.h \
+  chain/daemon/node.cc chain/daemon/node.h \
+  chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
+  chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
+  chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
+  chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
+  chain/daemon/renter_lease_end.cc \
+  chain/daemon/wallet.cc chain/daemon/wallet.h
+nodist_libompi_chain_la_SOURCES += chain/daemon/journal.pb.cc
+BUILT_SOURCES += chain/daemon/journal.pb.h
+CLEANFILES += chain/daemon/journal.pb.cc chain/daemon/journal.pb.h
+EXTRA_DIST += chain/daemon/journal.proto
+
+bin_PROGRAMS += bin/ompi-chaind
+bin_ompi_chaind_SOURCES = chain/daemon/main.cc
+bin_ompi_chaind_LDADD = libompi-chain.la $(PROTOBUF_LIBS)

@@ -58,6 +58,10 @@ private:
 bool verify(std::string_view tag, std::string_view bytes, const PublicKey &key,
             const SignatureBytes &signature);
 
+// True if the 32 bytes are the x coordinate of a point: money sent to others could never move
+// again.
+bool is_valid_public_key(const PublicKey &key);
+
 std::string to_address(const PublicKey &account);
 // Errors: kInvalidInput: wrong prefix, checksum or length, said in words.
 Result<PublicKey> parse_address(std::string_view address);

@@ -1,1 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
+LEDGER_PROTOS = chain/ledger/state.proto
+
+libompi_chain_la_SOURCES += \
+  chain/ledger/block.cc chain/ledger/block.h \
+  chain/ledger/chain.cc chain/ledger/chain.h \
+  chain/ledger/codec.cc \
+  chain/ledger/genesis.cc \
+  chain/ledger/lease_rules.cc \
+  chain/ledger/mempool.cc chain/ledger/mempool.h \
+  chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \
+  chain/ledger/state.cc chain/ledger/state.h \
+  chain/ledger/state_digest.cc chain/ledger/state_digest.h \
+  chain/ledger/transition.cc chain/ledger/transition.h \
+  chain/ledger/types.h
+nodist_libompi_chain_la_SOURCES += chain/ledger/state.pb.cc
+BUILT_SOURCES += chain/ledger/state.pb.h
+CLEANFILES += chain/ledger/state.pb.cc chain/ledger/state.pb.h
+EXTRA_DIST += $(LEDGER_PROTOS)

@@ -11,6 +11,7 @@
 
 #include "chain/base/units.h"
 #include "chain/identity/keys.h"
+#include "chain/ledger/signature_cache.h"
 #include "chain/wire/ledger.pb.h"
 #include "incentive/params.h"
 
@@ -26,7 +27,11 @@ inline constexpr std::string_view kGenesisTag = "ompi-chain/genesis";
 
 struct Account {
     Amount balance;
-    std::uint64_t nonce = 0;  // of the next transaction
+    std::uint64_t nonce = 0;           // of the next transaction
+    Amount escrow;                     // locked in unsettled legs, as renter
+    Amount collateral;                 // locked in unsettled legs, as provider
+    std::uint32_t resource_count = 0;  // published
+    friend bool operator==(const Account &, const Account &) = default;
 };
 
 enum class LegState { kOpen, kClosing, kSettled };
@@ -76,7 +81,13 @@ struct Totals {
     Amount escrow;
     Amount collateral;
     Amount burned;
+    friend bool operator==(const Totals &, const Totals &) = default;
 };
+
+inline constexpr std::size_t kMaxGenesisBytes = 4u << 20;
+inline constexpr std::uint64_t kHzMax = 1'000'000'000'000;  // 1000 GHz: above any processor
+inline constexpr std::uint32_t kResourcesPerAccountMax = 64;
+inline constexpr std::size_t kLegsPerLeaseMax = 256;  // bound on Params::legs_max
 
 struct Genesis {
     std::string chain_name;
@@ -102,10 +113,15 @@ struct Tx {
 
 // The hash that names a transaction: of the body's exact bytes.
 TxId tx_id(std::string_view body_bytes);
-// Parses and verifies every signature. Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput.
-Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id);
+// Parses and verifies every signature. The sender signs first; for OpenLease each provider of a leg
+// signs once, in any order; nobody else signs. With a cache, known signatures are not verified
+// again. Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput (another chain's).
+Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
+                     SignatureCache *cache = nullptr);
 // One-signature transactions.
 wire::SignedTx sign_tx(const wire::TxBody &body, const KeyPair &sender);
+// Adds `signer`'s signature over the body's exact bytes.
+void add_signature(wire::SignedTx &tx, const KeyPair &signer);
 
 struct Voucher {
     wire::VoucherBody body;
@@ -113,7 +129,8 @@ struct Voucher {
     wire::SignedVoucher signed_voucher;
 };
 // Errors: kTooLarge, kProtocol, kBadSignature (not `renter`'s).
-Result<Voucher> decode_voucher(const wire::SignedVoucher &voucher, const PublicKey &renter);
+Result<Voucher> decode_voucher(const wire::SignedVoucher &voucher, const PublicKey &renter,
+                               SignatureCache *cache = nullptr);
 wire::SignedVoucher sign_voucher(const wire::VoucherBody &body, const KeyPair &renter);
 
 // Human text of a transaction, for `block show` and logs.

@@ -1,1 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# Where a leg finds the components that are loaded into its ranks, and Open MPI's own.
+AM_CPPFLAGS += -DCHAIN_COMPONENT_DIR='"$(component_dir)"' \
+  -DOMPI_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"'
+
+libompi_chain_la_SOURCES += \
+  chain/provider/bwrap_arguments.cc chain/provider/bwrap_arguments.h \
+  chain/provider/folder_walk.cc chain/provider/folder_walk.h \
+  chain/provider/lease_folder.cc chain/provider/lease_folder.h \
+  chain/provider/results.cc chain/provider/results.h \
+  chain/provider/sandbox.cc chain/provider/sandbox.h \
+  chain/provider/seccomp_filter.cc chain/provider/seccomp_filter.h \
+  chain/provider/spawn.cc chain/provider/spawn.h \
+  chain/provider/stage_receiver.cc chain/provider/stage_sender.cc chain/provider/staging.h

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ inline constexpr std::uint32_t kStageFilesMax = 100'000;
 struct StagedFile {
     std::string name;         // relative to the job folder; absolute: read-only, outside of it
     std::string source_path;  // sender's side
+    std::string source_root;  // if set: source_path is `name` below it, opened without any link
     std::uint64_t size_bytes = 0;
     std::uint32_t mode = 0644;
     Bytes32 sha256{};
@@ -51,8 +53,12 @@ private:
     std::size_t index_ = 0;
     bool announced_ = false;
     bool finished_ = false;
+    Result<Unit> open_current();
+    Result<std::string> read_chunk();
+
     std::uint64_t offset_ = 0;
     FileDescriptor file_;
+    std::unique_ptr<Sha256> hash_;
 };
 
 // Puts messages together again. Relative names go below `folder`, absolute ones below
@@ -70,21 +76,33 @@ public:
     const std::vector<StagedFile> &files() const { return files_; }
 
 private:
+    Status begin_file(const wire::StageFile &file);
+    Status add_chunk(const wire::StageChunk &chunk);
     Status finish_file();
+    Status end(const wire::StageDone &done);
+    Status remember(Status status);
+
     std::string folder_;
     std::string outside_folder_;
     std::uint64_t limit_bytes_;
-    std::uint64_t received_bytes_ = 0;
+    std::uint64_t announced_bytes_ = 0;
     std::vector<StagedFile> files_;
+    std::set<std::string> names_;
+    bool failed_ = false;
+    bool ended_ = false;
+    // The file that is being received: below parent_, under a name of ours until it is whole.
+    FileDescriptor parent_;
     FileDescriptor file_;
-    std::string temporary_path_;
+    std::string base_name_;
+    std::string temporary_name_;
     std::uint64_t offset_ = 0;
     std::unique_ptr<Sha256> hash_;
 };
 
 // Regular files below `folder` that are new or differ from `staged`, by size, mtime or hash;
-// symbolic links and special files are left out. `globs` (empty: all) match relative names.
-// Blocking. Errors: kTooLarge over limit_bytes or kStageFilesMax.
+// symbolic links and special files are left out. `globs` (empty: all; * ? [a-z]) match relative
+// names, and the last part alone where the glob holds no '/'. A file with its staged content is
+// not new, whatever its mtime. Blocking. Errors: kTooLarge over limit_bytes or kStageFilesMax.
 Result<std::vector<StagedFile>> collect_results(const std::string &folder,
                                                 const std::vector<StagedFile> &staged,
                                                 const std::vector<std::string> &globs,

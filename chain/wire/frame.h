@@ -23,7 +23,8 @@ enum class Topic : std::uint8_t {
     kPong = 3,
     kGossip = 4,
     kSync = 5,
-    kTrade = 6
+    kTrade = 6,
+    kBye = 7  // why the sender ends the session, as text
 };
 
 inline constexpr std::size_t kMaxPeerFrameBytes = 2u << 20;

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/backend/ledger_backend.h"
+
+#include <algorithm>
+
+#include "chain/base/log.h"
+#include "chain/wire/frame.h"
+
+namespace chain {
+namespace {
+
+// Leaves room for the header and the framing of each transaction.
+constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 15;
+
+// Callbacks may add callbacks, so they run from a copy.
+template <class Fns, class Argument>
+void call_all(const Fns &fns, const Argument &argument) {
+    const Fns copy = fns;
+    for (const auto &fn : copy) fn(argument);
+}
+
+Result<wire::BlockView> to_view(const ledger::Block &block, bool with_txs) {
+    wire::BlockView view;
+    view.set_height(block.header.height());
+    view.set_block_id(to_hex(block.id));
+    view.set_previous(to_hex(block.header.previous()));
+    view.set_time_ms(block.header.time_ms());
+    view.set_state_digest(to_hex(block.header.state_digest()));
+    CHAIN_ASSIGN(const PublicKey sealer, to_bytes32(block.header.sealer(), "sealer"));
+    view.set_sealer(to_address(sealer));
+    view.set_tx_count(block.header.tx_count());
+    if (!with_txs) return view;
+    for (const auto &bytes : block.signed_block.txs()) {
+        wire::SignedTx tx;
+        wire::TxBody body;
+        if (!tx.ParseFromString(bytes) || !body.ParseFromString(tx.body()))
+            return make_error(ErrorCode::kCorrupt, "block ", block.header.height(),
+                              " holds an unreadable transaction");
+        wire::TxView *tx_view = view.add_txs();
+        tx_view->set_tx_id(to_hex(ledger::tx_id(tx.body())));
+        tx_view->set_kind(std::string(ledger::tx_kind(body)));
+        CHAIN_ASSIGN(const PublicKey sender, to_bytes32(body.sender(), "sender"));
+        tx_view->set_sender(to_address(sender));
+        tx_view->set_text(ledger::describe_tx(body));
+    }
+    return view;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LedgerBackend>> LedgerBackend::open(Loop &loop, const Clock &clock,
+                                                           std::unique_ptr<KeyValueStore> store,
+                                                           ledger::Genesis genesis,
+                                                           std::optional<KeyPair> sealer_key,
+                                                           LedgerOptions options) {
+    std::unique_ptr<LedgerBackend> backend(new LedgerBackend(loop, clock, options));
+    CHAIN_ASSIGN(backend->chain_, ledger::Chain::open(std::move(store), std::move(genesis)));
+    backend->mempool_ = std::make_unique<ledger::Mempool>(*backend->chain_);
+    backend->sealer_ = std::make_unique<consensus::SoloSealer>(std::move(sealer_key));
+    LedgerBackend *self = backend.get();
+    self->announce_timer_ =
+        loop.every_ms(options.announce_again_ms, [self] { self->announce_again(); });
+    return backend;
+}
+
+std::uint64_t LedgerBackend::chain_time_ms() const {
+    return std::max(clock_.unix_ms(), chain_->tip().time_ms);
+}
+
+Result<ledger::Account> LedgerBackend::account(const PublicKey &account) const {
+    return chain_->state().account(account);
+}
+
+Result<std::uint64_t> LedgerBackend::next_nonce(const PublicKey &account) const {
+    return mempool_->next_nonce(account);
+}
+
+Result<LockedFunds> LedgerBackend::locked(const PublicKey &account) const {
+    CHAIN_ASSIGN(const ledger::Account found, chain_->state().account(account));
+    return LockedFunds{found.escrow, found.collateral};
+}
+
+Result<ledger::Lease> LedgerBackend::lease(const ledger::LeaseId &id) const {
+    return chain_->state().lease(id);
+}
+
+Result<std::vector<ledger::Lease>> LedgerBackend::leases_of(const PublicKey &account,
+                                                            std::size_t count_max) const {
+    return chain_->leases_of(account, count_max);
+}
+
+Result<bool> LedgerBackend::admit(std::string_view signed_tx_bytes, ledger::TxId &id) {
+    CHAIN_ASSIGN(ledger::Tx tx,
+                 ledger::decode_tx(signed_tx_bytes, chain_id(), &chain_->signatures()));
+    id = tx.id;
+    if (mempool_->contains(id)) return false;
+    CHAIN_ASSIGN(const auto place, chain_->place_of(id));
+    if (place) return false;
+    const Bytes bytes = tx.signed_bytes;
+    CHAIN_TRY(mempool_->add(std::move(tx), clock_.unix_ms()));
+    schedule_seal(options_.seal_delay_ms);
+    call_all(tx_fns_, bytes);
+    return true;
+}
+
+Result<ledger::TxId> LedgerBackend::submit(const wire::SignedTx &tx) {
+    ledger::TxId id{};
+    CHAIN_TRY(admit(tx.SerializeAsString(), id));
+    return id;
+}
+
+Result<bool> LedgerBackend::accept_tx(std::string_view signed_tx_bytes) {
+    ledger::TxId id{};
+    return admit(signed_tx_bytes, id);
+}
+
+TxOutcome LedgerBackend::outcome(const ledger::TxId &id) const {
+    const auto place = chain_->place_of(id);
+    if (place.ok() && *place) {
+        const std::uint64_t height = (*place)->height;
+        return {sealer_->is_final(*chain_, height) ? TxStatus::kFinal : TxStatus::kIncluded,
+                height,
+                {}};
+    }
+    if (mempool_->contains(id)) return {TxStatus::kPending, 0, {}};
+    if (const auto reason = mempool_->rejection(id)) return {TxStatus::kRejected, 0, *reason};
+    return {};
+}
+
+void LedgerBackend::on_new_block(std::function<void(std::uint64_t height)> fn) {
+    new_block_fns_.push_back(std::move(fn));
+}
+
+void LedgerBackend::on_tx_accepted(std::function<void(const Bytes &)> fn) {
+    tx_fns_.push_back(std::move(fn));
+}
+
+void LedgerBackend::on_block(std::function<void(const Bytes &)> fn) {
+    block_fns_.push_back(std::move(fn));
+}
+
+void LedgerBackend::announce_again() {
+    for (const Bytes &bytes : mempool_->pending_bytes(kAnnounceAgainMax)) call_all(tx_fns_, bytes);
+}
+
+void LedgerBackend::schedule_seal(std::uint64_t delay_ms) {
+    if (seal_scheduled_ || !is_sealer()) return;
+    seal_scheduled_ = true;
+    seal_timer_ = loop_.after_ms(delay_ms, [this] { seal_pending(); });
+}
+
+Result<ledger::Block> LedgerBackend::draft_block(std::uint64_t now_ms) {
+    const auto take = [this] { return mempool_->take(params().block_txs_max, kBlockTxBytesMax); };
+    auto block = sealer_->seal(*chain_, take(), now_ms);
+    if (block.ok()) return block;
+    // What applied when it came may not at this block's time: weed out and try once more.
+    mempool_->rebuild(now_ms);
+    if (mempool_->count() == 0) return block;
+    return sealer_->seal(*chain_, take(), now_ms);
+}
+
+void LedgerBackend::seal_pending() {
+    seal_scheduled_ = false;
+    if (mempool_->count() == 0) return;
+    const auto block = draft_block(clock_.unix_ms());
+    const Status applied = block.ok() ? chain_->apply(*block) : Status(block.error());
+    if (!applied.ok()) {
+        if (mempool_->count() == 0) return;
+        log(LogLevel::kError, "ledger", "no block was sealed: ", applied.error().message);
+        schedule_seal(options_.seal_retry_ms);
+        return;
+    }
+    after_block(*block);
+    if (mempool_->count() > 0) schedule_seal(options_.seal_delay_ms);
+}
+
+void LedgerBackend::after_block(const ledger::Block &block) {
+    mempool_->rebuild(clock_.unix_ms());
+    log(LogLevel::kDebug, "ledger", "block ", block.header.height(), " ", short_hex(block.id),
+        " with ", block.header.tx_count(), " transactions");
+    call_all(block_fns_, block.signed_bytes);
+    call_all(new_block_fns_, block.header.height());
+}
+
+Result<BlockReceipt> LedgerBackend::accept_block(std::string_view signed_block_bytes) {
+    CHAIN_ASSIGN(const ledger::Block block,
+                 ledger::decode_block(signed_block_bytes, genesis(), &chain_->signatures()));
+    const std::uint64_t height = block.header.height();
+    if (height <= tip().height) {
+        CHAIN_ASSIGN(const ledger::Block ours, chain_->block_at(height));
+        if (ours.id == block.id) return BlockReceipt{BlockReceipt::Kind::kKnown, 0};
+        return make_error(ErrorCode::kConflict, "block ", height, " (", short_hex(block.id),
+                          ") contradicts the final block ", short_hex(ours.id));
+    }
+    if (height > tip().height + 1) return BlockReceipt{BlockReceipt::Kind::kGap, tip().height + 1};
+    CHAIN_TRY(chain_->apply(block));
+    after_block(block);
+    return BlockReceipt{BlockReceipt::Kind::kApplied, 0};
+}
+
+Result<std::vector<Bytes>> LedgerBackend::blocks_from(std::uint64_t from_height,
+                                                      std::size_t count_max) const {
+    std::vector<Bytes> blocks;
+    std::size_t size_bytes = 0;
+    const std::size_t limit = std::min(count_max, kBlocksPerAnswerMax);
+    for (std::uint64_t height = std::max<std::uint64_t>(from_height, 1);
+         height <= tip().height && blocks.size() < limit; ++height) {
+        CHAIN_ASSIGN(Bytes bytes, chain_->block_bytes_at(height));
+        size_bytes += bytes.size();
+        if (!blocks.empty() && size_bytes > kAnswerBytesMax) break;
+        blocks.push_back(std::move(bytes));
+    }
+    return blocks;
+}
+
+std::vector<Bytes> LedgerBackend::pending_txs(std::size_t count_max) const {
+    return mempool_->pending_bytes(count_max);
+}
+
+Result<std::vector<wire::BlockView>> LedgerBackend::block_views(std::uint64_t before_height,
+                                                                std::size_t count_max) const {
+    std::vector<wire::BlockView> views;
+    std::uint64_t height = tip().height;
+    if (before_height > 0) height = std::min(height, before_height - 1);
+    for (; height > 0 && views.size() < count_max; --height) {
+        CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(height));
+        CHAIN_ASSIGN(wire::BlockView view, to_view(block, false));
+        views.push_back(std::move(view));
+    }
+    return views;
+}
+
+Result<wire::BlockView> LedgerBackend::block_view(std::uint64_t height) const {
+    CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(height));
+    return to_view(block, true);
+}
+
+Result<wire::BlockView> LedgerBackend::block_view(const ledger::BlockId &id) const {
+    CHAIN_ASSIGN(const std::uint64_t height, chain_->height_of(id));
+    return block_view(height);
+}
+
+}  // namespace chain

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LedgerBackend: the embedded ledger as a Backend. It knows no network: the daemon gives it what
+// peers sent (accept_tx, accept_block) and takes from it what peers should get (on_tx_accepted,
+// on_block, blocks_from). A node that holds the sealer's key seals by itself, a moment after a
+// transaction came. A block is durable before anybody hears of it.
+//
+// Owner: the daemon's loop thread; callbacks come on it. Callbacks may call back.
+#pragma once
+
+#include "chain/backend/backend.h"
+#include "chain/base/clock.h"
+#include "chain/base/loop.h"
+#include "chain/consensus/sealer.h"
+#include "chain/ledger/mempool.h"
+#include "chain/wire/control.pb.h"
+
+namespace chain {
+
+struct LedgerOptions {
+    // From the first pending transaction to the block: what comes in between shares its fsync.
+    std::uint64_t seal_delay_ms = 20;
+    // After a block could not be written (full disk), until the next try.
+    std::uint64_t seal_retry_ms = 1'000;
+    // A transaction still pending after this is handed to on_tx_accepted again: its first
+    // announcement may have found no peers.
+    std::uint64_t announce_again_ms = 2'000;
+};
+
+// What became of a block that a peer sent.
+struct BlockReceipt {
+    enum class Kind { kApplied, kKnown, kGap };
+    Kind kind = Kind::kKnown;
+    std::uint64_t need_from_height = 0;  // kGap: ask for blocks from here on
+};
+
+class LedgerBackend final : public Backend {
+public:
+    static constexpr std::size_t kBlocksPerAnswerMax = 256;
+    static constexpr std::size_t kAnswerBytesMax = 1536u << 10;  // below a peer frame's limit
+    static constexpr std::size_t kAnnounceAgainMax = 64;         // transactions per round
+
+    // `sealer_key`: nullopt, or a key; a key that is not the genesis file's sealer never seals.
+    // `loop` and `clock` outlive the backend. Errors: those of Chain::open.
+    static Result<std::unique_ptr<LedgerBackend>> open(Loop &loop, const Clock &clock,
+                                                       std::unique_ptr<KeyValueStore> store,
+                                                       ledger::Genesis genesis,
+                                                       std::optional<KeyPair> sealer_key,
+                                                       LedgerOptions options = {});
+
+    const Bytes32 &chain_id() const override { return chain_->genesis().chain_id; }
+    const incentive::Params &params() const override { return chain_->genesis().params; }
+    std::uint64_t height() const override { return chain_->tip().height; }
+    std::uint64_t chain_time_ms() const override;
+    Result<ledger::Account> account(const PublicKey &account) const override;
+    Result<std::uint64_t> next_nonce(const PublicKey &account) const override;
+    Result<LockedFunds> locked(const PublicKey &account) const override;
+    Result<ledger::Lease> lease(const ledger::LeaseId &id) const override;
+    Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,
+                                                 std::size_t count_max) const override;
+    Result<ledger::TxId> submit(const wire::SignedTx &tx) override;
+    TxOutcome outcome(const ledger::TxId &id) const override;
+    void on_new_block(std::function<void(std::uint64_t height)> fn) override;
+
+    // ---- for the network
+
+    // Bytes of a SignedTx to gossip: accepted from a local program or from a peer.
+    void on_tx_accepted(std::function<void(const Bytes &signed_tx)> fn);
+    // Bytes of a SignedBlock to gossip: sealed here, or new from a peer.
+    void on_block(std::function<void(const Bytes &signed_block)> fn);
+    // A SignedTx from a peer. True: new and kept. False: known already. Errors: as of submit; the
+    // peer broke the protocol when it is kProtocol, kBadSignature or kTooLarge (of the bytes).
+    Result<bool> accept_tx(std::string_view signed_tx_bytes);
+    // A SignedBlock from a peer. Errors: kConflict (another block at a height that is final here),
+    // those of decode_block and Chain::apply.
+    Result<BlockReceipt> accept_block(std::string_view signed_block_bytes);
+    // Bytes of SignedBlocks from `from_height` on; at least one if there is one, otherwise bounded
+    // by `count_max`, kBlocksPerAnswerMax and kAnswerBytesMax.
+    Result<std::vector<Bytes>> blocks_from(std::uint64_t from_height, std::size_t count_max) const;
+    // What is pending, oldest first: for a peer that has just connected.
+    std::vector<Bytes> pending_txs(std::size_t count_max) const;
+
+    // ---- for people
+
+    const ledger::Tip &tip() const { return chain_->tip(); }
+    Bytes32 state_digest() const { return chain_->tip().digest.digest(); }
+    const ledger::Genesis &genesis() const { return chain_->genesis(); }
+    bool is_sealer() const { return sealer_->may_seal(*chain_); }
+    std::size_t mempool_count() const { return mempool_->count(); }
+    // Without transactions. `before_height` 0: from the tip. Newest first.
+    Result<std::vector<wire::BlockView>> block_views(std::uint64_t before_height,
+                                                     std::size_t count_max) const;
+    // With transactions. Errors: kNotFound.
+    Result<wire::BlockView> block_view(std::uint64_t height) const;
+    Result<wire::BlockView> block_view(const ledger::BlockId &id) const;
+    // Replays everything: slow. Errors: kIo.
+    Result<ledger::Chain::Verification> verify_all() const { return chain_->verify_all(); }
+
+private:
+    LedgerBackend(Loop &loop, const Clock &clock, LedgerOptions options)
+        : loop_(loop), clock_(clock), options_(options) {}
+    Result<bool> admit(std::string_view signed_tx_bytes, ledger::TxId &id);
+    void schedule_seal(std::uint64_t delay_ms);
+    void seal_pending();
+    Result<ledger::Block> draft_block(std::uint64_t now_ms);
+    void after_block(const ledger::Block &block);
+    void announce_again();
+
+    Loop &loop_;
+    const Clock &clock_;
+    const LedgerOptions options_;
+    std::unique_ptr<ledger::Chain> chain_;
+    std::unique_ptr<ledger::Mempool> mempool_;
+    std::unique_ptr<consensus::Sealer> sealer_;
+    LoopHandle seal_timer_;
+    bool seal_scheduled_ = false;
+    LoopHandle announce_timer_;
+    std::vector<std::function<void(std::uint64_t)>> new_block_fns_;
+    std::vector<std::function<void(const Bytes &)>> tx_fns_;
+    std::vector<std::function<void(const Bytes &)>> block_fns_;
+};
+
+}  // namespace chain

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <ostream>
+
+#include "chain/base/clock.h"
+#include "chain/base/units.h"
+#include "chain/cli/cli.h"
+#include "chain/client/json.h"
+#include "chain/client/lease_spec.h"
+#include "chain/client/text.h"
+
+namespace chain::cli {
+namespace {
+
+using client::Align;
+using client::Json;
+
+// Why it waits or ended, else what runs in it.
+std::string last_column(const wire::Bill &bill) {
+    if (!bill.reason().empty())
+        return bill.ended_by().empty() ? bill.reason() : bill.ended_by() + ": " + bill.reason();
+    return bill.command();
+}
+
+Result<int> run_list(Invocation &invocation) {
+    const bool all = invocation.arguments.has("all");
+    wire::ControlRequest request;
+    request.mutable_lease_list()->set_all(all);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    Console &console = invocation.console;
+    if (invocation.json()) {
+        Json list = Json::array();
+        for (const auto &bill : reply.leases().leases()) list.push_back(client::json_bill(bill));
+        console.out << client::json_text({{"leases", std::move(list)}});
+        return 0;
+    }
+    const std::uint64_t now_ms = system_clock().unix_ms();
+    client::Table table({{"lease", Align::kLeft},
+                         {"state", Align::kLeft},
+                         {"as", Align::kLeft},
+                         {"started", Align::kLeft},
+                         {"slots", Align::kRight},
+                         {"GHz·h", Align::kPoint},
+                         {"paid", Align::kPoint},
+                         {"what", Align::kLeft, 30}});
+    for (const auto &bill : reply.leases().leases()) {
+        std::uint64_t slots = 0;
+        Cycles cycles = 0;
+        for (const auto &leg : bill.legs()) {
+            slots += leg.slots();
+            cycles += leg.cycles();
+        }
+        table.add_row({client::short_id(bill.lease_id()), bill.state(), bill.role(),
+                       client::format_ago(bill.started_at_ms(), now_ms), std::to_string(slots),
+                       format_ghz_hours(cycles), client::format_units(bill.paid()),
+                       last_column(bill)});
+    }
+    if (!table.empty())
+        console.out << table.format();
+    else
+        console.err << (all ? "No lease yet.\n"
+                            : "No lease now. `ompi-chain lease list --all` shows past ones.\n");
+    return 0;
+}
+
+Result<int> run_show(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_lease_show()->set_lease_id(invocation.arguments.words[0]);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    invocation.console.out << (invocation.json()
+                                   ? client::format_bill_json(reply.bill())
+                                   : client::format_bill_text(reply.bill(),
+                                                              invocation.arguments.has("ranks")));
+    return 0;
+}
+
+Json json_explanation(const wire::Explanation &explanation) {
+    Json peers = Json::array();
+    for (const auto &verdict : explanation.verdicts()) {
+        Json reasons = Json::array();
+        for (const auto &reason : verdict.reasons()) reasons.push_back(reason);
+        peers.push_back({{"host", verdict.host()},
+                         {"provider", verdict.provider()},
+                         {"slots_offered", verdict.slots_offered()},
+                         {"slots_taken", verdict.slots_taken()},
+                         {"ask_per_ghz_h", client::json_amount(verdict.ask_per_ghz_h())},
+                         {"matches", verdict.matches()},
+                         {"reasons", std::move(reasons)}});
+    }
+    return {{"clears", explanation.price_per_ghz_h() != 0},
+            {"price_per_ghz_h", client::json_amount(explanation.price_per_ghz_h())},
+            {"escrow", client::json_amount(explanation.escrow())},
+            {"summary", explanation.summary()},
+            {"peers", std::move(peers)}};
+}
+
+Result<int> run_explain(Invocation &invocation) {
+    constexpr int kNothingMatched = 3;
+    const Arguments &arguments = invocation.arguments;
+    client::LeaseFlags flags;
+    flags.lease = arguments.words[0];
+    flags.max_price = arguments.value("max-price");
+    flags.budget = arguments.value("budget");
+    flags.time = arguments.value("time");
+    CHAIN_ASSIGN(const client::LeaseOrder order, client::parse_lease_flags(flags));
+    wire::ControlRequest request;
+    *request.mutable_lease_explain()->mutable_spec() = order.spec;
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::Explanation &explanation = reply.explanation();
+    invocation.console.out << (invocation.json() ? client::json_text(json_explanation(explanation))
+                                                 : client::format_explanation_text(explanation));
+    return explanation.price_per_ghz_h() == 0 ? kNothingMatched : 0;
+}
+
+}  // namespace
+
+std::vector<Command> lease_commands() {
+    return {
+        {.noun = "lease",
+         .verb = "list",
+         .summary = "My leases that run now; with --all past ones, too",
+         .examples = "  ompi-chain lease list\n"
+                     "  ompi-chain lease list --all\n",
+         .details = "The last column says why a lease waits or ended, else what runs in it.\n",
+         .options = {{"all", "", "past leases, too"}},
+         .run = run_list},
+        {.noun = "lease",
+         .verb = "show",
+         .arguments = "LEASE",
+         .arguments_min = 1,
+         .arguments_max = 1,
+         .summary = "The bill of a lease",
+         .examples = "  ompi-chain lease show 3f9a1c2e\n"
+                     "  ompi-chain lease show 3f9a1c2e --ranks        # and each rank's share\n"
+                     "  ompi-chain lease show 3f9a1c2e --json\n",
+         .details = "LEASE is its number or the beginning of it.\n",
+         .options = {{"ranks", "", "GHz·h and waiting of each rank"}},
+         .run = run_show},
+        {.noun = "lease",
+         .verb = "explain",
+         .arguments = "SPEC",
+         .arguments_min = 1,
+         .arguments_max = 1,
+         .summary = "What a lease would cost now, and why each peer does or does not match",
+         .examples = "  ompi-chain lease explain 4\n"
+                     "  ompi-chain lease explain 16,mem=2G,ghz=2.5 --max-price 0.03 --budget 5\n",
+         .details = "SPEC is what mpirun takes as --chain-lease. Nothing is leased. Exit code 3: "
+                    "no price at\nwhich it could be.\n",
+         .options = {{"max-price", "P", "tokens per GHz·h, at most"},
+                     {"budget", "B", "tokens in all, at most"},
+                     {"time", "T", "how long at most (default: 1h)"}},
+         .run = run_explain},
+    };
+}
+
+}  // namespace chain::cli

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// node, peer, block: what the daemon says about itself, its peers and its ledger.
+#include <algorithm>
+#include <limits>
+#include <ostream>
+
+#include "chain/base/clock.h"
+#include "chain/base/units.h"
+#include "chain/cli/cli.h"
+#include "chain/client/json.h"
+#include "chain/client/text.h"
+
+namespace chain::cli {
+namespace {
+
+using client::Align;
+using client::Json;
+
+constexpr std::uint64_t kBlocksShown = 20;
+constexpr std::uint64_t kBlocksMax = 1000;
+constexpr std::size_t kBlockIdDigits = 64;
+
+Json json_status(const wire::NodeStatus &status) {
+    return {{"software", status.software()},
+            {"pid", status.pid()},
+            {"started_at", client::json_time(status.started_at_ms())},
+            {"node_key", status.node_key()},
+            {"data_folder", status.data_folder()},
+            {"listen_address", status.listen_address()},
+            {"chain_id", status.chain_id()},
+            {"chain_name", status.chain_name()},
+            {"height", status.height()},
+            {"tip", status.tip_id()},
+            {"tip_time", client::json_time(status.tip_time_ms())},
+            {"state_digest", status.state_digest()},
+            {"is_sealer", status.is_sealer()},
+            {"peers", status.peer_count()},
+            {"mempool", status.mempool_count()},
+            {"wallet_state", status.wallet_state()},
+            {"provider_state", status.provider_state()},
+            {"slots_offered", status.slots_offered()},
+            {"slots_leased", status.slots_leased()},
+            {"meter_class", status.meter_class()},
+            {"hz", status.hz()},
+            {"sandbox", status.sandbox()}};
+}
+
+Result<int> run_status(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_node_status();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::NodeStatus &status = reply.node_status();
+    if (invocation.json()) {
+        invocation.console.out << client::json_text(json_status(status));
+        return 0;
+    }
+    const std::uint64_t now_ms = system_clock().unix_ms();
+    std::string lends = status.provider_state();
+    if (status.slots_offered() != 0)
+        lends += ", " + std::to_string(status.slots_leased()) + " of " +
+                 std::to_string(status.slots_offered()) + " slots leased";
+    const std::string waiting = std::to_string(status.mempool_count());
+    invocation.console.out << format_fields(
+        {{"daemon", status.software() + ", process " + std::to_string(status.pid()) + ", started " +
+                        client::format_ago(status.started_at_ms(), now_ms)},
+         {"data", status.data_folder()},
+         {"node key", status.node_key()},
+         {"listens", status.listen_address().empty() ? "no" : status.listen_address()},
+         {"network", status.chain_name() + " (" + client::short_id(status.chain_id()) + ")" +
+                         (status.is_sealer() ? ", this node seals" : "")},
+         {"height", std::to_string(status.height()) + ", block " +
+                        client::short_id(status.tip_id()) + ", " +
+                        client::format_ago(status.tip_time_ms(), now_ms) + ", " + waiting +
+                        " transactions waiting"},
+         {"peers", std::to_string(status.peer_count())},
+         {"wallet", status.wallet_state()},
+         {"lends", lends},
+         {"meter", status.meter_class() + ", " + client::format_ghz(status.hz()) + " GHz a slot"},
+         {"sandbox", status.sandbox()}});
+    return 0;
+}
+
+Result<int> run_stop(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_node_stop();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    invocation.console.err << "The daemon stops: leases are closed and settled first.\n";
+    return 0;
+}
+
+Result<int> run_peer_list(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_peer_list();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    Console &console = invocation.console;
+    if (invocation.json()) {
+        Json list = Json::array();
+        for (const auto &peer : reply.peers().peers())
+            list.push_back({{"node_key", peer.node_key()},
+                            {"address", peer.address()},
+                            {"inbound", peer.inbound()},
+                            {"connected_at", client::json_time(peer.connected_at_ms())},
+                            {"heard_at", client::json_time(peer.heard_at_ms())},
+                            {"received_bytes", peer.received_bytes()},
+                            {"sent_bytes", peer.sent_bytes()},
+                            {"software", peer.software()}});
+        console.out << client::json_text({{"peers", std::move(list)}});
+        return 0;
+    }
+    const std::uint64_t now_ms = system_clock().unix_ms();
+    client::Table table({{"node", Align::kLeft},
+                         {"address", Align::kLeft, 28},
+                         {"way", Align::kLeft},
+                         {"connected", Align::kLeft},
+                         {"received", Align::kRight},
+                         {"sent", Align::kRight},
+                         {"software", Align::kLeft, 20}});
+    for (const auto &peer : reply.peers().peers())
+        table.add_row({client::short_id(peer.node_key()), peer.address(),
+                       peer.inbound() ? "in" : "out",
+                       client::format_ago(peer.connected_at_ms(), now_ms),
+                       client::format_size(peer.received_bytes()),
+                       client::format_size(peer.sent_bytes()), peer.software()});
+    if (!table.empty())
+        console.out << table.format();
+    else
+        console.err << "No peer. Add one with `ompi-chain peer connect HOST:PORT`.\n";
+    return 0;
+}
+
+Result<int> run_peer_connect(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_peer_connect()->set_address(invocation.arguments.words[0]);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    return run_peer_list(invocation);
+}
+
+Json json_block(const wire::BlockView &block) {
+    return {{"height", block.height()},
+            {"block", block.block_id()},
+            {"previous", block.previous()},
+            {"time", client::json_time(block.time_ms())},
+            {"state_digest", block.state_digest()},
+            {"sealer", block.sealer()},
+            {"tx_count", block.tx_count()}};
+}
+
+Result<int> run_block_list(Invocation &invocation) {
+    const Arguments &arguments = invocation.arguments;
+    wire::ControlRequest request;
+    std::uint64_t count = kBlocksShown;
+    if (arguments.has("count")) {
+        CHAIN_ASSIGN(count, parse_integer(arguments.value("count"), 1, kBlocksMax, "--count"));
+    }
+    request.mutable_block_list()->set_count(static_cast<std::uint32_t>(count));
+    if (arguments.has("before")) {
+        CHAIN_ASSIGN(const std::uint64_t before,
+                     parse_integer(arguments.value("before"), 1,
+                                   std::numeric_limits<std::int64_t>::max(), "--before"));
+        request.mutable_block_list()->set_before_height(before);
+    }
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    if (invocation.json()) {
+        Json list = Json::array();
+        for (const auto &block : reply.blocks().blocks()) list.push_back(json_block(block));
+        invocation.console.out << client::json_text({{"blocks", std::move(list)}});
+        return 0;
+    }
+    client::Table table({{"height", Align::kRight},
+                         {"time", Align::kLeft},
+                         {"txs", Align::kRight},
+                         {"block", Align::kLeft},
+                         {"state", Align::kLeft},
+                         {"sealer", Align::kLeft}});
+    for (const auto &block : reply.blocks().blocks())
+        table.add_row({std::to_string(block.height()), format_utc(block.time_ms()),
+                       std::to_string(block.tx_count()), client::short_id(block.block_id()),
+                       client::short_id(block.state_digest()), short_address(block.sealer())});
+    invocation.console.out << table.format();
+    return 0;
+}
+
+Result<int> run_block_show(Invocation &invocation) {
+    const std::string &which = invocation.arguments.words[0];
+    wire::ControlRequest request;
+    if (which.size() == kBlockIdDigits) {
+        request.mutable_block_show()->set_block_id(which);
+    } else {
+        CHAIN_ASSIGN(const std::uint64_t height,
+                     parse_integer(which, 0, std::numeric_limits<std::int64_t>::max(),
+                                   "the height (or a block's 64 hex digits)"));
+        request.mutable_block_show()->set_height(height);
+    }
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::BlockView &block = reply.block();
+    if (invocation.json()) {
+        Json json = json_block(block);
+        Json txs = Json::array();
+        for (const auto &tx : block.txs())
+            txs.push_back({{"tx", tx.tx_id()},
+                           {"kind", tx.kind()},
+                           {"sender", tx.sender()},
+                           {"text", tx.text()}});
+        json["txs"] = std::move(txs);
+        invocation.console.out << client::json_text(json);
+        return 0;
+    }
+    invocation.console.out << format_fields({{"height", std::to_string(block.height())},
+                                             {"block", block.block_id()},
+                                             {"previous", block.previous()},
+                                             {"time", format_utc(block.time_ms())},
+                                             {"state", block.state_digest()},
+                                             {"sealer", block.sealer()},
+                                             {"transactions", std::to_string(block.tx_count())}});
+    client::Table table({{"", Align::kLeft}, {"", Align::kLeft}, {"", Align::kLeft, 100}});
+    for (const auto &tx : block.txs())
+        table.add_row({client::short_id(tx.tx_id()), short_address(tx.sender()), tx.text()});
+    if (!table.empty()) invocation.console.out << "\n" << table.format("  ");
+    return 0;
+}
+
+}  // namespace
+
+std::vector<Command> node_commands() {
+    return {
+        {.noun = "node",
+         .verb = "status",
+         .summary = "What the daemon does, and in which network",
+         .examples = "  ompi-chain node status\n"
+                     "  ompi-chain node status --json | jq .height\n",
+         .run = run_status},
+        {.noun = "node",
+         .verb = "stop",
+         .summary = "Stop the daemon",
+         .examples = "  ompi-chain node stop\n",
+         .details = "Leases that run are ended, with the reason, and settled.\n",
+         .run = run_stop},
+    };
+}
+
+std::vector<Command> peer_commands() {
+    return {
+        {.noun = "peer",
+         .verb = "list",
+         .summary = "Daemons connected now",
+         .examples = "  ompi-chain peer list\n",
+         .run = run_peer_list},
+        {.noun = "peer",
+         .verb = "connect",
+         .arguments = "HOST:PORT",
+         .arguments_min = 1,
+         .arguments_max = 1,
+         .summary = "Connect to a daemon, and stay connected",
+         .examples = "  ompi-chain peer connect 192.0.2.7:7411\n",
+         .run = run_peer_connect},
+    };
+}
+
+std::vector<Command> block_commands() {
+    return {
+        {.noun = "block",
+         .verb = "list",
+         .summary = "The latest blocks",
+         .examples = "  ompi-chain block list\n"
+                     "  ompi-chain block list --count 100 --before 5000\n",
+         .options = {{"count", "N", "how many (default: 20, at most 1000)"},
+                     {"before", "HEIGHT", "older than this one"}},
+         .run = run_block_list},
+        {.noun = "block",
+         .verb = "show",
+         .arguments = "HEIGHT|BLOCK",
+         .arguments_min = 1,
+         .arguments_max = 1,
+         .summary = "One block and its transactions",
+         .examples = "  ompi-chain block show 42\n",
+         .run = run_block_show},
+    };
+}
+
+}  // namespace chain::cli

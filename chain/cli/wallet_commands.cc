@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <ostream>
+
+#include "chain/base/units.h"
+#include "chain/cli/cli.h"
+#include "chain/client/json.h"
+#include "chain/client/text.h"
+
+namespace chain::cli {
+namespace {
+
+// Stretching a password takes about a second, on a busy machine several.
+constexpr int kPasswordTimeoutMs = 60'000;
+// Until the transfer stands in a block.
+constexpr int kInclusionTimeoutMs = 60'000;
+
+constexpr Option kPasswordFile = {"password-file", "FILE",
+                                  "read the password from FILE; `-`: from standard input"};
+
+Result<int> print_wallet(const Invocation &invocation, const std::string &address) {
+    wire::ControlRequest request;
+    request.mutable_wallet_show()->set_address(address);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::WalletView &wallet = reply.wallet();
+    if (invocation.json()) {
+        invocation.console.out << client::json_text(
+            {{"address", wallet.address()},
+             {"state", wallet.state()},
+             {"balance", client::json_amount(wallet.balance())},
+             {"locked_escrow", client::json_amount(wallet.locked_escrow())},
+             {"locked_collateral", client::json_amount(wallet.locked_collateral())},
+             {"nonce", wallet.nonce()}});
+        return 0;
+    }
+    std::vector<std::pair<std::string, std::string>> fields = {
+        {"address", wallet.address()},
+        {"balance", client::format_units(wallet.balance()) + " tokens"},
+    };
+    if (wallet.locked_escrow() != 0)
+        fields.emplace_back("in escrow",
+                            client::format_units(wallet.locked_escrow()) + " (open leases)");
+    if (wallet.locked_collateral() != 0)
+        fields.emplace_back("collateral", client::format_units(wallet.locked_collateral()) +
+                                              " (machines leased out)");
+    if (!wallet.state().empty()) fields.emplace_back("state", wallet.state());
+    invocation.console.out << format_fields(fields);
+    return 0;
+}
+
+Result<int> run_new(Invocation &invocation) {
+    CHAIN_ASSIGN(std::string password,
+                 read_password(invocation, "Password of the new wallet: ", true));
+    wire::ControlRequest request;
+    request.mutable_wallet_new()->set_password(password);
+    const auto reply = invocation.call(request, kPasswordTimeoutMs);
+    wipe(password);
+    wipe(*request.mutable_wallet_new()->mutable_password());
+    if (!reply.ok()) return reply.error();
+    invocation.console.err << "The wallet is made. Nobody can restore its password: keep it.\n";
+    return print_wallet(invocation, {});
+}
+
+Result<int> run_unlock(Invocation &invocation) {
+    CHAIN_ASSIGN(std::string password, read_password(invocation, "Password: ", false));
+    wire::ControlRequest request;
+    request.mutable_wallet_unlock()->set_password(password);
+    const auto reply = invocation.call(request, kPasswordTimeoutMs);
+    wipe(password);
+    wipe(*request.mutable_wallet_unlock()->mutable_password());
+    if (!reply.ok()) return reply.error();
+    return print_wallet(invocation, {});
+}
+
+Result<int> run_show(Invocation &invocation) {
+    const auto &words = invocation.arguments.words;
+    return print_wallet(invocation, words.empty() ? std::string() : words[0]);
+}
+
+Result<int> run_send(Invocation &invocation) {
+    const std::string &to = invocation.arguments.words[0];
+    CHAIN_ASSIGN(const Amount amount, parse_tokens(invocation.arguments.words[1]));
+    if (amount.units == 0)
+        return make_error(ErrorCode::kInvalidInput, "the amount is 0: there is nothing to send");
+    CHAIN_TRY(confirm(
+        invocation, "Send " + format_tokens(amount) + " tokens to " + client::printable(to) + "?"));
+    wire::ControlRequest request;
+    request.mutable_wallet_send()->set_to_address(to);
+    request.mutable_wallet_send()->set_amount(amount.units);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request, kInclusionTimeoutMs));
+    if (invocation.json())
+        invocation.console.out << client::json_text(
+            {{"tx", reply.tx().tx_id()},
+             {"height", reply.tx().height()},
+             {"to", to},
+             {"amount", client::json_amount(amount.units)}});
+    else
+        invocation.console.out << "sent " << format_tokens(amount) << " in block "
+                               << reply.tx().height() << ", transaction "
+                               << client::printable(reply.tx().tx_id()) << "\n";
+    return 0;
+}
+
+}  // namespace
+
+std::vector<Command> wallet_commands() {
+    return {
+        {.noun = "wallet",
+         .verb = "new",
+         .summary = "Make the wallet of this daemon, under a password",
+         .examples = "  ompi-chain wallet new\n"
+                     "  ompi-chain wallet new --password-file ~/.wallet-password\n",
+         .details = "The key is made by the daemon and never leaves its data folder. A wallet that "
+                    "exists is\nnot overwritten.\n",
+         .options = {kPasswordFile},
+         .run = run_new},
+        {.noun = "wallet",
+         .verb = "show",
+         .arguments = "[ADDRESS]",
+         .arguments_max = 1,
+         .summary = "Address and balance: mine, or ADDRESS's",
+         .examples = "  ompi-chain wallet show\n"
+                     "  ompi-chain wallet show --json | jq -r .balance.tokens\n",
+         .run = run_show},
+        {.noun = "wallet",
+         .verb = "send",
+         .arguments = "ADDRESS AMOUNT",
+         .arguments_min = 2,
+         .arguments_max = 2,
+         .summary = "Send AMOUNT tokens to ADDRESS",
+         .examples = "  ompi-chain wallet send ompc1… 2.5\n"
+                     "  ompi-chain wallet send ompc1… 0.01 --yes   # without the question\n",
+         .details = "Returns when the transfer stands in a block. There is no way back.\n",
+         .run = run_send},
+        {.noun = "wallet",
+         .verb = "unlock",
+         .summary = "Let the daemon sign, until it stops",
+         .examples = "  ompi-chain wallet unlock\n"
+                     "  ompi-chain wallet unlock --password-file -   # from standard input\n",
+         .options = {kPasswordFile},
+         .run = run_unlock},
+    };
+}
+
+}  // namespace chain::cli

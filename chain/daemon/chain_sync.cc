@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/chain_sync.h"
+
+#include "chain/base/log.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "sync";
+constexpr std::size_t kPendingToNewPeerMax = 1'000;
+
+// Errors that an honest peer of this version never causes.
+bool breaks_protocol(const Error &error) {
+    return error.code == ErrorCode::kProtocol || error.code == ErrorCode::kBadSignature ||
+           error.code == ErrorCode::kTooLarge;
+}
+
+}  // namespace
+
+ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network)
+    : ledger_(ledger), book_(book), network_(network) {
+    network_.on_peer([this](const PublicKey &peer, bool up, const std::string &) {
+        if (up) on_peer_up(peer);
+    });
+    network_.on_message(
+        wire::Topic::kGossip,
+        [this](const PublicKey &peer, std::string_view bytes) { on_gossip(peer, bytes); });
+    network_.on_message(wire::Topic::kSync, [this](const PublicKey &peer, std::string_view bytes) {
+        on_sync(peer, bytes);
+    });
+    ledger_.on_tx_accepted([this](const Bytes &tx) {
+        wire::Gossip gossip;
+        gossip.set_tx(tx);
+        network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
+    });
+    ledger_.on_block([this](const Bytes &block) {
+        wire::Gossip gossip;
+        gossip.set_block(block);
+        network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
+    });
+}
+
+void ChainSync::publish_offer(const wire::SignedOffer &offer) {
+    pass_on(offer, nullptr);
+}
+
+void ChainSync::pass_on(const wire::SignedOffer &offer, const PublicKey *from) {
+    wire::Gossip gossip;
+    *gossip.mutable_offer() = offer;
+    network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), from);
+}
+
+void ChainSync::on_peer_up(const PublicKey &peer) {
+    wire::SyncMessage tip;
+    tip.mutable_tip()->set_height(ledger_.height());
+    tip.mutable_tip()->set_block_id(to_bytes(ledger_.tip().id));
+    send(peer, tip);
+    wire::SyncMessage offers;
+    offers.mutable_get_offers();
+    send(peer, offers);
+    for (Bytes &tx : ledger_.pending_txs(kPendingToNewPeerMax)) {
+        wire::Gossip gossip;
+        gossip.set_tx(std::move(tx));
+        send_gossip(peer, gossip);
+    }
+}
+
+void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
+    wire::Gossip gossip;
+    if (const Status parsed =
+            wire::parse_strict(payload, wire::kMaxPeerFrameBytes, "gossip", gossip);
+        !parsed.ok())
+        return judge(peer, parsed.error());
+    switch (gossip.item_case()) {
+        case wire::Gossip::kTx: {
+            const auto taken = ledger_.accept_tx(gossip.tx());
+            if (!taken.ok()) judge(peer, taken.error());
+            return;
+        }
+        case wire::Gossip::kOffer: return accept_offer(peer, gossip.offer());
+        case wire::Gossip::kBlock: accept_block(peer, gossip.block()); return;
+        case wire::Gossip::ITEM_NOT_SET: return;
+    }
+}
+
+void ChainSync::on_sync(const PublicKey &peer, std::string_view payload) {
+    wire::SyncMessage message;
+    if (const Status parsed =
+            wire::parse_strict(payload, wire::kMaxPeerFrameBytes, "sync message", message);
+        !parsed.ok())
+        return judge(peer, parsed.error());
+    switch (message.what_case()) {
+        case wire::SyncMessage::kTip:
+            if (message.tip().height() > ledger_.height()) ask_for_blocks(peer);
+            return;
+        case wire::SyncMessage::kGetBlocks: return send_blocks(peer, message.get_blocks());
+        case wire::SyncMessage::kBlocks: return on_blocks(peer, message.blocks());
+        case wire::SyncMessage::kGetOffers:
+            for (const wire::SignedOffer &offer : book_.signed_offers()) {
+                wire::Gossip gossip;
+                *gossip.mutable_offer() = offer;
+                send_gossip(peer, gossip);
+            }
+            return;
+        case wire::SyncMessage::WHAT_NOT_SET: return;
+    }
+}
+
+void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted) {
+    auto blocks = ledger_.blocks_from(wanted.from_height(), wanted.count_max());
+    if (!blocks.ok()) {
+        log(LogLevel::kError, kCategory, "blocks for a peer: ", blocks.error().message);
+        return;
+    }
+    if (blocks->empty()) return;
+    wire::SyncMessage message;
+    for (Bytes &block : *blocks) message.mutable_blocks()->add_blocks(std::move(block));
+    send(peer, message);
+}
+
+void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
+    for (const std::string &block : blocks.blocks())
+        if (!accept_block(peer, block)) return;
+    if (blocks.blocks_size() > 0) ask_for_blocks(peer);  // until an answer stays out
+}
+
+bool ChainSync::accept_block(const PublicKey &peer, std::string_view block) {
+    const auto receipt = ledger_.accept_block(block);
+    if (!receipt.ok()) {
+        judge(peer, receipt.error());
+        return false;
+    }
+    if (receipt->kind == BlockReceipt::Kind::kGap) ask_for_blocks(peer);
+    return receipt->kind != BlockReceipt::Kind::kGap;
+}
+
+void ChainSync::accept_offer(const PublicKey &peer, const wire::SignedOffer &offer) {
+    const auto taken = book_.accept(offer);
+    if (!taken.ok()) return judge(peer, taken.error());
+    if (*taken) pass_on(offer, &peer);
+}
+
+void ChainSync::ask_for_blocks(const PublicKey &peer) {
+    wire::SyncMessage message;
+    message.mutable_get_blocks()->set_from_height(ledger_.height() + 1);
+    message.mutable_get_blocks()->set_count_max(kBlocksPerReply);
+    send(peer, message);
+}
+
+void ChainSync::send(const PublicKey &peer, const wire::SyncMessage &message) {
+    static_cast<void>(network_.send(peer, wire::Topic::kSync, message.SerializeAsString()));
+}
+
+void ChainSync::send_gossip(const PublicKey &peer, const wire::Gossip &gossip) {
+    static_cast<void>(network_.send(peer, wire::Topic::kGossip, gossip.SerializeAsString()));
+}
+
+// An offer that has expired on its way, a transaction that another one overtook: no fault of the
+// peer's. Bytes that nobody honest sends end the session.
+void ChainSync::judge(const PublicKey &peer, const Error &error) {
+    log(LogLevel::kDebug, kCategory, "from ", short_hex(peer), ": ", error.message);
+    if (breaks_protocol(error)) network_.disconnect(peer, error.message);
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ChainSync: keeps this node's ledger and offer book level with its peers': announces the tip,
+// fetches missing blocks, floods transactions, blocks and offers once. What breaks a rule of the
+// ledger or the market ends the session with whoever sent it.
+//
+// Owner: the loop's thread.
+#pragma once
+
+#include "chain/backend/ledger_backend.h"
+#include "chain/market/offer_book.h"
+#include "chain/p2p/network.h"
+#include "chain/wire/peer.pb.h"
+
+namespace chain::daemon {
+
+inline constexpr std::uint32_t kBlocksPerReply = 64;
+
+class ChainSync {
+public:
+    ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network);
+
+    // Of this node's own: goes to every peer.
+    void publish_offer(const wire::SignedOffer &offer);
+
+private:
+    void on_peer_up(const PublicKey &peer);
+    void on_gossip(const PublicKey &peer, std::string_view payload);
+    void on_sync(const PublicKey &peer, std::string_view payload);
+    void on_blocks(const PublicKey &peer, const wire::Blocks &blocks);
+    void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
+    bool accept_block(const PublicKey &peer, std::string_view block);
+    void accept_offer(const PublicKey &peer, const wire::SignedOffer &offer);
+    void pass_on(const wire::SignedOffer &offer, const PublicKey *from);
+    void ask_for_blocks(const PublicKey &peer);
+    void send(const PublicKey &peer, const wire::SyncMessage &message);
+    void send_gossip(const PublicKey &peer, const wire::Gossip &gossip);
+    void judge(const PublicKey &peer, const Error &error);
+
+    LedgerBackend &ledger_;
+    market::OfferBook &book_;
+    p2p::Network &network_;
+};
+
+}  // namespace chain::daemon

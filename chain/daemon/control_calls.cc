@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What each call of the control socket answers. See docs/control_protocol.md.
+#include <algorithm>
+
+#include <unistd.h>
+
+#include "chain/base/log.h"
+#include "chain/daemon/bill.h"
+#include "chain/daemon/daemon.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::size_t kLeasesListedMax = 1'000;
+constexpr std::uint32_t kBlocksListedDefault = 20;
+constexpr std::uint32_t kBlocksListedMax = 500;
+constexpr std::uint64_t kSendWaitMs = 30'000;
+constexpr std::size_t kWaitingSendsMax = 1'000;
+
+void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
+    view.set_offer_id(to_hex(offer.id));
+    view.set_provider(to_address(offer.provider));
+    view.set_node_key(to_hex(offer.node_key));
+    view.set_address(offer.address);
+    view.set_host(offer.host);
+    view.set_slot_count(offer.slot_count);
+    view.set_hz(offer.hz);
+    view.set_memory_bytes(offer.memory_bytes);
+    view.set_ask_per_ghz_h(offer.ask_per_ghz_h.units);
+    view.set_region(offer.region);
+    view.set_isolation(offer.isolation);
+    view.set_meter_class(std::string(meter_class_name(offer.meter_class)));
+    view.set_expires_at_ms(offer.expires_at_ms);
+    view.set_mine(mine);
+}
+
+bool takes_part(const ledger::Lease &lease, const PublicKey &account) {
+    return lease.renter == account ||
+           std::any_of(lease.legs.begin(), lease.legs.end(),
+                       [&](const ledger::Leg &leg) { return leg.provider == account; });
+}
+
+}  // namespace
+
+void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlRequest &request) {
+    switch (request.call_case()) {
+        case wire::ControlRequest::kLeaseOpen:
+            return renter_->open(client, request.id(), request.lease_open());
+        case wire::ControlRequest::kLeaseLaunch:
+            return renter_->launch(client, request.id(), request.lease_launch());
+        case wire::ControlRequest::kLeaseClose:
+            return renter_->close(client, request.id(), request.lease_close());
+        case wire::ControlRequest::kWalletSend:
+            return wallet_send(client, request.id(), request.wallet_send());
+        case wire::ControlRequest::kPeerConnect:
+            return peer_connect(client, request.id(), request.peer_connect());
+        default: break;
+    }
+    auto reply = answer(request);
+    if (reply.ok())
+        client->reply(request.id(), std::move(*reply));
+    else
+        client->fail(request.id(), reply.error());
+}
+
+Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
+    wire::ControlReply done;
+    done.mutable_done();
+    switch (request.call_case()) {
+        case wire::ControlRequest::kNodeStatus: return node_status();
+        case wire::ControlRequest::kNodeStop:
+            watches_.push_back(loop_.after_ms(50, [this] { loop_.stop(); }));  // after the reply
+            return done;
+        case wire::ControlRequest::kWalletNew:
+            CHAIN_TRY(wallet_->create(request.wallet_new().password()));
+            return wallet_show({});
+        case wire::ControlRequest::kWalletUnlock:
+            CHAIN_TRY(wallet_->unlock(request.wallet_unlock().password()));
+            return wallet_show({});
+        case wire::ControlRequest::kWalletShow: return wallet_show(request.wallet_show());
+        case wire::ControlRequest::kOfferList: return offer_list(request.offer_list());
+        case wire::ControlRequest::kOfferSet:
+            CHAIN_TRY(provider_->set_offer(request.offer_set()));
+            return done;
+        case wire::ControlRequest::kLeaseList: return lease_list(request.lease_list());
+        case wire::ControlRequest::kLeaseShow: return lease_show(request.lease_show());
+        case wire::ControlRequest::kLeaseExplain: {
+            CHAIN_ASSIGN(wire::Explanation explanation,
+                         renter_->explain(request.lease_explain().spec()));
+            wire::ControlReply reply;
+            *reply.mutable_explanation() = std::move(explanation);
+            return reply;
+        }
+        case wire::ControlRequest::kPeerList: return peer_list();
+        case wire::ControlRequest::kBlockList: return block_list(request.block_list());
+        case wire::ControlRequest::kBlockShow: return block_show(request.block_show());
+        default:
+            return make_error(ErrorCode::kProtocol,
+                              "the daemon does not know this call; is it older than the program?");
+    }
+}
+
+Result<wire::ControlReply> Daemon::node_status() {
+    wire::ControlReply reply;
+    wire::NodeStatus &status = *reply.mutable_node_status();
+    status.set_software(std::string(kSoftware));
+    status.set_node_key(to_hex(node_key_->public_key()));
+    status.set_data_folder(options_.data_folder);
+    status.set_listen_address(network_->listen_address());
+    status.set_chain_id(to_hex(ledger_->chain_id()));
+    status.set_chain_name(ledger_->genesis().chain_name);
+    status.set_height(ledger_->height());
+    status.set_tip_id(to_hex(ledger_->tip().id));
+    status.set_state_digest(to_hex(ledger_->state_digest()));
+    status.set_tip_time_ms(ledger_->tip().time_ms);
+    status.set_is_sealer(options_.seal);
+    status.set_peer_count(static_cast<std::uint32_t>(network_->peers().size()));
+    status.set_mempool_count(static_cast<std::uint32_t>(ledger_->mempool_count()));
+    status.set_wallet_state(std::string(wallet_->state()));
+    provider_->fill_status(status);
+    status.set_started_at_ms(started_at_ms_);
+    status.set_pid(static_cast<std::uint32_t>(getpid()));
+    return reply;
+}
+
+Result<wire::ControlReply> Daemon::wallet_show(const wire::WalletShowCall &call) {
+    PublicKey account{};
+    if (call.address().empty()) {
+        CHAIN_ASSIGN(account, wallet_->account());
+    } else {
+        CHAIN_ASSIGN(account, parse_address(call.address()));
+    }
+    CHAIN_ASSIGN(const ledger::Account state, ledger_->account(account));
+    CHAIN_ASSIGN(const LockedFunds locked, ledger_->locked(account));
+    wire::ControlReply reply;
+    wire::WalletView &view = *reply.mutable_wallet();
+    view.set_address(to_address(account));
+    view.set_balance(state.balance.units);
+    view.set_locked_escrow(locked.escrow.units);
+    view.set_locked_collateral(locked.collateral.units);
+    view.set_nonce(state.nonce);
+    if (call.address().empty()) view.set_state(std::string(wallet_->state()));
+    return reply;
+}
+
+void Daemon::wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
+                         const wire::WalletSendCall &call) {
+    const auto send = [&]() -> Result<ledger::TxId> {
+        if (waiting_sends_.size() >= kWaitingSendsMax)
+            return make_error(ErrorCode::kTooLarge, "too many transfers wait for a block");
+        CHAIN_ASSIGN(const PublicKey to, parse_address(call.to_address()));
+        if (call.amount() <= 0)
+            return make_error(ErrorCode::kInvalidInput, "the amount must be above zero");
+        CHAIN_ASSIGN(const Amount amount, amount_from_units(call.amount()));
+        wire::TxBody body;
+        body.mutable_transfer()->set_to(to_bytes(to));
+        body.mutable_transfer()->set_amount(amount.units);
+        return node_->submit(std::move(body));
+    };
+    const auto tx = send();
+    if (!tx.ok()) return client->fail(id, tx.error());
+    log(LogLevel::kNote, "wallet", "sends ", format_tokens(Amount{call.amount()}), " to ",
+        call.to_address(), " in ", short_hex(*tx));
+    waiting_sends_.push_back({client, id, *tx, system_clock().steady_ms() + kSendWaitMs});
+    answer_waiting_sends();
+}
+
+void Daemon::answer_waiting_sends() {
+    std::erase_if(waiting_sends_, [this](const WaitingSend &waiting) {
+        const TxOutcome outcome = ledger_->outcome(waiting.tx);
+        if (outcome.status == TxStatus::kRejected) {
+            waiting.client->fail(waiting.request_id,
+                                 make_error(ErrorCode::kRefused,
+                                            "the ledger refused the transfer: ", outcome.reason));
+            return true;
+        }
+        if (outcome.status >= TxStatus::kIncluded) {
+            wire::ControlReply reply;
+            reply.mutable_tx()->set_tx_id(to_hex(waiting.tx));
+            reply.mutable_tx()->set_height(outcome.height);
+            waiting.client->reply(waiting.request_id, std::move(reply));
+            return true;
+        }
+        if (system_clock().steady_ms() < waiting.give_up_at_ms) return false;
+        waiting.client->fail(
+            waiting.request_id,
+            make_error(ErrorCode::kTimeout, "transfer ", to_hex(waiting.tx),
+                       " is in no block yet; it may still come: see `ompi-chain wallet show`"));
+        return true;
+    });
+}
+
+Result<wire::ControlReply> Daemon::offer_list(const wire::OfferListCall &call) {
+    const auto account = wallet_->account();
+    wire::ControlReply reply;
+    reply.mutable_offers();
+    for (const market::Offer &offer : book_->offers()) {
+        const bool mine = account.ok() && offer.provider == *account;
+        if (call.mine() && !mine) continue;
+        fill_offer(offer, mine, *reply.mutable_offers()->add_offers());
+    }
+    return reply;
+}
+
+wire::Bill Daemon::bill_of(const ledger::Lease &lease, const PublicKey &account) {
+    return lease.renter == account ? renter_->bill_of(lease) : provider_->bill_of(lease);
+}
+
+Result<wire::ControlReply> Daemon::lease_list(const wire::LeaseListCall &call) {
+    CHAIN_ASSIGN(const PublicKey account, wallet_->account());
+    CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
+    wire::ControlReply reply;
+    wire::LeaseList &list = *reply.mutable_leases();
+    for (wire::Bill &bill : renter_->bills_under_way()) *list.add_leases() = std::move(bill);
+    for (const ledger::Lease &lease : leases)
+        if (call.all() || !lease.settled()) *list.add_leases() = bill_of(lease, account);
+    return reply;
+}
+
+Result<wire::ControlReply> Daemon::lease_show(const wire::LeaseShowCall &call) {
+    CHAIN_ASSIGN(const PublicKey account, wallet_->account());
+    std::optional<ledger::Lease> found;
+    if (call.lease_id().size() == 64) {
+        CHAIN_ASSIGN(const ledger::LeaseId id, bytes32_from_hex(call.lease_id(), "lease id"));
+        CHAIN_ASSIGN(found, ledger_->lease(id));
+    } else {
+        if (call.lease_id().empty())
+            return make_error(ErrorCode::kInvalidInput,
+                              "which lease? see `ompi-chain lease list --all`");
+        CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
+        for (const ledger::Lease &lease : leases) {
+            if (!to_hex(lease.id).starts_with(call.lease_id())) continue;
+            if (found.has_value())
+                return make_error(ErrorCode::kInvalidInput, "several leases begin with ",
+                                  call.lease_id(), "; give more digits");
+            found = lease;
+        }
+    }
+    if (!found.has_value())
+        return make_error(ErrorCode::kNotFound, "no lease of yours begins with \"", call.lease_id(),
+                          "\"; see `ompi-chain lease list --all`");
+    wire::ControlReply reply;
+    if (takes_part(*found, account)) {
+        *reply.mutable_bill() = bill_of(*found, account);
+    } else {
+        reply.mutable_bill()->set_state(found->settled() ? "settled" : "running");
+        bring_bill_up_to(*found, *reply.mutable_bill());
+    }
+    return reply;
+}
+
+Result<wire::ControlReply> Daemon::peer_list() {
+    wire::ControlReply reply;
+    reply.mutable_peers();
+    for (const p2p::PeerView &peer : network_->peers()) {
+        wire::PeerView &view = *reply.mutable_peers()->add_peers();
+        view.set_node_key(to_hex(peer.node_key));
+        view.set_address(peer.address);
+        view.set_inbound(peer.inbound);
+        view.set_connected_at_ms(peer.connected_at_ms);
+        view.set_heard_at_ms(peer.heard_at_ms);
+        view.set_received_bytes(peer.received_bytes);
+        view.set_sent_bytes(peer.sent_bytes);
+        view.set_software(peer.software);
+    }
+    return reply;
+}
+
+void Daemon::peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
+                          const wire::PeerConnectCall &call) {
+    network_->connect(call.address(), nullptr,
+                      [this, client, id, address = call.address()](const Result<PublicKey> &peer) {
+                          if (!peer.ok()) return client->fail(id, peer.error());
+                          network_->keep_connected(address);
+                          client->done(id);
+                      });
+}
+
+Result<wire::ControlReply> Daemon::block_list(const wire::BlockListCall &call) {
+    const std::uint32_t count =
+        std::min(call.count() == 0 ? kBlocksListedDefault : call.count(), kBlocksListedMax);
+    CHAIN_ASSIGN(auto views, ledger_->block_views(call.before_height(), count));
+    wire::ControlReply reply;
+    reply.mutable_blocks();
+    for (wire::BlockView &view : views) *reply.mutable_blocks()->add_blocks() = std::move(view);
+    return reply;
+}
+
+Result<wire::ControlReply> Daemon::block_show(const wire::BlockShowCall &call) {
+    wire::ControlReply reply;
+    if (call.block_id().empty()) {
+        CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(call.height()));
+        return reply;
+    }
+    CHAIN_ASSIGN(const ledger::BlockId id, bytes32_from_hex(call.block_id(), "block id"));
+    CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(id));
+    return reply;
+}
+
+}  // namespace chain::daemon

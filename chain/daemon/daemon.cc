@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Start, wiring and stop. The calls of the control socket are in control_calls.cc.
+#include "chain/daemon/daemon.h"
+
+#include <csignal>
+#include <thread>
+
+#include "chain/base/file.h"
+#include "chain/base/log.h"
+#include "chain/wire/frame.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "daemon";
+constexpr std::size_t kGenesisMaxBytes = 4u << 20;
+constexpr std::size_t kPasswordMaxBytes = 4096;
+
+// host:port, also [v6]:port.
+Result<std::pair<std::string, std::uint16_t>> split_address(const std::string &address) {
+    const std::size_t colon = address.rfind(':');
+    if (colon == std::string::npos || colon == 0)
+        return make_error(ErrorCode::kInvalidInput, "\"", address,
+                          "\" is no HOST:PORT such as 127.0.0.1:7660");
+    CHAIN_ASSIGN(const std::uint64_t port,
+                 parse_integer(address.substr(colon + 1), 0, 65535, "port"));
+    std::string host = address.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+        host = host.substr(1, host.size() - 2);
+    return std::pair{host, static_cast<std::uint16_t>(port)};
+}
+
+// The first start takes the genesis from where it is told and keeps it: a node belongs to one
+// network for good.
+Result<Bytes> adopt_genesis(const std::string &given_path, const std::string &own_path) {
+    if (path_exists(own_path)) {
+        CHAIN_ASSIGN(const Bytes own, read_file(own_path, kGenesisMaxBytes));
+        if (!given_path.empty()) {
+            CHAIN_ASSIGN(const Bytes given, read_file(given_path, kGenesisMaxBytes));
+            if (given != own)
+                return make_error(ErrorCode::kConflict, given_path, " is not the genesis of ",
+                                  own_path,
+                                  ", to which this data folder belongs; use another --data");
+        }
+        return own;
+    }
+    if (given_path.empty())
+        return make_error(ErrorCode::kNotFound, "there is no ", own_path,
+                          " yet: name the network's genesis file with --genesis FILE, or try "
+                          "everything on this machine with `ompi-chain devnet up`");
+    CHAIN_ASSIGN(const Bytes given, read_file(given_path, kGenesisMaxBytes));
+    CHAIN_TRY(ledger::parse_genesis(given).ok() ? ok_status()
+                                                : Status(ledger::parse_genesis(given).error()));
+    CHAIN_TRY(write_file_atomic(own_path, given, 0644));
+    return given;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Daemon>> Daemon::open(DaemonOptions options) {
+    std::unique_ptr<Daemon> daemon(new Daemon(std::move(options)));
+    daemon->started_at_ms_ = system_clock().unix_ms();
+    // At least two, so that one long job (results of a large lease) does not hold up the others.
+    daemon->workers_.emplace(daemon->loop_, std::max(2u, std::thread::hardware_concurrency()));
+    CHAIN_TRY(make_folders(daemon->options_.data_folder, 0700));
+    CHAIN_TRY(daemon->open_identity());
+    CHAIN_TRY(daemon->open_ledger());
+    CHAIN_TRY(daemon->open_network());
+    CHAIN_TRY(daemon->open_agents());
+    return daemon;
+}
+
+Status Daemon::open_identity() {
+    const std::string &folder = options_.data_folder;
+    CHAIN_ASSIGN(KeyPair node_key, load_or_create_node_key(folder + "/node.key"));
+    node_key_.emplace(std::move(node_key));
+    wallet_.emplace(folder + "/wallet.json");
+    if (options_.password_file.empty()) return ok_status();
+    CHAIN_ASSIGN(Bytes password, read_file(options_.password_file, kPasswordMaxBytes));
+    while (!password.empty() && (password.back() == '\n' || password.back() == '\r'))
+        password.pop_back();
+    const Status unlocked = wallet_->unlock(password);
+    wipe(password);
+    return unlocked;
+}
+
+Status Daemon::open_ledger() {
+    const std::string &folder = options_.data_folder;
+    CHAIN_ASSIGN(const Bytes genesis,
+                 adopt_genesis(options_.genesis_path, folder + "/genesis.json"));
+    CHAIN_ASSIGN(ledger::Genesis parsed, ledger::parse_genesis(genesis));
+    std::optional<KeyPair> sealer_key;
+    if (options_.seal) {
+        CHAIN_ASSIGN(const KeyPair *key, wallet_->key());
+        if (key->public_key() != parsed.sealer)
+            return make_error(ErrorCode::kInvalidInput, "--seal: the genesis names ",
+                              to_address(parsed.sealer), " as sealer and this wallet is ",
+                              to_address(key->public_key()));
+        CHAIN_ASSIGN(KeyPair copy, KeyPair::from_secret(key->secret()));
+        sealer_key.emplace(std::move(copy));
+    }
+    CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
+    CHAIN_ASSIGN(ledger_, LedgerBackend::open(loop_, system_clock(), std::move(store),
+                                              std::move(parsed), std::move(sealer_key)));
+    CHAIN_ASSIGN(Journal journal, Journal::open(folder + "/journal"));
+    journal_.emplace(std::move(journal));
+    book_.emplace(ledger_->chain_id(), system_clock());
+    return ok_status();
+}
+
+Status Daemon::open_network() {
+    p2p::Options network_options;
+    network_options.chain_id = ledger_->chain_id();
+    network_options.software = kSoftware;
+    network_options.listen = !options_.listen_address.empty();
+    if (network_options.listen) {
+        CHAIN_ASSIGN(const auto address, split_address(options_.listen_address));
+        network_options.listen_address = address.first;
+        network_options.listen_port = address.second;
+    }
+    CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
+    sync_ = std::make_unique<ChainSync>(*ledger_, *book_, *network_);
+    return ok_status();
+}
+
+Status Daemon::open_agents() {
+    const std::string results_folder = options_.data_folder + "/results";
+    CHAIN_TRY(remove_tree(results_folder));  // halves that an earlier daemon was sent
+    node_.emplace(Node{loop_, *workers_, system_clock(), *ledger_, *network_, *book_, *journal_,
+                       *wallet_, *node_key_, results_folder});
+    renter_ = std::make_unique<RenterAgent>(*node_);
+    ProviderOptions provider_options = options_.provider;
+    if (provider_options.scratch_folder.empty())
+        provider_options.scratch_folder = options_.data_folder + "/scratch";
+    provider_ = std::make_unique<ProviderAgent>(
+        *node_, provider_options,
+        [this](const wire::SignedOffer &offer) { sync_->publish_offer(offer); });
+    provider_->recover();
+    network_->on_message(
+        wire::Topic::kTrade,
+        [this](const PublicKey &peer, std::string_view bytes) { on_trade(peer, bytes); });
+    network_->on_peer([this](const PublicKey &peer, bool up, const std::string &why) {
+        if (up) return;
+        renter_->on_peer_lost(peer, why);
+        provider_->on_peer_lost(peer, why);
+    });
+    network_->on_drained([this](const PublicKey &peer) {
+        renter_->on_drained(peer);
+        provider_->on_drained(peer);
+    });
+    ledger_->on_new_block([this](std::uint64_t) {
+        renter_->on_new_block();
+        provider_->on_new_block();
+        answer_waiting_sends();
+    });
+    for (const std::string &address : options_.connect) {
+        CHAIN_TRY(split_address(address).ok() ? ok_status()
+                                              : Status(split_address(address).error()));
+        network_->keep_connected(address);
+    }
+    const std::string listening = network_->listen_address();
+    if (!listening.empty())
+        CHAIN_TRY(
+            write_file_atomic(options_.data_folder + "/listen.address", listening + "\n", 0644));
+    CHAIN_ASSIGN(control_, ControlServer::start(loop_, options_.data_folder + "/control.sock",
+                                                [this](const ControlConnectionPtr &client,
+                                                       const wire::ControlRequest &request) {
+                                                    on_request(client, request);
+                                                }));
+    return ok_status();
+}
+
+Daemon::~Daemon() {
+    // Clients first: a lease that ends because we stop must not call back into what is gone.
+    control_.reset();
+    watches_.clear();
+    provider_.reset();
+    renter_.reset();
+    network_.reset();
+}
+
+void Daemon::run() {
+    for (const int signal_number : {SIGTERM, SIGINT})
+        watches_.push_back(loop_.on_signal(signal_number, [this] { loop_.stop(); }));
+    watches_.push_back(loop_.every_ms(1'000, [this] { answer_waiting_sends(); }));
+    log(LogLevel::kNote, kCategory, kSoftware, " runs on ", options_.data_folder, ", chain ",
+        short_hex(ledger_->chain_id()), " at height ", ledger_->height());
+    loop_.run();
+    log(LogLevel::kNote, kCategory, "stops");
+}
+
+void Daemon::on_trade(const PublicKey &peer, std::string_view payload) {
+    wire::TradeMessage message;
+    if (const Status parsed =
+            wire::parse_strict(payload, wire::kMaxPeerFrameBytes, "trade message", message);
+        !parsed.ok())
+        return network_->disconnect(peer, parsed.error().message);
+    const auto lease = to_bytes32(message.lease_id(), "lease id");
+    if (!lease.ok()) return network_->disconnect(peer, lease.error().message);
+    if (message.has_propose() || provider_->has_leg(peer, {*lease, message.leg()}))
+        provider_->on_trade(peer, message);
+    else
+        renter_->on_trade(peer, message);
+}
+
+}  // namespace chain::daemon

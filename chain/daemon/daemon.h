@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Daemon: the one place that wires everything: wallet, ledger, offer book, peers, the renter's and
+// the provider's agents, and the control socket.
+//
+// Owner: the thread that calls run(), which is the loop's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "chain/backend/ledger_backend.h"
+#include "chain/base/loop.h"
+#include "chain/daemon/chain_sync.h"
+#include "chain/daemon/control_server.h"
+#include "chain/daemon/node.h"
+#include "chain/daemon/provider_agent.h"
+#include "chain/daemon/renter_agent.h"
+
+namespace chain::daemon {
+
+inline constexpr std::string_view kSoftware = "ompi-chaind 0.1.0";
+
+struct DaemonOptions {
+    std::string data_folder;
+    std::string genesis_path;    // empty: the one in the data folder
+    std::string listen_address;  // host:port; empty: listens to no peers
+    std::vector<std::string> connect;
+    std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
+    bool seal = false;
+    ProviderOptions provider;
+};
+
+class Daemon {
+public:
+    // Opens and checks everything; nothing runs yet. Errors: with what to do, for the terminal.
+    static Result<std::unique_ptr<Daemon>> open(DaemonOptions options);
+    ~Daemon();
+
+    // Until SIGTERM, SIGINT or NodeStopCall.
+    void run();
+
+private:
+    explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
+    Status open_identity();
+    Status open_ledger();
+    Status open_network();
+    Status open_agents();
+
+    void on_request(const ControlConnectionPtr &client, const wire::ControlRequest &request);
+    void on_trade(const PublicKey &peer, std::string_view payload);
+
+    // Calls that answer at once; each fills one reply.
+    Result<wire::ControlReply> answer(const wire::ControlRequest &request);
+    Result<wire::ControlReply> node_status();
+    Result<wire::ControlReply> wallet_show(const wire::WalletShowCall &call);
+    Result<wire::ControlReply> offer_list(const wire::OfferListCall &call);
+    Result<wire::ControlReply> lease_list(const wire::LeaseListCall &call);
+    Result<wire::ControlReply> lease_show(const wire::LeaseShowCall &call);
+    Result<wire::ControlReply> peer_list();
+    Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
+    Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
+    wire::Bill bill_of(const ledger::Lease &lease, const PublicKey &account);
+    // Answers when a block includes the transaction, or refuses it.
+    void wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
+                     const wire::WalletSendCall &call);
+    void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
+                      const wire::PeerConnectCall &call);
+    void answer_waiting_sends();
+
+    struct WaitingSend {
+        ControlConnectionPtr client;
+        std::uint64_t request_id;
+        ledger::TxId tx;
+        std::uint64_t give_up_at_ms;  // steady
+    };
+
+    const DaemonOptions options_;
+    std::uint64_t started_at_ms_ = 0;
+    // In the order in which they are made; the agents go first.
+    Loop loop_;
+    std::optional<WorkerPool> workers_;
+    std::optional<KeyPair> node_key_;
+    std::optional<Wallet> wallet_;
+    std::optional<Journal> journal_;
+    std::unique_ptr<LedgerBackend> ledger_;
+    std::optional<market::OfferBook> book_;
+    std::unique_ptr<p2p::Network> network_;
+    std::unique_ptr<ChainSync> sync_;
+    std::optional<Node> node_;
+    std::unique_ptr<RenterAgent> renter_;
+    std::unique_ptr<ProviderAgent> provider_;
+    std::unique_ptr<ControlServer> control_;
+    std::vector<WaitingSend> waiting_sends_;
+    std::vector<LoopHandle> watches_;
+};
+
+}  // namespace chain::daemon

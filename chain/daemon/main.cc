@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ompi-chaind: see ompi-chaind(8).
+#include <cstdio>
+#include <string>
+
+#include <getopt.h>
+
+#include "chain/base/log.h"
+#include "chain/client/client.h"
+#include "chain/daemon/daemon.h"
+
+namespace {
+
+using chain::Error;
+using chain::ErrorCode;
+
+constexpr const char *kUsage =
+    "ompi-chaind: this machine's part of OpenMPI-Chain: wallet, ledger, lending and leasing\n"
+    "\n"
+    "  ompi-chaind --genesis net.json --connect seed.example.org:7660     lease from others\n"
+    "  ompi-chaind --lend 4 --ask 0.01 --listen 0.0.0.0:7660 --password-file pw   lend four slots\n"
+    "\n"
+    "  --data DIR            data folder (default: $OMPI_CHAIN_DATA, else "
+    "~/.local/state/ompi-chain,\n"
+    "                        for root /var/lib/ompi-chain)\n"
+    "  --genesis FILE        the network's genesis file; needed at the first start only\n"
+    "  --listen HOST:PORT    take sessions of peers (port 0: any free one, written to\n"
+    "                        DIR/listen.address)\n"
+    "  --connect HOST:PORT   keep a session with this peer; may be given several times\n"
+    "  --password-file FILE  unlock the wallet with the password in FILE\n"
+    "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
+    "  --lend SLOTS          offer so many slots of this machine\n"
+    "  --ask PRICE           for at least PRICE tokens per GHz·h (default 0.01)\n"
+    "  --host-name NAME      name of this machine in a lease (default: its own)\n"
+    "  --region NAME         where it is, for renters who ask\n"
+    "  --scratch DIR         folder for the job folders of leases, on a disk with room\n"
+    "  --log-level LEVEL     debug, note, warning or error (default note)\n"
+    "  --help, --version\n";
+
+enum Option {
+    kData = 1000,
+    kGenesis,
+    kListen,
+    kConnect,
+    kPasswordFile,
+    kSeal,
+    kLend,
+    kAsk,
+    kHostName,
+    kRegion,
+    kScratch,
+    kLogLevel,
+    kHelp,
+    kVersion,
+};
+
+constexpr option kOptions[] = {
+    {"data", required_argument, nullptr, kData},
+    {"genesis", required_argument, nullptr, kGenesis},
+    {"listen", required_argument, nullptr, kListen},
+    {"connect", required_argument, nullptr, kConnect},
+    {"password-file", required_argument, nullptr, kPasswordFile},
+    {"seal", no_argument, nullptr, kSeal},
+    {"lend", required_argument, nullptr, kLend},
+    {"ask", required_argument, nullptr, kAsk},
+    {"host-name", required_argument, nullptr, kHostName},
+    {"region", required_argument, nullptr, kRegion},
+    {"scratch", required_argument, nullptr, kScratch},
+    {"log-level", required_argument, nullptr, kLogLevel},
+    {"help", no_argument, nullptr, kHelp},
+    {"version", no_argument, nullptr, kVersion},
+    {nullptr, 0, nullptr, 0},
+};
+
+// Fills `options`; true: go on, false: --help or --version was answered.
+chain::Result<bool> parse_command_line(int argc, char **argv,
+                                       chain::daemon::DaemonOptions &options) {
+    options.data_folder = chain::client::default_data_folder();
+    options.provider.ask_per_ghz_h = chain::Amount{10'000'000};
+    for (int code; (code = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+        switch (code) {
+            case kData: options.data_folder = optarg; break;
+            case kGenesis: options.genesis_path = optarg; break;
+            case kListen: options.listen_address = optarg; break;
+            case kConnect: options.connect.emplace_back(optarg); break;
+            case kPasswordFile: options.password_file = optarg; break;
+            case kSeal: options.seal = true; break;
+            case kLend: {
+                CHAIN_ASSIGN(const std::uint64_t slots,
+                             chain::parse_integer(optarg, 0, 4096, "--lend"));
+                options.provider.slot_count = static_cast<std::uint32_t>(slots);
+                break;
+            }
+            case kAsk: {
+                CHAIN_ASSIGN(options.provider.ask_per_ghz_h, chain::parse_tokens(optarg));
+                if (options.provider.ask_per_ghz_h.units == 0)
+                    return chain::make_error(ErrorCode::kInvalidInput, "--ask must be above zero");
+                break;
+            }
+            case kHostName:
+                if (!chain::wire::is_valid_host_name(optarg))
+                    return chain::make_error(ErrorCode::kInvalidInput, "--host-name \"", optarg,
+                                             "\": letters, digits and inner dashes, 63 at most");
+                options.provider.host = optarg;
+                break;
+            case kRegion: options.provider.region = optarg; break;
+            case kScratch: options.provider.scratch_folder = optarg; break;
+            case kLogLevel: {
+                CHAIN_ASSIGN(const chain::LogLevel level, chain::parse_log_level(optarg));
+                chain::set_log_level(level);
+                break;
+            }
+            case kHelp: std::fputs(kUsage, stdout); return false;
+            case kVersion: std::puts(chain::daemon::kSoftware.data()); return false;
+            default: return chain::make_error(ErrorCode::kInvalidInput, "see `ompi-chaind --help`");
+        }
+    }
+    if (optind < argc)
+        return chain::make_error(ErrorCode::kInvalidInput, "\"", argv[optind],
+                                 "\" is not an option; see `ompi-chaind --help`");
+    if (options.provider.slot_count > 0 && options.listen_address.empty())
+        return chain::make_error(ErrorCode::kInvalidInput,
+                                 "--lend needs --listen HOST:PORT, where renters can reach you");
+    if ((options.seal || options.provider.slot_count > 0) && options.password_file.empty())
+        return chain::make_error(ErrorCode::kInvalidInput,
+                                 "--seal and --lend sign on their own: they need --password-file");
+    return true;
+}
+
+int fail(const Error &error) {
+    std::fprintf(stderr, "ompi-chaind: %s\n", error.to_text().c_str());
+    return chain::error_traits(error.code).exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+    chain::daemon::DaemonOptions options;
+    const auto go_on = parse_command_line(argc, argv, options);
+    if (!go_on.ok()) return fail(go_on.error());
+    if (!*go_on) return 0;
+    auto daemon = chain::daemon::Daemon::open(std::move(options));
+    if (!daemon.ok()) return fail(daemon.error());
+    (*daemon)->run();
+    return 0;
+}

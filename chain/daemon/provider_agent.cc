@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/provider_agent.h"
+
+#include <algorithm>
+
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "chain/base/log.h"
+#include "chain/daemon/bill.h"
+#include "chain/provider/lease_folder.h"
+#include "chain/wire/frame.h"
+#include "incentive/settlement.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "provider";
+constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::size_t kLeasesLookedAt = 1'000;
+constexpr std::uint32_t kSlotsOfferedMax = 4096;
+
+std::uint64_t half_of_memory_bytes() {
+    struct sysinfo machine {};
+    if (sysinfo(&machine) != 0) return 1ULL << 30;
+    return static_cast<std::uint64_t>(machine.totalram) * machine.mem_unit / 2;
+}
+
+// The machine's name, made fit to be a node's: its first part, other characters replaced.
+std::string machine_host_name() {
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    std::string host(name);
+    host = host.substr(0, host.find('.')).substr(0, wire::kMaxHostNameBytes);
+    for (char &c : host)
+        if (!wire::is_valid_host_name(std::string(1, c))) c = '-';
+    while (!host.empty() && host.front() == '-') host.erase(0, 1);
+    while (!host.empty() && host.back() == '-') host.pop_back();
+    return host.empty() ? "peer" : host;
+}
+
+wire::MeterClass offered_meter_class() {
+    switch (meter::probe_meter().meter_class) {
+        case meter::MeterClass::kHw: return wire::METER_CLASS_HW;
+        case meter::MeterClass::kSampled: return wire::METER_CLASS_SAMPLED;
+        case meter::MeterClass::kCalibrated: return wire::METER_CLASS_CALIBRATED;
+    }
+    CHAIN_CHECK(false);
+}
+
+}  // namespace
+
+ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
+                             std::function<void(const wire::SignedOffer &)> publish)
+    : node_(node), options_(std::move(options)), publish_(std::move(publish)) {
+    if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
+    if (options_.host.empty()) options_.host = machine_host_name();
+    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { settle_forgotten_leases(); });
+}
+
+ProviderAgent::~ProviderAgent() = default;
+
+void ProviderAgent::recover() {
+    if (const auto reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
+        log(LogLevel::kWarning, kCategory, "what an earlier daemon left: ", reaped.error().message);
+    if (options_.slot_count > 0) calibrate();
+}
+
+void ProviderAgent::calibrate() {
+    if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
+        cannot_lend_ = probed.error().message;
+        log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
+        return;
+    }
+    auto hz = std::make_shared<std::uint64_t>(0);
+    node_.workers.run([hz] { *hz = meter::calibrate_hz(); },
+                      [this, hz] {
+                          hz_ = *hz;
+                          log(LogLevel::kNote, kCategory, "a core here does ", hz_, " cycles/s (",
+                              meter::probe_meter().why, ")");
+                          publish_offer();
+                      });
+}
+
+Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {
+    if (const auto key = node_.wallet.key(); !key.ok()) return key.error();
+    if (call.slot_count() > kSlotsOfferedMax)
+        return make_error(ErrorCode::kInvalidInput, "at most ", kSlotsOfferedMax,
+                          " slots can be offered");
+    if (call.slot_count() > 0) {
+        if (call.ask_per_ghz_h() <= 0 || call.ask_per_ghz_h() > kMaxAmountUnits)
+            return make_error(ErrorCode::kInvalidInput, "the price must be above zero");
+        if (!call.host().empty() && !wire::is_valid_host_name(call.host()))
+            return make_error(ErrorCode::kInvalidInput, "\"", call.host(),
+                              "\" is no host name: letters, digits and inner dashes");
+        if (node_.network.listen_address().empty())
+            return make_error(ErrorCode::kRefused,
+                              "this daemon listens to no peers; start it with --listen");
+        CHAIN_TRY(provider::probe_sandbox());
+        options_.ask_per_ghz_h = Amount{call.ask_per_ghz_h()};
+        if (call.memory_bytes() > 0) options_.memory_bytes = call.memory_bytes();
+        if (!call.host().empty()) options_.host = call.host();
+        if (!call.region().empty()) options_.region = call.region();
+    }
+    options_.slot_count = call.slot_count();
+    if (hz_ == 0 && options_.slot_count > 0)
+        calibrate();
+    else
+        publish_offer();
+    return ok_status();
+}
+
+std::uint32_t ProviderAgent::slots_leased() const {
+    std::uint32_t slots = 0;
+    for (const auto &[key, leg] : legs_) slots += leg->terms().slot_count;
+    return slots;
+}
+
+void ProviderAgent::publish_offer() {
+    refresh_timer_ = node_.loop.after_ms(market::kOfferLifeMs / 2, [this] { publish_offer(); });
+    const auto key = node_.wallet.key();
+    if (!key.ok() || hz_ == 0 || (options_.slot_count == 0 && !offered_)) return;
+    const std::uint32_t leased = slots_leased();
+    const std::uint64_t now_ms = node_.clock.unix_ms();
+    wire::OfferBody body;
+    body.set_chain_id(to_bytes(node_.backend.chain_id()));
+    body.set_provider(to_bytes((*key)->public_key()));
+    body.set_node_key(to_bytes(node_.node_key.public_key()));
+    body.set_address(node_.network.listen_address());
+    body.set_host(options_.host);
+    body.set_slot_count(options_.slot_count > leased ? options_.slot_count - leased : 0);
+    body.set_hz(hz_);
+    body.set_memory_bytes(options_.memory_bytes);
+    body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
+    body.set_region(options_.region);
+    body.set_isolation("partial");  // no limits of cores and memory, no network of the lease's own
+    body.set_meter_class(offered_meter_class());
+    // Later than any before, also after a restart.
+    offer_sequence_ = std::max(offer_sequence_ + 1, now_ms);
+    body.set_sequence(offer_sequence_);
+    body.set_issued_at_ms(now_ms);
+    body.set_expires_at_ms(now_ms + market::kOfferLifeMs);
+    const wire::SignedOffer offer = market::sign_offer(body, **key);
+    if (const auto accepted = node_.book.accept(offer); !accepted.ok())
+        log(LogLevel::kError, kCategory, "own offer: ", accepted.error().message);
+    publish_(offer);
+    offered_ = options_.slot_count > 0;
+}
+
+void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
+    const auto lease = to_bytes32(message.lease_id(), "lease id");
+    if (!lease.ok()) return node_.network.disconnect(peer, lease.error().message);
+    const LegKey key{*lease, message.leg()};
+    if (message.has_propose()) return propose(peer, key, message.propose());
+    const auto found = legs_.find(key);
+    if (found != legs_.end() && found->second->peer() == peer) found->second->on_trade(message);
+}
+
+bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
+    const auto found = legs_.find(key);
+    return found != legs_.end() && found->second->peer() == peer;
+}
+
+Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
+                                               const wire::Propose &propose) const {
+    CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
+    wire::TxBody body;
+    CHAIN_TRY(wire::parse_strict(propose.tx_body(), wire::kMaxTxBytes, "proposal", body));
+    if (ledger::tx_id(propose.tx_body()) != key.lease || !body.has_open_lease() ||
+        body.chain_id() != to_bytes(node_.backend.chain_id()))
+        return make_error(ErrorCode::kProtocol, "the proposal is not what it says it is");
+    CHAIN_ASSIGN(const PublicKey renter, to_bytes32(body.sender(), "renter"));
+    CHAIN_ASSIGN(const SignatureBytes signature,
+                 to_bytes64(propose.renter_signature(), "renter's signature"));
+    if (!verify(sign_tag::kTx, propose.tx_body(), renter, signature))
+        return make_error(ErrorCode::kBadSignature, "the renter did not sign the proposal");
+    const wire::OpenLease &open = body.open_lease();
+    if (key.leg >= static_cast<std::uint32_t>(open.legs_size()))
+        return make_error(ErrorCode::kProtocol, "the proposal has no leg ", key.leg);
+    const wire::LeaseLeg &leg = open.legs(static_cast<int>(key.leg));
+    if (leg.provider() != to_bytes(own->public_key()))
+        return make_error(ErrorCode::kProtocol, "the leg is another provider's");
+    const std::uint32_t leased = slots_leased();
+    if (leg.slot_count() == 0 || leg.slot_count() + leased > options_.slot_count)
+        return make_error(ErrorCode::kRefused, "only ",
+                          options_.slot_count > leased ? options_.slot_count - leased : 0,
+                          " slots are free");
+    if (open.price_per_ghz_h() < options_.ask_per_ghz_h.units)
+        return make_error(ErrorCode::kRefused, "the price is below what I ask");
+    if (leg.hz_max() != hz_)
+        return make_error(ErrorCode::kRefused, "the frequency is not the one I offer");
+    CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
+    CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
+    CHAIN_ASSIGN(const Amount collateral, incentive::collateral(escrow, node_.backend.params()));
+    if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
+        return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
+    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
+    if (account.balance < collateral)
+        return make_error(ErrorCode::kRefused, "the collateral is more than I have");
+    LegTerms terms;
+    terms.renter = renter;
+    terms.price_per_ghz_h = price;
+    terms.slot_count = leg.slot_count();
+    terms.hz_max = leg.hz_max();
+    terms.cycles_max = leg.cycles_max();
+    terms.duration_ms = open.duration_ms();
+    terms.expires_at_ms = open.expires_at_ms();
+    terms.memory_bytes = options_.memory_bytes / options_.slot_count * leg.slot_count();
+    terms.host = options_.host;
+    CHAIN_ASSIGN(terms.manifest_hash, to_bytes32(open.manifest_hash(), "manifest hash"));
+    return terms;
+}
+
+void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
+                            const wire::Propose &propose) {
+    wire::TradeMessage answer = trade_message(key);
+    if (legs_.contains(key)) return;  // the same proposal again
+    auto terms = check_proposal(key, propose);
+    const auto own = node_.wallet.key();
+    if (!terms.ok() || !own.ok()) {
+        const Error &error = terms.ok() ? own.error() : terms.error();
+        log(LogLevel::kNote, kCategory, "refused lease ", short_hex(key.lease), ": ",
+            error.message);
+        answer.mutable_refuse()->set_code(std::string(error_traits(error.code).name));
+        answer.mutable_refuse()->set_reason(error.message);
+        static_cast<void>(node_.send_trade(peer, answer));
+        return;
+    }
+    log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
+        terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
+    answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
+    legs_.emplace(key, std::make_unique<ProviderLeg>(node_, key, peer, std::move(*terms),
+                                                     options_.scratch_folder,
+                                                     [this, key] { drop_leg(key); }));
+    static_cast<void>(node_.send_trade(peer, answer));
+    publish_offer();
+}
+
+// From inside a leg's own call: it is destroyed when that has returned.
+void ProviderAgent::drop_leg(const LegKey &key) {
+    node_.loop.post([this, key] {
+        if (legs_.erase(key) > 0) publish_offer();
+    });
+}
+
+void ProviderAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {
+    for (const auto &[key, leg] : legs_)
+        if (leg->peer() == peer) leg->on_renter_lost(why);
+}
+
+void ProviderAgent::on_drained(const PublicKey &peer) {
+    for (const auto &[key, leg] : legs_)
+        if (leg->peer() == peer) leg->on_drained();
+}
+
+void ProviderAgent::on_new_block() {
+    for (const auto &[key, leg] : legs_) leg->on_new_block();
+}
+
+// A leg of ours on the ledger that nobody here runs: this daemon was killed, or a transaction that
+// was given up went through after all. The highest voucher in the journal settles it.
+void ProviderAgent::settle_forgotten_leases() {
+    const auto key = node_.wallet.key();
+    if (!key.ok()) return;
+    const auto leases = node_.backend.leases_of((*key)->public_key(), kLeasesLookedAt);
+    if (!leases.ok()) return;
+    for (const ledger::Lease &lease : *leases) {
+        if (lease.settled()) continue;
+        for (std::uint32_t i = 0; i < lease.legs.size(); ++i) {
+            const ledger::Leg &leg = lease.legs[i];
+            const LegKey leg_key{lease.id, i};
+            if (leg.provider != (*key)->public_key() || leg.state == ledger::LegState::kSettled)
+                continue;
+            const auto live = legs_.find(leg_key);
+            if (live != legs_.end() && live->second->phase() != ProviderLeg::Phase::kClosing)
+                continue;
+            settle(leg_key);
+        }
+    }
+}
+
+void ProviderAgent::settle(const LegKey &key) {
+    const auto sent = settling_.find(key);
+    if (sent != settling_.end() && node_.backend.outcome(sent->second).status == TxStatus::kPending)
+        return;
+    wire::TxBody body;
+    body.mutable_close_lease()->set_lease_id(to_bytes(key.lease));
+    if (const auto record = node_.journal.provider(key.lease, key.leg);
+        record.has_value() && record->has_voucher())
+        *body.mutable_close_lease()->add_vouchers() = record->voucher();
+    const auto tx = node_.submit(std::move(body));
+    if (!tx.ok()) {
+        log(LogLevel::kWarning, kCategory, "closing lease ", short_hex(key.lease), ": ",
+            tx.error().message);
+        return;
+    }
+    settling_[key] = *tx;
+    log(LogLevel::kNote, kCategory, "closing lease ", short_hex(key.lease), " leg ", key.leg,
+        " with the highest voucher");
+}
+
+wire::Bill ProviderAgent::bill_of(const ledger::Lease &lease) const {
+    wire::Bill bill;
+    for (std::uint32_t i = 0; i < lease.legs.size(); ++i) {
+        wire::BillLeg &entry = *bill.add_legs();
+        const auto record = node_.journal.provider(lease.id, i);
+        if (!record.has_value()) continue;
+        entry.set_host(record->host());
+        *entry.mutable_ranks() = record->ranks();
+        bill.set_ended_by(record->ended_by());
+        bill.set_reason(record->reason());
+    }
+    bill.set_state(lease.settled() ? "settled" : "running");
+    bill.set_role("provider");
+    bring_bill_up_to(lease, bill);
+    return bill;
+}
+
+void ProviderAgent::fill_status(wire::NodeStatus &status) const {
+    std::string_view state = options_.slot_count > 0 ? "waiting" : "not-lending";
+    for (const auto &[key, leg] : legs_) {
+        switch (leg->phase()) {
+            case ProviderLeg::Phase::kReserved:
+            case ProviderLeg::Phase::kStaging:
+            case ProviderLeg::Phase::kReady: state = "starting"; break;
+            case ProviderLeg::Phase::kRunning: state = "running"; break;
+            case ProviderLeg::Phase::kPacking:
+            case ProviderLeg::Phase::kClosing:
+            case ProviderLeg::Phase::kSettled: state = "packing"; break;
+        }
+    }
+    status.set_provider_state(std::string(state));
+    status.set_slots_offered(options_.slot_count);
+    status.set_slots_leased(slots_leased());
+    status.set_meter_class(std::string(daemon::meter_class_name(offered_meter_class())));
+    status.set_hz(hz_);
+    status.set_sandbox(cannot_lend_.empty() ? "bubblewrap" : "none: " + cannot_lend_);
+}
+
+}  // namespace chain::daemon

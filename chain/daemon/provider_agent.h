@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ProviderAgent: lends this machine. Keeps its offer in the book, answers proposals, runs one
+// ProviderLeg for each leg that it agreed to, and settles what a killed daemon left open.
+//
+// Owner: the loop's thread. Limits: legs by the slots offered; kReservationMs for an agreed leg
+// that is not funded.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "chain/daemon/node.h"
+#include "chain/daemon/provider_leg.h"
+#include "chain/wire/control.pb.h"
+
+namespace chain::daemon {
+
+struct ProviderOptions {
+    std::uint32_t slot_count = 0;  // 0: does not lend
+    Amount ask_per_ghz_h;
+    std::uint64_t memory_bytes = 0;  // 0: half of the machine's
+    std::string host;                // empty: the machine's name
+    std::string region;
+    std::string scratch_folder;  // job folders of leases
+};
+
+class ProviderAgent {
+public:
+    // `publish` passes a signed offer on to the peers.
+    ProviderAgent(Node &node, ProviderOptions options,
+                  std::function<void(const wire::SignedOffer &)> publish);
+    ~ProviderAgent();
+
+    // Kills what a daemon before this one left running. Call once, before anything else.
+    void recover();
+
+    // Errors: kInvalidInput, kRefused (nothing can be lent here, and why), kNoWallet,
+    // kWalletLocked.
+    Status set_offer(const wire::OfferSetCall &call);
+
+    void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
+    bool has_leg(const PublicKey &peer, const LegKey &key) const;
+    void on_peer_lost(const PublicKey &peer, const std::string &why);
+    void on_drained(const PublicKey &peer);
+    void on_new_block();
+
+    // What is known of a lease in which this account is a provider.
+    wire::Bill bill_of(const ledger::Lease &lease) const;
+    void fill_status(wire::NodeStatus &status) const;
+
+private:
+    void calibrate();
+    void publish_offer();
+    std::uint32_t slots_leased() const;
+    void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
+    Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
+    void drop_leg(const LegKey &key);
+    void settle_forgotten_leases();
+    void settle(const LegKey &key);
+
+    Node &node_;
+    ProviderOptions options_;
+    std::function<void(const wire::SignedOffer &)> publish_;
+    std::string cannot_lend_;  // why; empty: can
+    std::uint64_t hz_ = 0;     // calibrated; 0: not yet
+    std::uint64_t offer_sequence_ = 0;
+    std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
+    std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs
+    LoopHandle refresh_timer_;
+    LoopHandle janitor_timer_;
+    bool offered_ = false;
+};
+
+}  // namespace chain::daemon

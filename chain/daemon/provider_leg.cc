@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/provider_leg.h"
+
+#include <algorithm>
+
+#include <sys/wait.h>
+
+#include "chain/base/log.h"
+#include "chain/provider/lease_folder.h"
+#include "chain/provider/orted_command.h"
+#include "chain/wire/frame.h"
+#include "incentive/settlement.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "provider";
+
+wire::MeterClass to_wire(meter::MeterClass meter_class) {
+    switch (meter_class) {
+        case meter::MeterClass::kHw: return wire::METER_CLASS_HW;
+        case meter::MeterClass::kSampled: return wire::METER_CLASS_SAMPLED;
+        case meter::MeterClass::kCalibrated: return wire::METER_CLASS_CALIBRATED;
+    }
+    CHAIN_CHECK(false);
+}
+
+// "was killed by signal 9", or "ended with status 1".
+std::string describe_exit(int wait_status) {
+    if (WIFSIGNALED(wait_status))
+        return "was killed by signal " + std::to_string(WTERMSIG(wait_status));
+    const int status = WEXITSTATUS(wait_status);
+    // bubblewrap passes the signal of its child on as 128 + number.
+    if (status > 128) return "was killed by signal " + std::to_string(status - 128);
+    return "ended with status " + std::to_string(status);
+}
+
+}  // namespace
+
+ProviderLeg::ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms,
+                         std::string scratch_folder, std::function<void()> on_end)
+    : node_(node),
+      key_(key),
+      peer_(peer),
+      terms_(std::move(terms)),
+      scratch_folder_(std::move(scratch_folder)),
+      on_end_(std::move(on_end)) {
+    record_.set_renter(to_bytes(terms_.renter));
+    record_.set_host(terms_.host);
+    set_deadline(kReservationMs, [this] {
+        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease),
+            " was not funded in time; its slots are free again");
+        on_end_();
+    });
+}
+
+ProviderLeg::~ProviderLeg() {
+    *alive_ = false;
+    sandbox_.reset();
+    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
+}
+
+void ProviderLeg::set_deadline(std::uint64_t ms, std::function<void()> fn) {
+    deadline_ = node_.loop.after_ms(ms, std::move(fn));
+}
+
+void ProviderLeg::remember() {
+    const Status written = node_.journal.put_provider(key_.lease, key_.leg, record_);
+    if (!written.ok()) log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+}
+
+void ProviderLeg::on_new_block() {
+    const auto lease = node_.backend.lease(key_.lease);
+    if (!lease.ok()) return;  // not on the ledger yet
+    if (phase_ == Phase::kReserved) begin_staging();
+    if (key_.leg < lease->legs.size() &&
+        lease->legs[key_.leg].state == ledger::LegState::kSettled) {
+        const ledger::Leg &leg = lease->legs[key_.leg];
+        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg,
+            " settled: ", format_tokens(leg.payment), " tokens, of which ",
+            format_tokens(leg.burned), " burned");
+        phase_ = Phase::kSettled;
+        on_end_();
+    }
+}
+
+void ProviderLeg::begin_staging() {
+    phase_ = Phase::kStaging;
+    auto folder = provider::prepare_lease_folder(scratch_folder_, to_hex(key_.lease), key_.leg);
+    if (!folder.ok()) {
+        fail_stage(folder.error());
+        return;
+    }
+    lease_folder_ = std::move(*folder);
+    receiver_ = std::make_unique<provider::StageReceiver>(
+        lease_folder_ + "/job", lease_folder_ + "/outside", kStageBytesMax);
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_funded();
+    static_cast<void>(node_.send_trade(peer_, message));
+    set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
+}
+
+void ProviderLeg::on_trade(const wire::TradeMessage &message) {
+    switch (message.what_case()) {
+        case wire::TradeMessage::kCancel:
+            if (phase_ == Phase::kReserved) {
+                deadline_.cancel();
+                on_end_();
+            }
+            return;
+        case wire::TradeMessage::kStageFile:
+        case wire::TradeMessage::kStageChunk:
+        case wire::TradeMessage::kStageDone: return on_stage(message);
+        case wire::TradeMessage::kLaunch: return launch(message.launch());
+        case wire::TradeMessage::kVoucher: return on_voucher(message.voucher());
+        case wire::TradeMessage::kEndLeg:
+            stage_out_.assign(message.end_leg().stage_out().begin(),
+                              message.end_leg().stage_out().end());
+            return end("renter", message.end_leg().reason());
+        default:
+            node_.network.disconnect(peer_, "a trade message that a renter never sends");
+            return;
+    }
+}
+
+void ProviderLeg::on_stage(const wire::TradeMessage &message) {
+    if (phase_ != Phase::kStaging || receiver_ == nullptr) return;  // failed before, or too late
+    Status taken = ok_status();
+    if (message.has_stage_file()) taken = receiver_->on_file(message.stage_file());
+    if (message.has_stage_chunk()) taken = receiver_->on_chunk(message.stage_chunk());
+    if (message.has_stage_done()) return finish_staging(message.stage_done());
+    if (!taken.ok()) fail_stage(taken.error());
+}
+
+void ProviderLeg::finish_staging(const wire::StageDone &done) {
+    if (const Status complete = receiver_->on_done(done); !complete.ok())
+        return fail_stage(complete.error());
+    if (provider::manifest_hash(receiver_->files()) != terms_.manifest_hash)
+        return fail_stage(
+            make_error(ErrorCode::kBadSignature, "the files are not those that the lease names"));
+    staged_ = receiver_->files();
+    if (const Status owned = provider::hand_over_to_leg(lease_folder_); !owned.ok())
+        return fail_stage(owned.error());
+    phase_ = Phase::kReady;
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_stage_done()->set_file_count(done.file_count());
+    static_cast<void>(node_.send_trade(peer_, message));
+    set_deadline(kLaunchWaitMs, [this] { end("renter", "nothing was launched in time"); });
+}
+
+void ProviderLeg::fail_stage(const Error &error) {
+    log(LogLevel::kWarning, kCategory, "lease ", short_hex(key_.lease), ": ", error.message);
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_stage_done()->set_error(error.message);
+    static_cast<void>(node_.send_trade(peer_, message));
+    receiver_.reset();
+    end("provider", error.message);
+}
+
+void ProviderLeg::launch(const wire::Launch &launch) {
+    if (phase_ != Phase::kReady) return;
+    if (const Status started = start_sandbox(launch); !started.ok()) {
+        log(LogLevel::kWarning, kCategory, "launch: ", started.error().message);
+        wire::TradeMessage message = trade_message(key_);
+        message.mutable_leg_ended()->set_reason("cannot start orted: " + started.error().message);
+        message.mutable_leg_ended()->set_killed(true);
+        static_cast<void>(node_.send_trade(peer_, message));
+        return end("provider", "cannot start orted: " + started.error().message);
+    }
+    phase_ = Phase::kRunning;
+    launched_at_ms_ = node_.clock.steady_ms();
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, " runs on ",
+        terms_.slot_count, " slots");
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_launched();
+    static_cast<void>(node_.send_trade(peer_, message));
+    reading_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] { send_reading(false); });
+    set_deadline(terms_.duration_ms, [this] { end("renter", "the agreed time is used up"); });
+}
+
+Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
+    CHAIN_ASSIGN(meter_, meter::make_lease_meter(terms_.hz_max));
+    provider::SandboxSpec spec;
+    spec.lease_folder = lease_folder_;
+    spec.host_name = wire::is_valid_host_name(launch.host()) ? launch.host() : terms_.host;
+    spec.job_folder = launch.job_folder();
+    spec.memory_bytes = terms_.memory_bytes;
+    CHAIN_ASSIGN(spec.argv, provider::orted_command(launch));
+    spec.environment =
+        provider::launch_environment(to_hex(key_.lease), launch.job_folder(), terms_.hz_max,
+                                     terms_.memory_bytes, terms_.slot_count);
+    CHAIN_ASSIGN(spec.read_only, provider::outside_bindings(lease_folder_));
+    CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(node_.loop, spec, *meter_, [this](int status) {
+                     on_sandbox_exit(status);
+                 }));
+    sandbox_running_ = true;
+    return ok_status();
+}
+
+wire::Reading ProviderLeg::take_reading(bool last) {
+    wire::Reading reading = last_reading_;
+    const std::uint64_t elapsed_ms = node_.clock.steady_ms() - launched_at_ms_;
+    if (meter_ != nullptr) {
+        if (const auto usage = meter_->read(); usage.ok()) {
+            // Nobody can bill more than the slots could do, nor more than was locked.
+            const Cycles bound =
+                incentive::cycles_bound(terms_.slot_count, terms_.hz_max, elapsed_ms);
+            reading.set_cycles(std::max(last_reading_.cycles(),
+                                        std::min({usage->cycles, bound, terms_.cycles_max})));
+            reading.set_meter_class(to_wire(usage->meter_class));
+            reading.clear_ranks();
+            Cycles waited = 0;
+            for (const auto &rank : meter::read_rank_folder(lease_folder_ + "/ranks", *usage)) {
+                auto *entry = reading.add_ranks();
+                entry->set_rank(rank.rank);
+                entry->set_cycles(rank.cycles);
+                entry->set_waited_cycles(rank.waited_cycles);
+                waited += rank.waited_cycles;
+            }
+            reading.set_waited_cycles(std::min(waited, reading.cycles()));
+        } else {
+            log(LogLevel::kWarning, kCategory, "meter: ", usage.error().message);
+        }
+    }
+    if (reading.meter_class() == wire::METER_CLASS_UNSPECIFIED)
+        reading.set_meter_class(wire::METER_CLASS_CALIBRATED);
+    reading.set_sequence(++sequence_);
+    reading.set_elapsed_ms(elapsed_ms);
+    reading.set_last(last);
+    return reading;
+}
+
+void ProviderLeg::send_reading(bool last) {
+    last_reading_ = take_reading(last);
+    wire::TradeMessage message = trade_message(key_);
+    *message.mutable_reading() = last_reading_;
+    static_cast<void>(node_.send_trade(peer_, message));
+    if (last) return;
+    if (++unsigned_readings_ > kUnsignedReadingsMax)
+        return end("renter", "the renter stopped signing vouchers");
+    if (last_reading_.cycles() >= terms_.cycles_max) return end("renter", "the escrow is used up");
+}
+
+void ProviderLeg::on_voucher(const wire::SignedVoucher &voucher) {
+    const auto decoded = ledger::decode_voucher(voucher, terms_.renter);
+    const bool fits =
+        decoded.ok() && decoded->lease_id == key_.lease && decoded->body.leg() == key_.leg;
+    if (!fits) return node_.network.disconnect(peer_, "a voucher that is not the renter's");
+    const auto due = incentive::payment(terms_.price_per_ghz_h, decoded->body.cycles());
+    if (!due.ok() || due->units != decoded->body.amount())
+        return node_.network.disconnect(peer_, "a voucher whose amount is not price x cycles");
+    if (decoded->body.sequence() <= voucher_sequence_ || decoded->body.cycles() < voucher_cycles_)
+        return;  // an old one again: the highest stays
+    voucher_sequence_ = decoded->body.sequence();
+    voucher_cycles_ = decoded->body.cycles();
+    *record_.mutable_voucher() = voucher;
+    record_.clear_ranks();
+    for (const auto &rank : last_reading_.ranks()) {
+        auto *entry = record_.add_ranks();
+        entry->set_rank(rank.rank());
+        entry->set_cycles(rank.cycles());
+        entry->set_waited_cycles(rank.waited_cycles());
+    }
+    remember();
+    unsigned_readings_ = 0;
+    if (last_reading_sent_ && results_sent_ && voucher_sequence_ >= last_reading_.sequence())
+        close();
+}
+
+void ProviderLeg::on_sandbox_exit(int wait_status) {
+    reading_timer_.cancel();
+    sandbox_running_ = false;
+    if (phase_ == Phase::kPacking) return pack();  // it was killed on purpose
+    if (phase_ != Phase::kRunning) return;
+    const bool clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+    if (clean) {
+        // The job is over; the renter's mpirun says so in a moment.
+        set_deadline(kEndWaitMs, [this] { end("renter", "the job ended"); });
+        return;
+    }
+    std::string reason = "orted " + describe_exit(wait_status);
+    const std::string words = sandbox_->last_words();
+    if (!words.empty()) reason += ": " + words;
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_leg_ended()->set_reason(reason);
+    message.mutable_leg_ended()->set_killed(WIFSIGNALED(wait_status) ||
+                                            WEXITSTATUS(wait_status) > 128);
+    static_cast<void>(node_.send_trade(peer_, message));
+    set_deadline(kEndWaitMs, [this, reason] { end("provider", reason); });
+}
+
+void ProviderLeg::on_renter_lost(const std::string &why) {
+    renter_here_ = false;
+    if (phase_ == Phase::kReserved) return on_end_();
+    if (phase_ == Phase::kPacking && !sandbox_running_) return close();
+    end("renter", "the renter's daemon was lost: " + why);
+}
+
+void ProviderLeg::end(const std::string &ended_by, const std::string &reason) {
+    if (phase_ == Phase::kReserved) return on_end_();
+    if (phase_ >= Phase::kPacking) return;
+    record_.set_ended_by(ended_by);
+    record_.set_reason(reason);
+    remember();
+    const bool ran = phase_ == Phase::kRunning;
+    phase_ = Phase::kPacking;
+    reading_timer_.cancel();
+    deadline_.cancel();
+    receiver_.reset();
+    if (!ran) return close();
+    if (sandbox_running_) {
+        sandbox_->kill();  // on_sandbox_exit goes on
+        return;
+    }
+    pack();
+}
+
+void ProviderLeg::pack() {
+    if (!renter_here_) return close();
+    send_reading(true);
+    last_reading_sent_ = true;
+    sandbox_.reset();
+    meter_.reset();
+    set_deadline(kStagingMaxMs, [this] { close(); });
+    struct Found {
+        std::vector<provider::StagedFile> files;
+        std::string error;
+    };
+    auto found = std::make_shared<Found>();
+    node_.workers.run(
+        [found, folder = lease_folder_ + "/job", staged = staged_, globs = stage_out_] {
+            auto files = provider::collect_results(folder, staged, globs, kStageBytesMax);
+            if (files.ok())
+                found->files = std::move(*files);
+            else
+                found->error = files.error().message;
+        },
+        [this, found, alive = alive_] {
+            if (!*alive || phase_ != Phase::kPacking) return;
+            if (!found->error.empty())
+                log(LogLevel::kWarning, kCategory, "results: ", found->error);
+            results_ = std::make_unique<provider::StageSender>(std::move(found->files));
+            send_results();
+        });
+}
+
+void ProviderLeg::send_results() {
+    constexpr std::size_t kQueueEnoughBytes = 2u << 20;
+    while (results_ != nullptr && node_.network.queued_bytes(peer_) < kQueueEnoughBytes) {
+        auto next = results_->next();
+        if (!next.ok()) {
+            log(LogLevel::kWarning, kCategory, "results: ", next.error().message);
+            wire::TradeMessage message = trade_message(key_);
+            message.mutable_stage_done()->set_error(next.error().message);
+            static_cast<void>(node_.send_trade(peer_, message));
+            results_.reset();
+            break;
+        }
+        if (!next->has_value()) {
+            results_.reset();
+            break;
+        }
+        wire::TradeMessage message = std::move(**next);
+        message.set_lease_id(to_bytes(key_.lease));
+        message.set_leg(key_.leg);
+        if (!node_.send_trade(peer_, message).ok()) return;  // lost: on_renter_lost follows
+    }
+    if (results_ != nullptr) return;  // on_drained goes on
+    results_sent_ = true;
+    if (voucher_sequence_ >= last_reading_.sequence()) return close();
+    set_deadline(kLastVoucherWaitMs, [this] { close(); });
+}
+
+void ProviderLeg::on_drained() {
+    if (phase_ == Phase::kPacking && results_ != nullptr) send_results();
+}
+
+void ProviderLeg::close() {
+    if (phase_ >= Phase::kClosing) return;
+    phase_ = Phase::kClosing;
+    deadline_.cancel();
+    sandbox_.reset();
+    meter_.reset();
+    wire::TxBody body;
+    body.mutable_close_lease()->set_lease_id(to_bytes(key_.lease));
+    if (record_.has_voucher()) *body.mutable_close_lease()->add_vouchers() = record_.voucher();
+    const auto tx = node_.submit(std::move(body));
+    if (!tx.ok()) {
+        // The agent's janitor sends it again; the voucher is in the journal.
+        log(LogLevel::kWarning, kCategory, "close of lease ", short_hex(key_.lease), ": ",
+            tx.error().message);
+    } else {
+        wire::TradeMessage message = trade_message(key_);
+        message.mutable_leg_settled()->set_tx_id(to_bytes(*tx));
+        if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
+    }
+    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
+    lease_folder_.clear();
+}
+
+}  // namespace chain::daemon

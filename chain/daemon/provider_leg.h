@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ProviderLeg: one leg of one lease at the provider, from the reservation to the settlement
+// (trade.md 3 to 5):
+//
+//   reserved -> staging -> ready -> running -> packing -> closing -> settled
+//
+// Whatever happens (renter silent, orted killed, budget used up, owner's stop), it goes forward to
+// `closing` with the highest voucher in hand, which is in the journal before it is acted on.
+//
+// Owner: the loop's thread; held by ProviderAgent, told of its end by `on_end`.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "chain/daemon/node.h"
+#include "chain/meter/meter.h"
+#include "chain/provider/sandbox.h"
+#include "chain/provider/staging.h"
+
+namespace chain::daemon {
+
+inline constexpr std::uint64_t kReservationMs = 30'000;  // agreed, but not on the ledger
+inline constexpr std::uint64_t kStagingMaxMs = 30 * 60'000;
+inline constexpr std::uint64_t kLaunchWaitMs = 60'000;  // staged, but mpirun does not launch
+inline constexpr std::uint64_t kReadingIntervalMs = 2'000;
+inline constexpr unsigned kUnsignedReadingsMax = 3;  // then the renter has stopped paying
+inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter says no word
+inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
+inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
+
+// What was agreed, as far as this leg goes.
+struct LegTerms {
+    PublicKey renter{};
+    Amount price_per_ghz_h;
+    std::uint32_t slot_count = 0;
+    std::uint64_t hz_max = 0;
+    Cycles cycles_max = 0;
+    std::uint64_t duration_ms = 0;
+    std::uint64_t expires_at_ms = 0;
+    std::uint64_t memory_bytes = 0;
+    Bytes32 manifest_hash{};
+    std::string host;
+};
+
+class ProviderLeg {
+public:
+    enum class Phase { kReserved, kStaging, kReady, kRunning, kPacking, kClosing, kSettled };
+
+    ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms, std::string scratch_folder,
+                std::function<void()> on_end);
+    ~ProviderLeg();
+
+    void on_trade(const wire::TradeMessage &message);
+    void on_drained();
+    void on_new_block();
+    // The session with the renter is gone: nobody will pay for more.
+    void on_renter_lost(const std::string &why);
+
+    Phase phase() const { return phase_; }
+    const LegTerms &terms() const { return terms_; }
+    const PublicKey &peer() const { return peer_; }
+
+private:
+    void begin_staging();
+    void on_stage(const wire::TradeMessage &message);
+    void finish_staging(const wire::StageDone &done);
+    void launch(const wire::Launch &launch);
+    Status start_sandbox(const wire::Launch &launch);
+    void on_sandbox_exit(int wait_status);
+    void send_reading(bool last);
+    wire::Reading take_reading(bool last);
+    void on_voucher(const wire::SignedVoucher &voucher);
+    void end(const std::string &ended_by, const std::string &reason);
+    void pack();
+    void send_results();
+    void close();
+    void fail_stage(const Error &error);
+    void set_deadline(std::uint64_t ms, std::function<void()> fn);
+    void remember();
+
+    Node &node_;
+    const LegKey key_;
+    const PublicKey peer_;
+    const LegTerms terms_;
+    const std::string scratch_folder_;
+    std::function<void()> on_end_;
+
+    Phase phase_ = Phase::kReserved;
+    bool renter_here_ = true;
+    bool sandbox_running_ = false;
+    std::string lease_folder_;
+    std::unique_ptr<provider::StageReceiver> receiver_;
+    std::unique_ptr<provider::StageSender> results_;
+    std::vector<provider::StagedFile> staged_;
+    std::vector<std::string> stage_out_;
+    std::unique_ptr<meter::LeaseMeter> meter_;
+    std::unique_ptr<provider::Sandbox> sandbox_;
+    std::uint64_t launched_at_ms_ = 0;  // steady
+    std::uint64_t sequence_ = 0;
+    unsigned unsigned_readings_ = 0;
+    wire::Reading last_reading_;
+    ledger::TxId close_tx_{};
+    wire::ProviderRecord record_;
+    std::uint64_t voucher_cycles_ = 0;
+    std::uint64_t voucher_sequence_ = 0;
+    bool last_reading_sent_ = false;
+    bool results_sent_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for jobs of workers
+    LoopHandle deadline_;
+    LoopHandle reading_timer_;
+};
+
+}  // namespace chain::daemon

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/renter_agent.h"
+
+#include "chain/base/log.h"
+#include "chain/daemon/bill.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "renter";
+constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::size_t kLeasesLookedAt = 1'000;
+
+}  // namespace
+
+RenterAgent::RenterAgent(Node &node) : node_(node) {
+    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { close_forgotten_leases(); });
+}
+
+Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) const {
+    CHAIN_ASSIGN(const PublicKey renter, node_.wallet.account());
+    CHAIN_ASSIGN(market::Demand demand,
+                 market::demand_from_spec(renter, spec.slot_count(), spec.memory_bytes_per_slot(),
+                                          spec.hz_min(), spec.max_price_per_ghz_h(), spec.budget(),
+                                          spec.duration_ms(), node_.backend.params()));
+    demand.region = spec.region();
+    demand.providers.assign(spec.providers().begin(), spec.providers().end());
+    return demand;
+}
+
+void RenterAgent::open(const ControlConnectionPtr &client, std::uint64_t request_id,
+                       const wire::LeaseOpenCall &call) {
+    if (const auto key = node_.wallet.key(); !key.ok())
+        return client->fail(request_id, key.error());
+    if (leases_.size() >= kLeasesAtOnceMax)
+        return client->fail(request_id, make_error(ErrorCode::kTooLarge, "this daemon runs ",
+                                                   kLeasesAtOnceMax, " leases already"));
+    if (find(client) != nullptr)
+        return client->fail(
+            request_id, make_error(ErrorCode::kConflict, "this connection has a lease already"));
+    auto demand = make_demand(call.spec());
+    if (!demand.ok()) return client->fail(request_id, demand.error());
+    const std::uint64_t number = next_++;
+    auto lease = std::make_unique<RenterLease>(
+        node_, client, request_id, call, std::move(*demand),
+        [this, number] { node_.loop.post([this, number] { leases_.erase(number); }); });
+    RenterLease &started = *lease;
+    leases_.emplace(number, std::move(lease));
+    client->on_close([this, number] {
+        const auto found = leases_.find(number);
+        if (found != leases_.end()) found->second->on_client_gone();
+    });
+    started.start();
+}
+
+RenterLease *RenterAgent::find(const ControlConnectionPtr &client) {
+    for (const auto &[number, lease] : leases_)
+        if (lease->client() == client.get()) return lease.get();
+    return nullptr;
+}
+
+void RenterAgent::launch(const ControlConnectionPtr &client, std::uint64_t request_id,
+                         const wire::LeaseLaunchCall &call) {
+    RenterLease *lease = find(client);
+    if (lease == nullptr)
+        return client->fail(
+            request_id, make_error(ErrorCode::kNotFound, "there is no lease on this connection"));
+    lease->launch(request_id, call);
+}
+
+void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t request_id,
+                        const wire::LeaseCloseCall &call) {
+    RenterLease *lease = find(client);
+    if (lease == nullptr)
+        return client->fail(
+            request_id, make_error(ErrorCode::kNotFound, "there is no lease on this connection"));
+    lease->close(request_id, call);
+}
+
+Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
+    CHAIN_ASSIGN(const market::Demand demand, make_demand(spec));
+    CHAIN_ASSIGN(const market::Clearing clearing,
+                 market::clear(demand, node_.book.offers(), node_.backend.params()));
+    wire::Explanation explanation;
+    for (const market::Verdict &verdict : clearing.verdicts) {
+        wire::OfferVerdict &entry = *explanation.add_verdicts();
+        entry.set_host(verdict.offer.host);
+        entry.set_provider(to_address(verdict.offer.provider));
+        entry.set_slots_offered(verdict.offer.slot_count);
+        entry.set_slots_taken(verdict.slots_taken);
+        entry.set_ask_per_ghz_h(verdict.offer.ask_per_ghz_h.units);
+        entry.set_matches(verdict.reasons.empty());
+        for (const std::string &reason : verdict.reasons) entry.add_reasons(reason);
+    }
+    if (!clearing.cleared()) {
+        explanation.set_summary(clearing.failure);
+        return explanation;
+    }
+    explanation.set_price_per_ghz_h(clearing.price_per_ghz_h.units);
+    explanation.set_escrow(clearing.escrow.units);
+    explanation.set_summary(std::to_string(demand.slot_count) + " slots on " +
+                            std::to_string(clearing.awards.size()) + " peers");
+    return explanation;
+}
+
+void RenterAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
+    const auto id = to_bytes32(message.lease_id(), "lease id");
+    if (!id.ok()) return node_.network.disconnect(peer, id.error().message);
+    for (const auto &[number, lease] : leases_)
+        if (lease->has_leg(peer, {*id, message.leg()})) return lease->on_trade(peer, message);
+    // About a lease that is over here: nothing to do.
+}
+
+void RenterAgent::on_drained(const PublicKey &peer) {
+    for (const auto &[number, lease] : leases_) lease->on_drained(peer);
+}
+
+void RenterAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {
+    for (const auto &[number, lease] : leases_) lease->on_peer_lost(peer, why);
+}
+
+void RenterAgent::on_new_block() {
+    for (const auto &[number, lease] : leases_) lease->on_new_block();
+}
+
+bool RenterAgent::is_live(const ledger::LeaseId &id) const {
+    for (const auto &[number, lease] : leases_)
+        if (lease->id() == id) return true;
+    return false;
+}
+
+// A lease of ours on the ledger that nobody here runs: close it, and when its time has come settle
+// it. That is how a lost peer's leg and a lease of a daemon that was killed come to their end.
+void RenterAgent::close_forgotten_leases() {
+    const auto key = node_.wallet.key();
+    if (!key.ok()) return;
+    const auto leases = node_.backend.leases_of((*key)->public_key(), kLeasesLookedAt);
+    if (!leases.ok()) return;
+    for (const ledger::Lease &lease : *leases) {
+        if (lease.settled()) closing_.erase(lease.id);
+        if (lease.renter != (*key)->public_key() || lease.settled() || is_live(lease.id)) continue;
+        const auto sent = closing_.find(lease.id);
+        if (sent != closing_.end() &&
+            node_.backend.outcome(sent->second).status == TxStatus::kPending)
+            continue;
+        wire::TxBody body;
+        bool open = false;
+        bool due = node_.backend.chain_time_ms() >= lease.expires_at_ms;
+        for (const ledger::Leg &leg : lease.legs) {
+            open = open || leg.state == ledger::LegState::kOpen;
+            due = due || (leg.state == ledger::LegState::kClosing &&
+                          node_.backend.chain_time_ms() >= leg.closes_at_ms);
+        }
+        if (due) {
+            body.mutable_expire_lease()->set_lease_id(to_bytes(lease.id));
+        } else if (open) {
+            body.mutable_close_lease()->set_lease_id(to_bytes(lease.id));
+            if (const auto record = node_.journal.renter(lease.id); record.has_value())
+                for (const auto &voucher : record->vouchers())
+                    if (!voucher.body().empty())
+                        *body.mutable_close_lease()->add_vouchers() = voucher;
+        } else {
+            continue;
+        }
+        const auto tx = node_.submit(std::move(body));
+        if (!tx.ok()) {
+            log(LogLevel::kWarning, kCategory, "closing lease ", short_hex(lease.id), ": ",
+                tx.error().message);
+            continue;
+        }
+        closing_[lease.id] = *tx;
+        log(LogLevel::kNote, kCategory, "closing lease ", short_hex(lease.id),
+            due ? ": its time has passed" : ": nobody runs it any more");
+    }
+}
+
+wire::Bill RenterAgent::bill_of(const ledger::Lease &lease) const {
+    wire::Bill bill;
+    for (const auto &[number, live] : leases_)
+        if (live->id() == lease.id) bill = live->bill();
+    if (bill.lease_id().empty())
+        if (auto record = node_.journal.renter(lease.id); record.has_value()) bill = record->bill();
+    if (bill.state().empty()) bill.set_state(lease.settled() ? "settled" : "closing");
+    bill.set_role("renter");
+    bring_bill_up_to(lease, bill);
+    return bill;
+}
+
+std::vector<wire::Bill> RenterAgent::bills_under_way() const {
+    std::vector<wire::Bill> bills;
+    for (const auto &[number, lease] : leases_)
+        if (!lease->bill().lease_id().empty() && !node_.backend.lease(lease->id()).ok())
+            bills.push_back(lease->bill());
+    return bills;
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// From the flag to running ranks. What happens from there to the bill is in renter_lease_end.cc.
+#include "chain/daemon/renter_lease.h"
+
+#include <algorithm>
+
+#include "chain/base/log.h"
+#include "chain/daemon/bill.h"
+#include "chain/wire/frame.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "renter";
+
+Result<std::vector<provider::StagedFile>> describe_all(const wire::LeaseOpenCall &call) {
+    const std::uint64_t limit_bytes =
+        call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
+    std::uint64_t left_bytes = limit_bytes;
+    std::vector<provider::StagedFile> files;
+    if (call.stage_in_size() > static_cast<int>(provider::kStageFilesMax))
+        return make_error(ErrorCode::kTooLarge, "more than ", provider::kStageFilesMax,
+                          " files to send");
+    for (const auto &item : call.stage_in()) {
+        auto file = provider::describe_file(item.source_path(), item.name(), left_bytes);
+        if (!file.ok() && file.error().code == ErrorCode::kTooLarge)
+            return make_error(ErrorCode::kTooLarge, "the files to send are larger than ",
+                              limit_bytes, " bytes (at ", item.source_path(),
+                              "); raise --chain-stage-max or send fewer with --chain-stage-in");
+        if (!file.ok()) return file.error();
+        left_bytes -= file->size_bytes;
+        files.push_back(std::move(*file));
+    }
+    return files;
+}
+
+}  // namespace
+
+RenterLease::RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t request_id,
+                         wire::LeaseOpenCall call, market::Demand demand,
+                         std::function<void()> on_end)
+    : node_(node),
+      client_(std::move(client)),
+      request_id_(request_id),
+      call_(std::move(call)),
+      demand_(std::move(demand)),
+      on_end_(std::move(on_end)) {}
+
+RenterLease::~RenterLease() {
+    *alive_ = false;
+    for (const LegState &leg : legs_)
+        if (!leg.results_folder.empty()) static_cast<void>(remove_tree(leg.results_folder));
+}
+
+void RenterLease::set_deadline(std::uint64_t ms, std::function<void()> fn) {
+    deadline_ = node_.loop.after_ms(ms, std::move(fn));
+}
+
+void RenterLease::progress(const std::string &stage, const std::string &detail) {
+    wire::ControlReply reply;
+    reply.mutable_lease_progress()->set_stage(stage);
+    reply.mutable_lease_progress()->set_detail(detail);
+    client_->reply(request_id_, std::move(reply));
+}
+
+void RenterLease::event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason) {
+    wire::ControlReply reply;
+    reply.mutable_lease_event()->set_kind(kind);
+    reply.mutable_lease_event()->set_leg(leg);
+    if (leg < legs_.size())
+        reply.mutable_lease_event()->set_host(record_.bill().legs(static_cast<int>(leg)).host());
+    reply.mutable_lease_event()->set_reason(reason);
+    client_->reply(request_id_, std::move(reply));
+}
+
+void RenterLease::remember() {
+    if (!submitted_) return;
+    const Status written = node_.journal.put_renter(id_, record_);
+    if (!written.ok()) log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+}
+
+void RenterLease::start() {
+    wait_until_ms_ = node_.clock.steady_ms() + call_.spec().wait_ms();
+    progress("files", std::to_string(call_.stage_in_size()) + " files");
+    describe_files();
+}
+
+void RenterLease::describe_files() {
+    struct Described {
+        std::optional<Result<std::vector<provider::StagedFile>>> files;
+    };
+    auto described = std::make_shared<Described>();
+    node_.workers.run([described, call = call_] { described->files = describe_all(call); },
+                      [this, described, alive = alive_] {
+                          if (!*alive || phase_ != Phase::kHashing) return;
+                          if (!described->files->ok()) return fail(described->files->error());
+                          files_ = std::move(**described->files);
+                          clear_market();
+                      });
+}
+
+void RenterLease::clear_market() {
+    std::vector<market::Offer> offers = node_.book.offers();
+    std::erase_if(offers,
+                  [&](const market::Offer &offer) { return refused_offers_.contains(offer.id); });
+    auto clearing = market::clear(demand_, std::move(offers), node_.backend.params());
+    if (!clearing.ok()) return fail(clearing.error());
+    if (!clearing->cleared()) {
+        const bool may_wait = clearing->failure_code == ErrorCode::kNothingMatched &&
+                              node_.clock.steady_ms() < wait_until_ms_;
+        if (!may_wait) return fail(Error{clearing->failure_code, clearing->failure});
+        progress("waiting", clearing->failure);
+        constexpr std::uint64_t kMarketPollMs = 500;
+        wait_timer_ = node_.loop.after_ms(kMarketPollMs, [this] {
+            refused_offers_.clear();
+            clear_market();
+        });
+        return;
+    }
+    clearing_ = std::move(*clearing);
+    agree();
+}
+
+void RenterLease::agree() {
+    phase_ = Phase::kAgreeing;
+    if (++agree_round_ > kAgreeRoundsMax)
+        return fail(make_error(ErrorCode::kNothingMatched, "the peers that match refused, ",
+                               kAgreeRoundsMax, " times in a row"));
+    const auto account = node_.backend.account(demand_.renter);
+    if (!account.ok()) return fail(account.error());
+    if (account->balance < clearing_.escrow)
+        return fail(make_error(ErrorCode::kInsufficientFunds, "the lease locks up to ",
+                               format_tokens(clearing_.escrow), " tokens and your account has ",
+                               format_tokens(account->balance)));
+    wire::TxBody body;
+    wire::OpenLease &open = *body.mutable_open_lease();
+    open.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
+    open.set_duration_ms(demand_.duration_ms);
+    open.set_expires_at_ms(node_.backend.chain_time_ms() + demand_.duration_ms +
+                           node_.backend.params().settle_grace_ms);
+    open.set_manifest_hash(to_bytes(provider::manifest_hash(files_)));
+    legs_.clear();
+    legs_.resize(clearing_.awards.size());
+    for (std::size_t i = 0; i < legs_.size(); ++i) {
+        const market::Award &award = clearing_.awards[i];
+        legs_[i].award = award;
+        wire::LeaseLeg &leg = *open.add_legs();
+        leg.set_provider(to_bytes(award.offer.provider));
+        leg.set_slot_count(award.slot_count);
+        leg.set_hz_max(award.offer.hz);
+        leg.set_cycles_max(award.cycles_max);
+        leg.set_escrow(award.escrow.units);
+        leg.set_collateral(award.collateral.units);
+        leg.set_offer_id(to_bytes(award.offer.id));
+    }
+    auto prepared = node_.prepare(std::move(body));
+    if (!prepared.ok()) return fail(prepared.error());
+    tx_body_ = std::move(*prepared);
+    tx_bytes_ = tx_body_.SerializeAsString();
+    id_ = ledger::tx_id(tx_bytes_);
+    progress("agreeing", std::to_string(legs_.size()) + " peers at " +
+                             format_tokens(clearing_.price_per_ghz_h) + " per GHz·h");
+    const unsigned round = agree_round_;
+    for (std::uint32_t leg = 0; round == agree_round_ && leg < legs_.size(); ++leg) propose_to(leg);
+    if (round != agree_round_ || phase_ != Phase::kAgreeing) return;  // refused while asking
+    set_deadline(kAgreeWaitMs, [this] {
+        for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
+            if (legs_[leg].signature.empty()) return refuse(leg, "no answer in time");
+    });
+}
+
+void RenterLease::propose_to(std::uint32_t leg) {
+    const market::Offer offer = legs_[leg].award.offer;
+    node_.network.connect(
+        offer.address, &offer.node_key,
+        [this, leg, round = agree_round_, alive = alive_](Result<PublicKey> peer) {
+            if (!*alive || phase_ != Phase::kAgreeing || round != agree_round_) return;
+            if (!peer.ok()) return refuse(leg, peer.error().message);
+            const auto key = node_.wallet.key();
+            if (!key.ok()) return fail(key.error());
+            wire::TradeMessage message = trade_message(leg_key(leg));
+            message.mutable_propose()->set_tx_body(tx_bytes_);
+            message.mutable_propose()->set_renter_signature(
+                to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
+            message.mutable_propose()->set_renter_node_key(to_bytes(node_.node_key.public_key()));
+            if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
+                refuse(leg, sent.error().message);
+        });
+}
+
+// The next standby is asked: the market is cleared again without this offer.
+void RenterLease::refuse(std::uint32_t leg, const std::string &why) {
+    const market::Offer &offer = legs_[leg].award.offer;
+    log(LogLevel::kNote, kCategory, name_peer(offer.host, offer.provider), " refused: ", why);
+    progress("refused", name_peer(offer.host, offer.provider) + ": " + why);
+    refused_offers_.insert(offer.id);
+    cancel_agreements("another peer refused");
+    clear_market();
+}
+
+void RenterLease::cancel_agreements(const std::string &why) {
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        wire::TradeMessage message = trade_message(leg_key(leg));
+        message.mutable_cancel()->set_reason(why);
+        static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
+    }
+}
+
+void RenterLease::fund() {
+    const auto key = node_.wallet.key();
+    if (!key.ok()) return fail(key.error());
+    wire::SignedTx tx;
+    tx.set_body(tx_bytes_);
+    wire::Signature &renter = *tx.add_signatures();
+    renter.set_public_key(tx_body_.sender());
+    renter.set_signature(to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
+    for (const LegState &leg : legs_) {
+        wire::Signature &provider = *tx.add_signatures();
+        provider.set_public_key(to_bytes(leg.award.offer.provider));
+        provider.set_signature(leg.signature);
+    }
+    const auto submitted = node_.backend.submit(tx);
+    if (!submitted.ok()) {
+        cancel_agreements("not funded");
+        // Another transaction of this account took the nonce: the same peers, asked again.
+        if (submitted.error().code == ErrorCode::kConflict) return clear_market();
+        return fail(submitted.error());
+    }
+    submitted_ = true;
+    phase_ = Phase::kFunding;
+    wire::Bill &bill = *record_.mutable_bill();
+    bill.set_lease_id(to_hex(id_));
+    bill.set_state("funded");
+    bill.set_role("renter");
+    bill.set_command(call_.command());
+    bill.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
+    bill.set_escrow(clearing_.escrow.units);
+    bill.set_started_at_ms(node_.clock.unix_ms());
+    std::set<std::string> hosts;
+    for (const LegState &leg : legs_) {
+        wire::BillLeg &entry = *bill.add_legs();
+        entry.set_provider(to_address(leg.award.offer.provider));
+        entry.set_slots(leg.award.slot_count);
+        std::string host = leg.award.offer.host;
+        for (int copy = 2; !hosts.insert(host).second; ++copy)
+            host = leg.award.offer.host.substr(0, 56) + "-" + std::to_string(copy);
+        entry.set_host(host);
+        record_.add_vouchers();
+    }
+    remember();
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", format_tokens(clearing_.escrow),
+        " tokens to be locked for ", demand_.slot_count, " slots on ", legs_.size(), " peers");
+    progress("funding", format_tokens(clearing_.escrow) + " tokens");
+    set_deadline(kFundWaitMs, [this] {
+        fail(make_error(ErrorCode::kTimeout,
+                        "the lease was not on every peer's ledger in time; it is undone"));
+    });
+}
+
+void RenterLease::on_funded(std::uint32_t leg) {
+    if (phase_ != Phase::kFunding && phase_ != Phase::kStaging) return;
+    phase_ = Phase::kStaging;
+    LegState &state = legs_[leg];
+    if (state.funded) return;
+    state.funded = true;
+    state.sender = std::make_unique<provider::StageSender>(files_);
+    set_deadline(kResultsWaitMs, [this] {
+        fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
+    });
+    pump_files(leg);
+}
+
+void RenterLease::pump_files(std::uint32_t leg) {
+    constexpr std::size_t kQueueEnoughBytes = 2u << 20;
+    LegState &state = legs_[leg];
+    const PublicKey &peer = state.award.offer.node_key;
+    while (state.sender != nullptr && node_.network.queued_bytes(peer) < kQueueEnoughBytes) {
+        auto next = state.sender->next();
+        if (!next.ok()) return fail(next.error());
+        if (!next->has_value()) {
+            state.sender.reset();
+            return;
+        }
+        wire::TradeMessage message = std::move(**next);
+        message.set_lease_id(to_bytes(id_));
+        message.set_leg(leg);
+        if (!node_.send_trade(peer, message).ok()) return;  // on_peer_lost follows
+    }
+}
+
+void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) {
+    if (phase_ != Phase::kStaging) return;
+    const market::Offer &offer = legs_[leg].award.offer;
+    if (!done.error().empty())
+        return fail(make_error(ErrorCode::kRefused, name_peer(offer.host, offer.provider),
+                               " could not take the files: ", done.error()));
+    legs_[leg].staged = true;
+    const bool all =
+        std::all_of(legs_.begin(), legs_.end(), [](const LegState &state) { return state.staged; });
+    if (all) become_ready();
+}
+
+void RenterLease::become_ready() {
+    phase_ = Phase::kReady;
+    deadline_.cancel();
+    record_.mutable_bill()->set_state("starting");
+    remember();
+    wire::ControlReply reply;
+    wire::LeaseReady &ready = *reply.mutable_lease_ready();
+    ready.set_lease_id(to_hex(id_));
+    ready.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
+    ready.set_network_include(network_include());
+    ready.set_job_folder(call_.job_folder());
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        wire::LeaseNode &node = *ready.add_nodes();
+        node.set_leg(leg);
+        node.set_host(record_.bill().legs(static_cast<int>(leg)).host());
+        node.set_slot_count(legs_[leg].award.slot_count);
+        node.set_provider(to_address(legs_[leg].award.offer.provider));
+    }
+    client_->reply(request_id_, std::move(reply));
+}
+
+// Peers that all answer on loopback are on this machine: MPI must not leave it.
+std::string RenterLease::network_include() const {
+    const bool local = std::all_of(legs_.begin(), legs_.end(), [](const LegState &leg) {
+        return leg.award.offer.address.starts_with("127.");
+    });
+    return local ? "lo" : "";
+}
+
+void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &call) {
+    if (phase_ != Phase::kReady && phase_ != Phase::kRunning)
+        return client_->fail(request_id,
+                             make_error(ErrorCode::kConflict, "the lease is not ready to run"));
+    for (const auto &node : call.nodes())
+        if (node.leg() >= legs_.size())
+            return client_->fail(request_id,
+                                 make_error(ErrorCode::kInvalidInput, "no leg ", node.leg()));
+    phase_ = Phase::kRunning;
+    launched_at_ms_ = node_.clock.steady_ms();
+    record_.mutable_bill()->set_state("running");
+    record_.mutable_bill()->set_started_at_ms(node_.clock.unix_ms());
+    remember();
+    for (const auto &node : call.nodes()) {
+        wire::TradeMessage message = trade_message(leg_key(node.leg()));
+        *message.mutable_launch() = node.launch();
+        message.mutable_launch()->set_host(
+            record_.bill().legs(static_cast<int>(node.leg())).host());
+        static_cast<void>(node_.send_trade(legs_[node.leg()].award.offer.node_key, message));
+    }
+    set_deadline(demand_.duration_ms, [this] {
+        event(wire::LeaseEvent::LEASE_ENDING, 0, "the agreed time is used up");
+        record_.mutable_bill()->set_reason("the agreed time is used up");
+    });
+    client_->done(request_id);
+}
+
+bool RenterLease::has_leg(const PublicKey &peer, const LegKey &key) const {
+    return key.lease == id_ && key.leg < legs_.size() &&
+           legs_[key.leg].award.offer.node_key == peer;
+}
+
+void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
+    const std::uint32_t leg = message.leg();
+    switch (message.what_case()) {
+        case wire::TradeMessage::kAgree:
+            if (phase_ != Phase::kAgreeing) return;
+            legs_[leg].signature = message.agree().signature();
+            if (std::all_of(legs_.begin(), legs_.end(),
+                            [](const LegState &state) { return !state.signature.empty(); }))
+                fund();
+            return;
+        case wire::TradeMessage::kRefuse:
+            if (phase_ == Phase::kAgreeing) refuse(leg, message.refuse().reason());
+            return;
+        case wire::TradeMessage::kFunded: return on_funded(leg);
+        case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");
+        case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
+        case wire::TradeMessage::kLegEnded:
+            // Without a signal it is the end of the job, which mpirun itself reports.
+            if (message.leg_ended().killed()) leg_lost(leg, message.leg_ended().reason(), false);
+            return;
+        case wire::TradeMessage::kStageDone:
+            if (phase_ == Phase::kStaging) return on_stage_done(leg, message.stage_done());
+            return on_result(leg, message);
+        case wire::TradeMessage::kStageFile:
+        case wire::TradeMessage::kStageChunk: return on_result(leg, message);
+        case wire::TradeMessage::kLegSettled: legs_[leg].close_sent = true; return check_ended();
+        default:
+            node_.network.disconnect(peer, "a trade message that a provider never sends");
+            return;
+    }
+}
+
+void RenterLease::on_drained(const PublicKey &peer) {
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
+        if (legs_[leg].award.offer.node_key == peer && legs_[leg].sender != nullptr)
+            pump_files(leg);
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// RenterLease: one lease at the renter, from the flag to the bill (trade.md 3 to 6):
+//
+//   hashing -> agreeing -> funding -> staging -> ready -> running -> ending -> ended
+//
+// It lives as long as mpirun's connection; when that closes, the lease ends. Each voucher is in the
+// journal before it is sent. What is left open on the ledger (a peer that was lost) is closed by
+// RenterAgent after this object is gone.
+//
+// Owner: the loop's thread; held by RenterAgent.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "chain/daemon/control_server.h"
+#include "chain/daemon/node.h"
+#include "chain/market/clearing.h"
+#include "chain/provider/staging.h"
+#include "chain/wire/control.pb.h"
+
+namespace chain::daemon {
+
+inline constexpr std::uint64_t kAgreeWaitMs = 5'000;  // one round trip, and a slow disk
+inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's ledger
+inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
+inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
+inline constexpr unsigned kAgreeRoundsMax = 4;
+inline constexpr std::uint64_t kReadingSlackMs = 2'000;  // clocks of two machines, and a delay
+inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
+
+class RenterLease {
+public:
+    RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t request_id,
+                wire::LeaseOpenCall call, market::Demand demand, std::function<void()> on_end);
+    ~RenterLease();
+
+    void start();
+    void launch(std::uint64_t request_id, const wire::LeaseLaunchCall &call);
+    void close(std::uint64_t request_id, const wire::LeaseCloseCall &call);
+    void on_client_gone();
+
+    bool has_leg(const PublicKey &peer, const LegKey &key) const;
+    void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
+    void on_drained(const PublicKey &peer);
+    void on_peer_lost(const PublicKey &peer, const std::string &why);
+    void on_new_block();
+
+    const ledger::LeaseId &id() const { return id_; }
+    const ControlConnection *client() const { return client_.get(); }
+    const wire::Bill &bill() const { return record_.bill(); }
+
+private:
+    enum class Phase { kHashing, kAgreeing, kFunding, kStaging, kReady, kRunning, kEnding, kEnded };
+    struct LegState {
+        market::Award award;
+        Bytes signature;      // the provider's
+        bool funded = false;  // the provider sees the record on its ledger
+        bool staged = false;
+        bool lost = false;
+        bool results_done = false;
+        bool placing = false;  // a worker puts the results into the working folder
+        bool close_sent = false;  // the provider sent its close transaction
+        std::unique_ptr<provider::StageSender> sender;
+        std::unique_ptr<provider::StageReceiver> receiver;
+        std::string results_folder;
+        Cycles cycles = 0;
+        std::uint64_t sequence = 0;
+    };
+
+    void describe_files();
+    void clear_market();
+    void agree();
+    void propose_to(std::uint32_t leg);
+    void refuse(std::uint32_t leg, const std::string &why);
+    void cancel_agreements(const std::string &why);
+    void fund();
+    void on_funded(std::uint32_t leg);
+    void pump_files(std::uint32_t leg);
+    void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
+    void become_ready();
+    void on_reading(std::uint32_t leg, const wire::Reading &reading);
+    Status check_reading(const LegState &leg, const wire::Reading &reading) const;
+    void sign_voucher(std::uint32_t leg, const wire::Reading &reading);
+    void on_result(std::uint32_t leg, const wire::TradeMessage &message);
+    void place_results(std::uint32_t leg);
+    // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
+    void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone);
+    void end(const std::string &ended_by, const std::string &reason);
+    void check_ended();
+    bool leg_is_done(const LegState &leg) const;
+    void close_one_sided();
+    void finish();
+    void fail(const Error &error);
+    void progress(const std::string &stage, const std::string &detail);
+    void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason);
+    void notice(const std::string &text);
+    void remember();
+    void refresh_bill();
+    std::string network_include() const;
+    LegKey leg_key(std::uint32_t leg) const { return {id_, leg}; }
+    void set_deadline(std::uint64_t ms, std::function<void()> fn);
+
+    Node &node_;
+    ControlConnectionPtr client_;
+    const std::uint64_t request_id_;
+    const wire::LeaseOpenCall call_;
+    market::Demand demand_;
+    std::function<void()> on_end_;
+
+    Phase phase_ = Phase::kHashing;
+    std::vector<provider::StagedFile> files_;
+    std::set<Bytes32> refused_offers_;
+    unsigned agree_round_ = 0;
+    market::Clearing clearing_;
+    wire::TxBody tx_body_;
+    Bytes tx_bytes_;
+    ledger::LeaseId id_{};
+    bool submitted_ = false;
+    std::vector<LegState> legs_;
+    wire::RenterRecord record_;
+    std::uint64_t launched_at_ms_ = 0;  // steady
+    std::uint64_t wait_until_ms_ = 0;   // steady; for --chain-wait
+    std::optional<std::uint64_t> close_request_;
+    bool closed_one_sided_ = false;
+    std::string lost_reason_;  // of the first peer that was lost
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    LoopHandle deadline_;
+    LoopHandle wait_timer_;
+};
+
+}  // namespace chain::daemon

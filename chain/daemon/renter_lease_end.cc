@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// From running ranks to the bill. What came before is in renter_lease.cc.
+#include <algorithm>
+
+#include "chain/base/log.h"
+#include "chain/daemon/bill.h"
+#include "chain/daemon/renter_lease.h"
+#include "chain/provider/results.h"
+#include "incentive/settlement.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "renter";
+// After a LEASE_ENDING event mpirun ends its ranks and closes the lease; if not, this does.
+constexpr std::uint64_t kEndingWaitMs = 5'000;
+
+}  // namespace
+
+// What a renter can know of a meter that it does not own (provider.md 4): it never goes back, and
+// no machine does more than slots x frequency x time.
+Status RenterLease::check_reading(const LegState &leg, const wire::Reading &reading) const {
+    const std::uint64_t elapsed_ms = node_.clock.steady_ms() - launched_at_ms_ + kReadingSlackMs;
+    const Cycles bound =
+        incentive::cycles_bound(leg.award.slot_count, leg.award.offer.hz, elapsed_ms);
+    if (reading.cycles() < leg.cycles || reading.sequence() <= leg.sequence)
+        return make_error(ErrorCode::kProtocol, "its meter went back");
+    if (reading.cycles() > std::min(bound, leg.award.cycles_max))
+        return make_error(ErrorCode::kProtocol, "it claims more than its slots can do");
+    if (reading.waited_cycles() > reading.cycles())
+        return make_error(ErrorCode::kProtocol, "it claims more waiting than work");
+    if (!wire::MeterClass_IsValid(reading.meter_class()) ||
+        reading.meter_class() == wire::METER_CLASS_UNSPECIFIED)
+        return make_error(ErrorCode::kProtocol, "it does not say how it meters");
+    if (reading.ranks_size() > static_cast<int>(leg.award.slot_count) * 64)
+        return make_error(ErrorCode::kProtocol, "it reports more ranks than could run");
+    return ok_status();
+}
+
+void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
+    if (phase_ != Phase::kRunning && phase_ != Phase::kEnding) return;
+    LegState &state = legs_[leg];
+    const market::Offer &offer = state.award.offer;
+    if (const Status plausible = check_reading(state, reading); !plausible.ok()) {
+        notice("a reading of " + name_peer(offer.host, offer.provider) +
+               " was not signed: " + plausible.error().message);
+        return;
+    }
+    state.cycles = reading.cycles();
+    state.sequence = reading.sequence();
+    sign_voucher(leg, reading);
+    if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning) {
+        const std::string reason =
+            demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up";
+        record_.mutable_bill()->set_reason(reason);
+        event(wire::LeaseEvent::LEASE_ENDING, leg, reason);
+        set_deadline(kEndingWaitMs, [this, reason] { end("renter", reason); });
+    }
+}
+
+void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading) {
+    const auto key = node_.wallet.key();
+    if (!key.ok()) return;  // locked while running: the provider stops after its grace
+    const auto amount = incentive::payment(clearing_.price_per_ghz_h, reading.cycles());
+    CHAIN_CHECK(amount.ok());
+    wire::VoucherBody body;
+    body.set_lease_id(to_bytes(id_));
+    body.set_leg(leg);
+    body.set_sequence(reading.sequence());
+    body.set_cycles(reading.cycles());
+    body.set_waited_cycles(reading.waited_cycles());
+    body.set_amount(amount->units);
+    body.set_meter_class(reading.meter_class());
+    const int index = static_cast<int>(leg);
+    *record_.mutable_vouchers(index) = ledger::sign_voucher(body, **key);
+    wire::BillLeg &entry = *record_.mutable_bill()->mutable_legs(index);
+    entry.set_cycles(reading.cycles());
+    entry.set_waited_cycles(reading.waited_cycles());
+    entry.set_paid(amount->units);
+    record_.mutable_bill()->set_meter_class(std::string(meter_class_name(reading.meter_class())));
+    entry.clear_ranks();
+    for (const auto &rank : reading.ranks()) {
+        wire::BillRank &line = *entry.add_ranks();
+        line.set_rank(rank.rank());
+        line.set_cycles(rank.cycles());
+        line.set_waited_cycles(rank.waited_cycles());
+    }
+    remember();  // on disk before it leaves
+    wire::TradeMessage message = trade_message(leg_key(leg));
+    *message.mutable_voucher() = record_.vouchers(index);
+    static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
+}
+
+void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message) {
+    LegState &state = legs_[leg];
+    if (state.results_done) return;
+    const market::Offer &offer = state.award.offer;
+    if (state.receiver == nullptr) {
+        state.results_folder =
+            node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
+        if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
+            notice("results of " + offer.host + ": " + made.error().message);
+            state.results_done = true;
+            return;
+        }
+        const std::uint64_t limit_bytes =
+            call_.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call_.stage_max_bytes();
+        state.receiver =
+            std::make_unique<provider::StageReceiver>(state.results_folder, "", limit_bytes);
+    }
+    Status taken = ok_status();
+    if (message.has_stage_file()) taken = state.receiver->on_file(message.stage_file());
+    if (message.has_stage_chunk()) taken = state.receiver->on_chunk(message.stage_chunk());
+    if (message.has_stage_done()) {
+        if (!message.stage_done().error().empty())
+            notice("results of " + offer.host + ": " + message.stage_done().error());
+        else
+            taken = state.receiver->on_done(message.stage_done());
+    }
+    if (!taken.ok()) notice("results of " + offer.host + ": " + taken.error().message);
+    if (message.has_stage_done() || !taken.ok()) {
+        state.results_done = true;
+        place_results(leg);
+    }
+}
+
+void RenterLease::place_results(std::uint32_t leg) {
+    LegState &state = legs_[leg];
+    state.placing = true;
+    struct Placing {
+        std::vector<provider::StagedFile> results;
+        std::map<std::string, Bytes32> staged;
+        std::string host;
+        std::vector<std::string> notices;
+    };
+    auto placing = std::make_shared<Placing>();
+    placing->results = state.receiver->files();
+    placing->host = record_.bill().legs(static_cast<int>(leg)).host();
+    for (const provider::StagedFile &file : files_) placing->staged[file.name] = file.sha256;
+    state.receiver.reset();
+    node_.workers.run(
+        [placing, folder = call_.job_folder()] {
+            for (const provider::StagedFile &result : placing->results) {
+                const auto staged = placing->staged.find(result.name);
+                const auto placed = provider::place_result(
+                    folder, result,
+                    staged == placing->staged.end() ? std::optional<Bytes32>()
+                                                    : std::optional<Bytes32>(staged->second),
+                    placing->host);
+                if (!placed.ok())
+                    placing->notices.push_back("result " + result.name + " of " + placing->host +
+                                               ": " + placed.error().message);
+                else if (placed->how == provider::PlacedResult::How::kBeside)
+                    placing->notices.push_back(result.name + " changed here meanwhile; what " +
+                                               placing->host + " made is " + placed->name);
+            }
+        },
+        [this, placing, leg, alive = alive_] {
+            if (!*alive) return;
+            for (const std::string &text : placing->notices) notice(text);
+            static_cast<void>(remove_tree(legs_[leg].results_folder));
+            legs_[leg].results_folder.clear();
+            legs_[leg].placing = false;
+            check_ended();
+        });
+}
+
+void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone) {
+    LegState &state = legs_[leg];
+    if (state.lost) return;
+    state.lost = peer_gone;
+    const market::Offer &offer = state.award.offer;
+    const std::string who = name_peer(offer.host, offer.provider);
+    if (phase_ == Phase::kEnding) return check_ended();
+    if (phase_ == Phase::kAgreeing) return refuse(leg, reason);
+    if (phase_ == Phase::kFunding || phase_ == Phase::kStaging)
+        return fail(make_error(ErrorCode::kPeerLost, who, " was lost: ", reason));
+    log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ", who, ": ", reason);
+    if (lost_reason_.empty()) lost_reason_ = who + ": " + reason;
+    event(wire::LeaseEvent::LEG_LOST, leg, reason);
+    set_deadline(kEndingWaitMs, [this] { end("provider", lost_reason_); });
+}
+
+void RenterLease::on_peer_lost(const PublicKey &peer, const std::string &why) {
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        if (legs_[leg].award.offer.node_key != peer) continue;
+        if (phase_ != Phase::kEnded) leg_lost(leg, why, true);
+        return;
+    }
+}
+
+void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &call) {
+    if (phase_ < Phase::kReady)
+        return client_->fail(request_id,
+                             make_error(ErrorCode::kConflict, "the lease was never ready"));
+    close_request_ = request_id;
+    if (phase_ == Phase::kEnding) return check_ended();
+    std::string ended_by = call.ended_by();
+    std::string reason = call.reason();
+    if (!lost_reason_.empty()) {
+        ended_by = "provider";
+        reason = lost_reason_;
+    } else if (reason.empty()) {
+        reason = record_.bill().reason();
+    }
+    if (ended_by.empty()) ended_by = "renter";
+    if (reason.empty())
+        reason = "the job ended with exit status " + std::to_string(call.exit_status());
+    end(ended_by, reason);
+}
+
+void RenterLease::on_client_gone() {
+    if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kCancelled, "mpirun is gone"));
+    if (phase_ < Phase::kEnding) end("renter", "mpirun is gone");
+}
+
+void RenterLease::end(const std::string &ended_by, const std::string &reason) {
+    if (phase_ >= Phase::kEnding) return;
+    phase_ = Phase::kEnding;
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ends: ", reason);
+    wire::Bill &bill = *record_.mutable_bill();
+    bill.set_state("closing");
+    bill.set_ended_by(ended_by);
+    bill.set_reason(reason);
+    bill.set_ended_at_ms(node_.clock.unix_ms());
+    remember();
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        if (legs_[leg].lost) continue;
+        wire::TradeMessage message = trade_message(leg_key(leg));
+        message.mutable_end_leg()->set_reason(reason);
+        *message.mutable_end_leg()->mutable_stage_out() = call_.stage_out();
+        static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
+    }
+    set_deadline(kResultsWaitMs, [this] {
+        for (LegState &leg : legs_) leg.lost = true;
+        check_ended();
+    });
+    check_ended();
+}
+
+void RenterLease::on_new_block() {
+    check_ended();
+}
+
+void RenterLease::check_ended() {
+    if (phase_ != Phase::kEnding) return;
+    const auto lease = node_.backend.lease(id_);
+    bool any_lost = false;
+    for (std::size_t i = 0; i < legs_.size(); ++i) {
+        const bool settled = lease.ok() && i < lease->legs.size() &&
+                             lease->legs[i].state == ledger::LegState::kSettled;
+        const bool done = settled || legs_[i].lost;
+        if (!done || legs_[i].placing) return;  // results or the settlement are on their way
+        any_lost = any_lost || !settled;
+    }
+    if (any_lost) close_one_sided();
+    finish();
+}
+
+// The peers that were lost get what the last voucher says, after their time to bring a higher one.
+void RenterLease::close_one_sided() {
+    wire::TxBody body;
+    body.mutable_close_lease()->set_lease_id(to_bytes(id_));
+    for (int i = 0; i < record_.vouchers_size(); ++i)
+        if (legs_[static_cast<std::size_t>(i)].lost && !record_.vouchers(i).body().empty())
+            *body.mutable_close_lease()->add_vouchers() = record_.vouchers(i);
+    if (const auto tx = node_.submit(std::move(body)); !tx.ok())
+        log(LogLevel::kWarning, kCategory, "one-sided close of ", short_hex(id_), ": ",
+            tx.error().message);
+}
+
+void RenterLease::refresh_bill() {
+    wire::Bill &bill = *record_.mutable_bill();
+    const auto lease = node_.backend.lease(id_);
+    if (lease.ok()) {
+        bring_bill_up_to(*lease, bill);
+        return;
+    }
+    sum_bill(bill);
+}
+
+void RenterLease::finish() {
+    phase_ = Phase::kEnded;
+    deadline_.cancel();
+    refresh_bill();
+    remember();
+    const wire::Bill &bill = record_.bill();
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ", bill.state(), ": paid ",
+        format_tokens(Amount{bill.paid()}), ", burned ", format_tokens(Amount{bill.burned()}),
+        ", refunded ", format_tokens(Amount{bill.refunded()}));
+    if (close_request_.has_value()) {
+        wire::ControlReply reply;
+        *reply.mutable_bill() = bill;
+        client_->reply(*close_request_, std::move(reply));
+    }
+    on_end_();
+}
+
+void RenterLease::fail(const Error &error) {
+    if (phase_ == Phase::kEnded) return;
+    log(LogLevel::kNote, kCategory, "a lease came to nothing: ", error.message);
+    if (submitted_) {
+        record_.mutable_bill()->set_state("failed");
+        record_.mutable_bill()->set_ended_by("renter");
+        record_.mutable_bill()->set_reason(error.message);
+        record_.mutable_bill()->set_ended_at_ms(node_.clock.unix_ms());
+        remember();
+    }
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        wire::TradeMessage message = trade_message(leg_key(leg));
+        if (submitted_)
+            message.mutable_end_leg()->set_reason(error.message);
+        else
+            message.mutable_cancel()->set_reason(error.message);
+        static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
+    }
+    phase_ = Phase::kEnded;
+    deadline_.cancel();
+    wait_timer_.cancel();
+    client_->fail(request_id_, error);
+    on_end_();
+}
+
+void RenterLease::notice(const std::string &text) {
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", text);
+    constexpr int kNoticesMax = 100;
+    if (record_.bill().notices_size() < kNoticesMax) record_.mutable_bill()->add_notices(text);
+    event(wire::LeaseEvent::NOTICE, static_cast<std::uint32_t>(legs_.size()), text);
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/ledger/block.h"
+
+#include "chain/wire/frame.h"
+
+namespace chain::ledger {
+namespace {
+
+// What one record adds to the totals. `locked_*` is what accounts say, escrow and collateral what
+// leases say: two books that must agree.
+struct Contribution {
+    Amount balances, escrow, collateral, burned;
+    Amount locked_escrow, locked_collateral;
+};
+
+Status accumulate(Amount &sum, Amount part) {
+    CHAIN_ASSIGN(sum, add(sum, part));
+    return ok_status();
+}
+
+Status add_lease(std::string_view value, Contribution &sum) {
+    CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, value));
+    for (const Leg &leg : lease.legs) {
+        CHAIN_TRY(accumulate(sum.burned, leg.burned));
+        if (leg.state == LegState::kSettled) continue;
+        CHAIN_TRY(accumulate(sum.escrow, leg.escrow));
+        CHAIN_TRY(accumulate(sum.collateral, leg.collateral));
+    }
+    return ok_status();
+}
+
+bool is_account(std::string_view key) {
+    return key.starts_with("sa");
+}
+bool is_lease(std::string_view key) {
+    return key.starts_with("sl");
+}
+
+Status add_record(std::string_view key, std::string_view value, Contribution &sum) {
+    if (is_lease(key)) return add_lease(value, sum);
+    if (!is_account(key)) return ok_status();
+    CHAIN_ASSIGN(const Account account, decode_account(value));
+    CHAIN_TRY(accumulate(sum.balances, account.balance));
+    CHAIN_TRY(accumulate(sum.locked_escrow, account.escrow));
+    return accumulate(sum.locked_collateral, account.collateral);
+}
+
+// total + after - before, where the difference may be negative but the result may not.
+Status move(Amount &total, Amount before, Amount after) {
+    CHAIN_ASSIGN(total, add(total, after));
+    CHAIN_ASSIGN(total, subtract(total, before));
+    return ok_status();
+}
+
+// The change of what accounts say is locked must be the change of what leases lock.
+bool same_change(Amount said_before, Amount said_after, Amount before, Amount after) {
+    return said_after.units - said_before.units == after.units - before.units;
+}
+
+}  // namespace
+
+Bytes32 tx_root(const wire::SignedBlock &block) {
+    Bytes leaves;
+    leaves.reserve(sizeof(Bytes32) * static_cast<std::size_t>(block.txs_size()));
+    for (const auto &tx : block.txs()) leaves += to_bytes(tagged_hash(kTxBytesTag, tx));
+    return tagged_hash(kTxRootTag, leaves);
+}
+
+Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
+                           SignatureCache *cache) {
+    const auto bad = [](std::string_view why) {
+        return make_error(ErrorCode::kProtocol, "block: ", why);
+    };
+    Block block;
+    CHAIN_TRY(
+        wire::parse_strict(signed_block_bytes, wire::kMaxBlockBytes, "block", block.signed_block));
+    CHAIN_TRY(wire::parse_strict(block.signed_block.header(), wire::kMaxBlockBytes, "block header",
+                                 block.header));
+    const wire::BlockHeader &header = block.header;
+    if (header.version() != kBlockVersion) return bad("is of a version that is not known");
+    CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(header.chain_id(), "chain id"));
+    if (its_chain != genesis.chain_id)
+        return make_error(ErrorCode::kInvalidInput, "block: is of chain ", short_hex(its_chain),
+                          ", this is chain ", short_hex(genesis.chain_id));
+    CHAIN_TRY(to_bytes32(header.previous(), "the parent's id"));
+    CHAIN_TRY(to_bytes32(header.state_digest(), "state digest"));
+    if (header.height() == 0) return bad("height 0 is the genesis");
+    if (header.time_ms() >= 1ULL << 62) return bad("its time is beyond all bounds");
+    if (header.tx_count() != static_cast<std::uint32_t>(block.signed_block.txs_size()))
+        return bad("does not hold as many transactions as it says");
+    if (header.tx_count() > genesis.params.block_txs_max) return bad("holds too many transactions");
+    CHAIN_ASSIGN(const PublicKey sealer, to_bytes32(header.sealer(), "sealer"));
+    if (sealer != genesis.sealer)
+        return make_error(ErrorCode::kBadSignature, "block: ", to_address(sealer),
+                          " is not this chain's sealer");
+    CHAIN_ASSIGN(const SignatureBytes signature,
+                 to_bytes64(block.signed_block.signature(), "block signature"));
+    if (!verify_cached(cache, sign_tag::kBlock, block.signed_block.header(), sealer, signature))
+        return make_error(ErrorCode::kBadSignature, "block: the sealer's signature is wrong");
+    if (to_bytes(tx_root(block.signed_block)) != header.tx_root())
+        return bad("its transactions are not those that were sealed");
+    block.id = tagged_hash(kBlockIdTag, block.signed_block.header());
+    block.signed_bytes = Bytes(signed_block_bytes);
+    return block;
+}
+
+Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
+                   Totals &totals) {
+    Contribution old_sum, new_sum;
+    for (const auto &[key, value] : changes) {
+        CHAIN_ASSIGN(const auto old_value, before.get(key));
+        if (old_value == value) continue;
+        if (old_value) {
+            digest.remove(key, *old_value);
+            CHAIN_TRY(add_record(key, *old_value, old_sum));
+        }
+        if (value) {
+            digest.add(key, *value);
+            CHAIN_TRY(add_record(key, *value, new_sum));
+        }
+    }
+    if (!same_change(old_sum.locked_escrow, new_sum.locked_escrow, old_sum.escrow,
+                     new_sum.escrow) ||
+        !same_change(old_sum.locked_collateral, new_sum.locked_collateral, old_sum.collateral,
+                     new_sum.collateral))
+        return make_error(ErrorCode::kInternal,
+                          "what accounts say is locked is not what leases lock");
+    CHAIN_TRY(move(totals.balances, old_sum.balances, new_sum.balances));
+    CHAIN_TRY(move(totals.escrow, old_sum.escrow, new_sum.escrow));
+    CHAIN_TRY(move(totals.collateral, old_sum.collateral, new_sum.collateral));
+    return move(totals.burned, old_sum.burned, new_sum.burned);
+}
+
+Status check_conservation(const Totals &totals) {
+    using Wide = __int128;
+    const Wide held = static_cast<Wide>(totals.balances.units) + totals.escrow.units +
+                      totals.collateral.units + totals.burned.units;
+    if (held == totals.minted.units) return ok_status();
+    return make_error(ErrorCode::kInternal, "money was made or lost: minted ", totals.minted.units,
+                      ", balances ", totals.balances.units, ", escrow ", totals.escrow.units,
+                      ", collateral ", totals.collateral.units, ", burned ", totals.burned.units);
+}
+
+Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
+                          std::uint64_t time_ms, const std::vector<Tx> &txs,
+                          SignatureCache *cache) {
+    Overlay overlay(state);
+    Execution out;
+    for (std::size_t i = 0; i < txs.size(); ++i) {
+        const TxContext context{genesis.params, parent.height + 1, static_cast<std::uint32_t>(i),
+                                time_ms, cache};
+        if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
+            return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
+                              "): ", status.error().message);
+        out.tx_ids.push_back(txs[i].id);
+    }
+    out.changes = overlay.changes();
+    out.tip = parent;
+    out.tip.height = parent.height + 1;
+    out.tip.time_ms = time_ms;
+    CHAIN_TRY(account_for(state, out.changes, out.tip.digest, out.tip.totals));
+    CHAIN_TRY(check_conservation(out.tip.totals));
+    return out;
+}
+
+Result<Execution> execute_genesis(const Genesis &genesis) {
+    const auto nothing = make_memory_store();
+    const StoreReader empty(*nothing);
+    Overlay overlay(empty);
+    Execution out;
+    for (const auto &[account, amount] : genesis.allocations) {
+        overlay.put_account(account, Account{.balance = amount});
+        CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
+    }
+    out.changes = overlay.changes();
+    out.tip.time_ms = genesis.time_ms;
+    CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));
+    CHAIN_TRY(check_conservation(out.tip.totals));
+    return out;
+}
+
+Result<Recount> recount(const KeyValueStore &store) {
+    Recount out;
+    Contribution sum;
+    Status status = ok_status();
+    CHAIN_TRY(store.scan(kStatePrefix, [&](std::string_view key, std::string_view value) {
+        out.digest.add(key, value);
+        status = add_record(key, value, sum);
+        return status.ok();
+    }));
+    CHAIN_TRY(status);
+    if (sum.locked_escrow != sum.escrow || sum.locked_collateral != sum.collateral)
+        return make_error(ErrorCode::kCorrupt,
+                          "what accounts say is locked is not what leases lock");
+    out.totals = {Amount{}, sum.balances, sum.escrow, sum.collateral, sum.burned};
+    return out;
+}
+
+}  // namespace chain::ledger

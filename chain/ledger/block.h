@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Blocks: their parts, the checks that need no state, and what executing one changes.
+#pragma once
+
+#include <vector>
+
+#include "chain/ledger/state.h"
+#include "chain/ledger/state_digest.h"
+#include "chain/ledger/transition.h"
+
+namespace chain::ledger {
+
+inline constexpr std::uint32_t kBlockVersion = 1;
+inline constexpr std::string_view kTxBytesTag = "ompi-chain/tx-bytes";
+inline constexpr std::string_view kTxRootTag = "ompi-chain/tx-root";
+
+struct Block {
+    BlockId id{};  // hash of the header's exact bytes
+    wire::BlockHeader header;
+    wire::SignedBlock signed_block;
+    Bytes signed_bytes;
+};
+
+// The end of the chain: where the next block attaches.
+struct Tip {
+    std::uint64_t height = 0;
+    BlockId id{};  // zeros at height 0
+    std::uint64_t time_ms = 0;
+    StateDigest digest;
+    Totals totals;
+};
+
+// Parses; checks sizes, version, chain, count, root, sealer and signature.
+// Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput (another chain's).
+Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
+                           SignatureCache *cache = nullptr);
+
+// Commits to the exact bytes of every transaction, signatures included, and to their order.
+Bytes32 tx_root(const wire::SignedBlock &block);
+
+struct Execution {
+    Overlay::Changes changes;
+    Tip tip;
+    std::vector<TxId> tx_ids;
+};
+
+// Executes `txs` on the state at `parent`; `tip.id` is left to the caller, who knows the header.
+// Errors: the first refused transaction's, with its number; kInternal when money was made or lost.
+Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
+                          std::uint64_t time_ms, const std::vector<Tx> &txs, SignatureCache *cache);
+
+// Digest and totals after `changes` to the state that `before` reads.
+// Errors: kCorrupt, kIo, kTooLarge, kInsufficientFunds (then the records contradict the totals).
+Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
+                   Totals &totals);
+
+// minted = balances + escrow + collateral + burned. Errors: kInternal, with the figures.
+Status check_conservation(const Totals &totals);
+
+// The state at height 0.
+Result<Execution> execute_genesis(const Genesis &genesis);
+
+// Everything counted anew: slow, for tests and start-up. Errors: kCorrupt (also when what accounts
+// say is locked is not what leases lock), kIo.
+struct Recount {
+    StateDigest digest;
+    Totals totals;  // minted stays 0: it is not in the state
+};
+Result<Recount> recount(const KeyValueStore &store);
+
+}  // namespace chain::ledger

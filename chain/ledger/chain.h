@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Chain: the blocks and the state after the newest one, in a store. One block is one atomic,
+// durable write of block, undo record, changed state and tip, so a process that is killed at any
+// moment finds either all of a block or nothing of it.
+//
+// Owner: one thread. Owns its store.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "chain/ledger/block.h"
+
+namespace chain::ledger {
+
+struct TxPlace {
+    std::uint64_t height = 0;
+    std::uint32_t index = 0;
+};
+
+class Chain {
+public:
+    // Opens, or begins with `genesis` if the store is empty. Counts everything anew and compares.
+    // Errors: kConflict (the store is another chain's), kCorrupt (the store contradicts itself),
+    // kDiskFull, kIo.
+    static Result<std::unique_ptr<Chain>> open(std::unique_ptr<KeyValueStore> store,
+                                               Genesis genesis);
+
+    const Genesis &genesis() const { return genesis_; }
+    const Tip &tip() const { return tip_; }
+    const StateReader &state() const { return reader_; }
+    SignatureCache &signatures() { return signatures_; }
+
+    // Appends. On return the block is durable; on failure nothing changed.
+    // Errors: kConflict (does not attach to the tip), kProtocol, kBadSignature, kInvalidInput, the
+    // transition's, kDiskFull, kIo.
+    Status apply(const Block &block);
+    // Takes the newest block back: the state is the parent's, exactly.
+    // Errors: kNotFound (at the genesis), kCorrupt, kDiskFull, kIo.
+    Status undo_tip();
+
+    // A header for `txs` on the tip, complete but for the signature.
+    // Errors: the first refused transaction's.
+    Result<wire::BlockHeader> draft_header(const std::vector<Tx> &txs, std::uint64_t time_ms);
+
+    // Errors: kNotFound.
+    Result<Block> block_at(std::uint64_t height) const;
+    Result<Bytes> block_bytes_at(std::uint64_t height) const;
+    Result<std::uint64_t> height_of(const BlockId &id) const;
+    // nullopt: in no block.
+    Result<std::optional<TxPlace>> place_of(const TxId &id) const;
+    // Leases in which `account` is renter or provider, newest first.
+    Result<std::vector<Lease>> leases_of(const PublicKey &account, std::size_t count_max) const;
+
+    // Replays every block from the genesis in memory, verifying every signature, and counts the
+    // stored state anew.
+    struct Verification {
+        bool ok = false;
+        std::uint64_t wrong_height = 0;  // the first, when not ok
+        std::string reason;
+    };
+    Result<Verification> verify_all() const;
+
+    // Digest and totals of the stored state, counted anew, against those kept.
+    Status check_recount() const;
+
+private:
+    Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis)
+        : store_(std::move(store)), reader_(*store_), genesis_(std::move(genesis)) {}
+    Status begin();
+    Status load_tip(std::string_view tip_bytes);
+    Result<std::vector<Tx>> decode_txs(const Block &block);
+    Status write_undo(const Overlay::Changes &changes, std::uint64_t height, WriteBatch &batch);
+
+    std::unique_ptr<KeyValueStore> store_;
+    StoreReader reader_;
+    Genesis genesis_;
+    Tip tip_;
+    SignatureCache signatures_;
+};
+
+}  // namespace chain::ledger

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/ledger/transition.h"
+
+#include "chain/wire/frame.h"
+
+namespace chain::ledger {
+namespace {
+
+Error refused(std::string_view why) {
+    return make_error(ErrorCode::kInvalidInput, why);
+}
+
+Status transfer(Overlay &state, const Tx &tx) {
+    const wire::Transfer &action = tx.body.transfer();
+    CHAIN_ASSIGN(const PublicKey to, to_bytes32(action.to(), "receiver"));
+    if (!is_valid_public_key(to)) return refused("the receiver is not an account: no key opens it");
+    CHAIN_ASSIGN(const Amount amount, amount_from_units(action.amount()));
+    if (amount.units == 0) return refused("a transfer must send more than nothing");
+    CHAIN_ASSIGN(Account sender, state.account(tx.sender));
+    CHAIN_ASSIGN(sender.balance, subtract(sender.balance, amount));
+    state.put_account(tx.sender, sender);
+    // Read after the sender's is written: both may be the same account.
+    CHAIN_ASSIGN(Account receiver, state.account(to));
+    CHAIN_ASSIGN(receiver.balance, add(receiver.balance, amount));
+    state.put_account(to, receiver);
+    return ok_status();
+}
+
+Status publish_resource(Overlay &state, const Tx &tx, const TxContext &context) {
+    const wire::PublishResource &action = tx.body.publish_resource();
+    Resource resource;
+    CHAIN_ASSIGN(resource.node_key, to_bytes32(action.node_key(), "node key"));
+    resource.host = action.host();
+    resource.slot_count = action.slot_count();
+    resource.hz = action.hz();
+    resource.memory_bytes = action.memory_bytes();
+    if (!wire::is_valid_host_name(resource.host))
+        return refused("the host name must be 1 to 63 letters, digits and inner hyphens");
+    if (resource.slot_count == 0 || resource.slot_count > context.params.slots_per_leg_max)
+        return make_error(ErrorCode::kInvalidInput, "a resource has 1 to ",
+                          context.params.slots_per_leg_max, " slots, not ", resource.slot_count);
+    if (resource.hz == 0 || resource.hz > kHzMax)
+        return make_error(ErrorCode::kInvalidInput, "a slot runs at 1 to ", kHzMax, " Hz, not ",
+                          resource.hz);
+    CHAIN_ASSIGN(const auto known, state.resource(tx.sender, resource.node_key));
+    if (!known) {
+        CHAIN_ASSIGN(Account sender, state.account(tx.sender));
+        if (sender.resource_count >= kResourcesPerAccountMax)
+            return make_error(ErrorCode::kTooLarge, "an account publishes at most ",
+                              kResourcesPerAccountMax, " resources");
+        ++sender.resource_count;
+        state.put_account(tx.sender, sender);
+    }
+    state.put_resource(tx.sender, resource);
+    return ok_status();
+}
+
+Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
+    switch (tx.body.action_case()) {
+        case wire::TxBody::kTransfer: return transfer(state, tx);
+        case wire::TxBody::kPublishResource: return publish_resource(state, tx, context);
+        case wire::TxBody::kOpenLease: return open_lease(state, tx, context);
+        case wire::TxBody::kClaimVoucher: return claim_voucher(state, tx, context);
+        case wire::TxBody::kCloseLease: return close_lease(state, tx, context);
+        case wire::TxBody::kExpireLease: return expire_lease(state, tx, context);
+        case wire::TxBody::ACTION_NOT_SET: break;
+    }
+    return make_error(ErrorCode::kProtocol, "the transaction says nothing to do");
+}
+
+}  // namespace
+
+Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
+    Overlay attempt(state);
+    CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
+    if (tx.body.nonce() != sender.nonce)
+        return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
+                          ", but the account's next is ", sender.nonce);
+    ++sender.nonce;
+    attempt.put_account(tx.sender, sender);
+    CHAIN_TRY(apply_action(attempt, tx, context));
+    state.merge(std::move(attempt));
+    return ok_status();
+}
+
+}  // namespace chain::ledger

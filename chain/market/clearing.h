@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Clearing: one bid against the book (trade.md 3.2; HPIPS white paper, section 7, "bidding").
+//
+// Pure and deterministic: the same offers in any order and the same demand give the same awards.
+// One uniform price per bid: the highest ask accepted. Explains every offer that it dropped.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chain/market/offer_book.h"
+#include "incentive/params.h"
+
+namespace chain::market {
+
+// A budget that does not pay for all slots for so long is refused: a job would hardly start.
+inline constexpr std::uint64_t kBudgetCoversAtLeastMs = 60'000;
+
+struct Demand {
+    PublicKey renter{};
+    std::uint32_t slot_count = 0;
+    std::uint64_t memory_bytes_per_slot = 0;
+    std::uint64_t hz_min = 0;
+    std::string region;                  // empty: any
+    std::vector<std::string> providers;  // addresses or host names; empty: any
+    Amount max_price_per_ghz_h;          // 0: none
+    Amount budget;                       // 0: none
+    std::uint64_t duration_ms = 0;
+};
+
+struct Award {
+    Offer offer;
+    std::uint32_t slot_count = 0;
+    Cycles cycles_max = 0;
+    Amount escrow;
+    Amount collateral;
+};
+
+struct Verdict {
+    Offer offer;
+    std::uint32_t slots_taken = 0;
+    std::vector<std::string> reasons;  // each condition that failed, in words; empty: it matches
+};
+
+struct Clearing {
+    Amount price_per_ghz_h;
+    std::vector<Award> awards;  // in the order of the legs
+    std::vector<Offer> standbys;
+    std::vector<Verdict> verdicts;  // one per offer, cheapest first
+    Amount escrow;                  // of all legs
+    std::string failure;            // why nothing was awarded; empty: awarded
+    ErrorCode failure_code = ErrorCode::kNothingMatched;
+    bool cleared() const { return failure.empty(); }
+};
+
+// Offers with equal asks share the slots evenly. With a budget, the cycles of all legs are cut in
+// proportion so that the escrow fits: a hard stop. Errors: kTooLarge (amounts out of range).
+Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
+                       const incentive::Params &params);
+
+// Errors: kInvalidInput, with the field in words.
+Result<Demand> demand_from_spec(const PublicKey &renter, std::uint32_t slot_count,
+                                std::uint64_t memory_bytes_per_slot, std::uint64_t hz_min,
+                                std::int64_t max_price_per_ghz_h, std::int64_t budget,
+                                std::uint64_t duration_ms, const incentive::Params &params);
+
+}  // namespace chain::market

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// OfferBook: the offers that this node has heard of and that still live: soft state, never on the
+// ledger, because a machine turns idle and busy too often for that (trade.md 3).
+//
+// Owner: the daemon's loop thread. Limits: kOffersMax offers, one per provider's account; an offer
+// lives kOfferLifeMaxMs at most.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "chain/base/clock.h"
+#include "chain/base/units.h"
+#include "chain/identity/keys.h"
+#include "chain/wire/ledger.pb.h"
+
+namespace chain::market {
+
+inline constexpr std::size_t kOffersMax = 10'000;
+inline constexpr std::uint64_t kOfferLifeMs = 60'000;  // of ours; refreshed at half of it
+inline constexpr std::uint64_t kOfferLifeMaxMs = 10 * 60'000;
+inline constexpr std::uint64_t kClockSkewMaxMs = 60'000;
+
+struct Offer {
+    Bytes32 id{};  // hash of the signed body
+    PublicKey provider{};
+    PublicKey node_key{};
+    std::string address;
+    std::string host;
+    std::uint32_t slot_count = 0;
+    std::uint64_t hz = 0;
+    std::uint64_t memory_bytes = 0;
+    Amount ask_per_ghz_h;
+    std::string region;
+    std::string isolation;
+    wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;
+    std::uint64_t sequence = 0;
+    std::uint64_t expires_at_ms = 0;
+    wire::SignedOffer signed_offer;
+};
+
+wire::SignedOffer sign_offer(const wire::OfferBody &body, const KeyPair &provider);
+
+// Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput (another network, a bad host name, no
+// price, a life that is over or too long).
+Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 &chain_id,
+                           std::uint64_t now_ms);
+
+class OfferBook {
+public:
+    OfferBook(const Bytes32 &chain_id, const Clock &clock) : chain_id_(chain_id), clock_(clock) {}
+
+    // True: new or newer, worth passing on; false: known already. Errors: those of decode_offer,
+    // kTooLarge when the book is full.
+    Result<bool> accept(const wire::SignedOffer &signed_offer);
+
+    // Live offers that have free slots, in the order of their providers' keys.
+    std::vector<Offer> offers();
+    // Everything live, also withdrawn ones (no slots), for peers that ask.
+    std::vector<wire::SignedOffer> signed_offers();
+
+private:
+    void drop_expired();
+
+    Bytes32 chain_id_;
+    const Clock &clock_;
+    std::map<PublicKey, Offer> by_provider_;
+};
+
+}  // namespace chain::market

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/p2p/network.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "chain/base/file.h"
+#include "chain/base/log.h"
+#include "chain/p2p/limits.h"
+#include "chain/p2p/network_impl.h"
+
+namespace chain::p2p {
+
+Result<std::unique_ptr<Network>> Network::start(Loop &loop, const KeyPair &node_key,
+                                                Options options) {
+    CHAIN_CHECK(options.ping_every_ms > 0 && options.silent_after_ms > options.ping_every_ms);
+    CHAIN_CHECK(options.queue_max_bytes > 0 && options.handshake_timeout_ms > 0);
+    auto network = std::make_unique<NetworkImpl>(loop, node_key, std::move(options));
+    CHAIN_TRY(network->listen());
+    return std::unique_ptr<Network>(std::move(network));
+}
+
+NetworkImpl::NetworkImpl(Loop &loop, const KeyPair &node_key, Options options)
+    : loop_(loop),
+      node_key_(node_key),
+      options_(std::move(options)),
+      self_(std::make_shared<NetworkImpl *>(this)) {}
+
+NetworkImpl::~NetworkImpl() {
+    *self_ = nullptr;
+    if (listener_ != nullptr) evconnlistener_free(listener_);
+    for (auto &[session, owner] : sessions_) session->abandon();
+}
+
+Status NetworkImpl::listen() {
+    std::uint16_t port = 0;
+    if (options_.listen) {
+        auto bound = resolve({options_.listen_address, options_.listen_port}, true);
+        if (!bound.ok())
+            return make_error(ErrorCode::kInvalidInput, "cannot listen on '",
+                              options_.listen_address, "': ", bound.error().message);
+        listener_ = evconnlistener_new_bind(
+            loop_.base(),
+            [](evconnlistener *, evutil_socket_t fd, sockaddr *from, int from_bytes, void *self) {
+                static_cast<NetworkImpl *>(self)->accept_socket(fd, from, from_bytes);
+            },
+            this, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, SOMAXCONN,
+            bound->get(), static_cast<int>(bound->size_bytes));
+        if (listener_ == nullptr) {
+            const int failed = errno;
+            const std::string where =
+                options_.listen_address + ":" + std::to_string(options_.listen_port);
+            if (failed == EADDRINUSE)
+                return make_error(ErrorCode::kConflict, "cannot listen on ", where,
+                                  ": another program does");
+            if (failed == EADDRNOTAVAIL)
+                return make_error(ErrorCode::kInvalidInput, "cannot listen on ", where,
+                                  ": this machine has no such address");
+            return errno_error(failed, "listen on " + where);
+        }
+        // Without descriptors accept() fails at once, for as long as somebody knocks.
+        evconnlistener_set_error_cb(listener_, [](evconnlistener *listener, void *self) {
+            auto *network = static_cast<NetworkImpl *>(self);
+            log(LogLevel::kWarning, "p2p", "cannot accept connections: ",
+                evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+            evconnlistener_disable(listener);
+            network->listen_again_ = network->loop_.after_ms(
+                kAcceptPauseMs, [listener] { evconnlistener_enable(listener); });
+        });
+        SocketAddress real;
+        real.size_bytes = sizeof real.storage;
+        CHAIN_CHECK(getsockname(evconnlistener_get_fd(listener_),
+                                reinterpret_cast<sockaddr *>(&real.storage),
+                                &real.size_bytes) == 0);
+        listen_address_ = format_address(real.get(), real.size_bytes);
+        CHAIN_ASSIGN(const HostPort parsed, parse_host_port(listen_address_));
+        port = parsed.port;
+    }
+    setup_.emplace(SessionSetup{loop_, node_key_, options_, tls_, port, *this});
+    return ok_status();
+}
+
+void NetworkImpl::accept_socket(int fd, const sockaddr *from, int from_bytes) {
+    if (handshake_count() >= kHandshakesMax) {
+        close(fd);
+        return;
+    }
+    auto session =
+        Session::accept(*setup_, fd, format_address(from, static_cast<socklen_t>(from_bytes)));
+    sessions_.emplace(session.get(), session);
+}
+
+// Inbound connections that are not up: handshakes, and ended ones that still say Bye.
+std::size_t NetworkImpl::handshake_count() const {
+    return static_cast<std::size_t>(
+        std::count_if(sessions_.begin(), sessions_.end(), [](const auto &entry) {
+            return entry.first->role() == Role::kServer && !entry.first->is_up();
+        }));
+}
+
+// ---- sessions
+
+Session *NetworkImpl::up_session(const PublicKey &peer) const {
+    const auto found = up_.find(peer);
+    return found == up_.end() ? nullptr : found->second;
+}
+
+// Another live session with the same peer, not `session`.
+Session *NetworkImpl::rival_of(const Session &session) {
+    Session *up = up_session(session.peer_key());
+    if (up != nullptr && up != &session) return up;
+    for (auto &[other, owner] : sessions_)
+        if (other != &session && other->is_verified() && other->peer_key() == session.peer_key())
+            return other;
+    return nullptr;
+}
+
+void NetworkImpl::verified(Session &session) {
+    Session *existing = up_session(session.peer_key());
+    if (existing == nullptr && up_.size() >= options_.peers_max) {
+        session.end(
+            make_error(ErrorCode::kRefused, "no room: ", options_.peers_max, " sessions are open"),
+            true);
+        return;
+    }
+    const bool we_decide = node_key_.public_key() < session.peer_key();
+    if (!we_decide) return;  // the peer's first frame admits it
+    if (existing != nullptr) {
+        if (existing->quiet_ms() * 2 < options_.ping_every_ms * 3) {
+            finish_dials(session, session.peer_key());
+            session.end(make_error(ErrorCode::kConflict, "a session of this pair stands already"),
+                        true);
+            return;
+        }
+        existing->end(make_error(ErrorCode::kPeerLost, "silent, and connected anew"), true);
+    }
+    session.admit();
+    install(session);
+}
+
+void NetworkImpl::admitted(Session &session) {
+    Session *existing = up_session(session.peer_key());
+    if (existing != nullptr && existing != &session)
+        existing->end(make_error(ErrorCode::kPeerLost, "silent, and connected anew"), false);
+    if (up_.size() >= options_.peers_max) {
+        session.end(
+            make_error(ErrorCode::kRefused, "no room: ", options_.peers_max, " sessions are open"),
+            true);
+        return;
+    }
+    install(session);
+}
+
+void NetworkImpl::install(Session &session) {
+    const PublicKey peer = session.peer_key();
+    up_[peer] = &session;
+    log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " at ", session.view().address, " is up");
+    note_change(peer, true, "");
+    deliver_changes();
+    finish_dials(session, peer);
+}
+
+void NetworkImpl::received(Session &session, wire::Topic topic, std::string_view payload) {
+    deliver_changes();
+    // A copy: the handler may set another one.
+    const auto handler = message_handlers_[static_cast<std::size_t>(topic)];
+    if (handler != nullptr && *handler) (*handler)(session.peer_key(), payload);
+}
+
+void NetworkImpl::drained(Session &session) {
+    const auto handler = drain_handler_;
+    if (handler != nullptr && *handler) (*handler)(session.peer_key());
+}
+
+void NetworkImpl::ended(Session &session, const Error &why) {
+    const auto found = up_.find(session.peer_key());
+    if (found != up_.end() && found->second == &session) {
+        const PublicKey peer = found->first;
+        up_.erase(found);
+        log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " is gone: ", why.message);
+        note_change(peer, false, why.message);
+        later([this, peer] {
+            deliver_changes();
+            peer_left(peer);
+        });
+    } else {
+        log(LogLevel::kDebug, "p2p", session.view().address, ": ", why.message);
+    }
+    // The peer keeps another session of this pair: whoever waits for this one gets that one.
+    Session *rival = session.peer_key() == PublicKey{} ? nullptr : rival_of(session);
+    if (rival != nullptr && rival->is_up()) {
+        finish_dials(session, session.peer_key());
+    } else if (rival != nullptr && dials_.contains(&session)) {
+        auto waiting = std::move(dials_[&session]);
+        dials_.erase(&session);
+        for (auto &done : waiting) dials_[rival].push_back(std::move(done));
+    } else {
+        finish_dials(session, why);
+    }
+}
+
+void NetworkImpl::gone(Session &session) {
+    dials_.erase(&session);
+    sessions_.erase(&session);
+}
+
+void NetworkImpl::disconnect(const PublicKey &peer, const std::string &why) {
+    Session *session = up_session(peer);
+    if (session != nullptr) session->end(make_error(ErrorCode::kCancelled, why), true);
+}
+
+bool NetworkImpl::connected(const PublicKey &peer) const {
+    return up_.contains(peer);
+}
+
+std::vector<PeerView> NetworkImpl::peers() const {
+    std::vector<PeerView> views;
+    views.reserve(up_.size());
+    for (const auto &[key, session] : up_) views.push_back(session->view());
+    return views;
+}
+
+// ---- frames
+
+Status NetworkImpl::send(const PublicKey &peer, wire::Topic topic, std::string_view payload) {
+    CHAIN_CHECK(topic == wire::Topic::kGossip || topic == wire::Topic::kSync ||
+                topic == wire::Topic::kTrade);
+    Session *session = up_session(peer);
+    if (session == nullptr)
+        return make_error(ErrorCode::kPeerLost, "no session with peer ", short_hex(peer));
+    return session->send(topic, payload);
+}
+
+std::size_t NetworkImpl::queued_bytes(const PublicKey &peer) const {
+    const Session *session = up_session(peer);
+    return session == nullptr ? 0 : session->queued_bytes();
+}
+
+void NetworkImpl::broadcast(wire::Topic topic, std::string_view payload, const PublicKey *except) {
+    for (const auto &[key, session] : up_) {
+        if (except != nullptr && key == *except) continue;
+        const Status sent = session->send(topic, payload);
+        if (!sent.ok())
+            log(LogLevel::kDebug, "p2p", "peer ", short_hex(key),
+                " passed over: ", sent.error().message);
+    }
+}
+
+void NetworkImpl::on_message(wire::Topic topic, MessageHandler handler) {
+    message_handlers_[static_cast<std::size_t>(topic)] =
+        std::make_shared<MessageHandler>(std::move(handler));
+}
+
+void NetworkImpl::on_peer(PeerHandler handler) {
+    peer_handlers_.push_back(std::make_shared<PeerHandler>(std::move(handler)));
+}
+
+void NetworkImpl::on_drained(DrainHandler handler) {
+    drain_handler_ = std::make_shared<DrainHandler>(std::move(handler));
+}
+
+// ---- telling the layers above, in order and never from inside one of their calls
+
+void NetworkImpl::note_change(const PublicKey &peer, bool up, std::string why) {
+    changes_.push_back({peer, up, std::move(why)});
+}
+
+void NetworkImpl::deliver_changes() {
+    if (delivering_) return;
+    delivering_ = true;
+    while (!changes_.empty()) {
+        const PeerChange change = std::move(changes_.front());
+        changes_.pop_front();
+        const auto handlers = peer_handlers_;
+        for (const auto &handler : handlers) (*handler)(change.peer, change.up, change.why);
+    }
+    delivering_ = false;
+}
+
+void NetworkImpl::later(std::function<void()> work) {
+    later_.push_back(std::move(work));
+    if (!later_timer_.active()) later_timer_ = loop_.after_ms(0, [this] { run_later(); });
+}
+
+void NetworkImpl::run_later() {
+    later_timer_.cancel();
+    std::deque<std::function<void()>> batch;
+    batch.swap(later_);
+    for (auto &work : batch) work();
+}
+
+}  // namespace chain::p2p

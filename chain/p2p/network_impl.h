@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What stands behind Network: the listener, the sessions, and who dials whom.
+//
+// One session per pair: of the two daemons the one with the smaller node key decides. It keeps the
+// session that it verified first and refuses later ones; the other one takes a session for up when
+// the first frame of the decider comes over it. So both keep the same one, and no frame is ever
+// sent over a session that loses. Only a session that fell silent gives way to a new one.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "chain/p2p/address.h"
+#include "chain/p2p/session.h"
+
+struct evconnlistener;
+
+namespace chain::p2p {
+
+class NetworkImpl final : public Network, private SessionOwner {
+public:
+    NetworkImpl(Loop &loop, const KeyPair &node_key, Options options);
+    ~NetworkImpl() override;
+
+    Status listen();
+
+    std::string listen_address() const override { return listen_address_; }
+    void keep_connected(const std::string &address) override;
+    void connect(const std::string &address, const PublicKey *expected,
+                 std::function<void(Result<PublicKey>)> done) override;
+    Status send(const PublicKey &peer, wire::Topic topic, std::string_view payload) override;
+    std::size_t queued_bytes(const PublicKey &peer) const override;
+    void broadcast(wire::Topic topic, std::string_view payload, const PublicKey *except) override;
+    void on_message(wire::Topic topic, MessageHandler handler) override;
+    void on_peer(PeerHandler handler) override;
+    void on_drained(DrainHandler handler) override;
+    void disconnect(const PublicKey &peer, const std::string &why) override;
+    bool connected(const PublicKey &peer) const override;
+    std::vector<PeerView> peers() const override;
+
+private:
+    using Done = std::function<void(Result<PublicKey>)>;
+    struct PeerChange {
+        PublicKey peer;
+        bool up;
+        std::string why;
+    };
+    // An address that keep_connected holds.
+    struct Kept {
+        std::string address;
+        std::uint64_t backoff_ms = 0;
+        std::uint64_t up_since_ms = 0;
+        std::optional<PublicKey> peer;  // while a session with it stands
+        LoopHandle retry;
+    };
+
+    void verified(Session &session) override;
+    void admitted(Session &session) override;
+    void received(Session &session, wire::Topic topic, std::string_view payload) override;
+    void drained(Session &session) override;
+    void ended(Session &session, const Error &why) override;
+    void gone(Session &session) override;
+
+    void accept_socket(int fd, const sockaddr *from, int from_bytes);
+    void dial(const std::string &address, std::optional<PublicKey> expected, Done done);
+    void dial_resolved(const Result<SocketAddress> &to, const std::string &address,
+                       std::optional<PublicKey> expected, Done done);
+    void try_kept(Kept &kept);
+    void retry_kept(Kept &kept);
+    void peer_left(const PublicKey &peer);
+    void install(Session &session);
+    void finish_dials(Session &session, const Result<PublicKey> &outcome);
+    Session *rival_of(const Session &session);
+    Session *up_session(const PublicKey &peer) const;
+    std::size_t handshake_count() const;
+    void later(std::function<void()> work);
+    void run_later();
+    void note_change(const PublicKey &peer, bool up, std::string why);
+    void deliver_changes();
+
+    Loop &loop_;
+    const KeyPair &node_key_;
+    const Options options_;
+    const TlsContext tls_;
+    std::string listen_address_;
+    evconnlistener *listener_ = nullptr;
+    LoopHandle listen_again_;
+    std::optional<SessionSetup> setup_;
+    std::unordered_map<Session *, std::shared_ptr<Session>> sessions_;  // also ended ones
+    std::unordered_map<Session *, std::vector<Done>> dials_;
+    std::map<PublicKey, Session *> up_;
+    std::deque<Kept> kept_;  // addresses of elements stay
+    std::array<std::shared_ptr<MessageHandler>, 256> message_handlers_;
+    std::vector<std::shared_ptr<PeerHandler>> peer_handlers_;
+    std::shared_ptr<DrainHandler> drain_handler_;
+    std::deque<PeerChange> changes_;
+    bool delivering_ = false;
+    std::deque<std::function<void()>> later_;
+    LoopHandle later_timer_;
+    std::unique_ptr<WorkerPool> resolver_;
+    std::shared_ptr<NetworkImpl *> self_;  // empty target once destroyed: for the resolver's thread
+};
+
+}  // namespace chain::p2p

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/p2p/session.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+
+#include "chain/p2p/frames.h"
+#include "chain/p2p/limits.h"
+
+namespace chain::p2p {
+namespace {
+
+void prepare_socket(int fd) {
+    if (fd < 0) return;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+}  // namespace
+
+std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, std::string address) {
+    auto session =
+        std::make_shared<Session>(setup, Role::kServer, std::move(address), std::nullopt);
+    session->start(fd);
+    return session;
+}
+
+std::shared_ptr<Session> Session::dial(const SessionSetup &setup, const sockaddr *to,
+                                       std::size_t to_bytes, std::string host_port,
+                                       std::optional<PublicKey> expected) {
+    auto session = std::make_shared<Session>(setup, Role::kClient, std::move(host_port), expected);
+    session->start(-1);
+    // A failure at once also comes as an event, from the loop.
+    bufferevent_socket_connect(session->events_, to, static_cast<int>(to_bytes));
+    prepare_socket(bufferevent_getfd(session->events_));
+    return session;
+}
+
+Session::Session(const SessionSetup &setup, Role role, std::string address,
+                 std::optional<PublicKey> expected)
+    : setup_(setup),
+      role_(role),
+      expected_(expected),
+      frames_(kReceivedFramesPerSecond, kReceivedFramesBurst, clock_.steady_ms()),
+      bytes_(kReceivedBytesPerSecond, kReceivedBytesBurst, clock_.steady_ms()),
+      heard_at_ms_(clock_.steady_ms()) {
+    view_.address = std::move(address);
+    view_.inbound = role == Role::kServer;
+}
+
+Session::~Session() {
+    abandon();
+}
+
+void Session::start(int fd) {
+    prepare_socket(fd);
+    events_ = bufferevent_openssl_socket_new(
+        setup_.loop.base(), fd, setup_.tls.new_ssl(),
+        role_ == Role::kServer ? BUFFEREVENT_SSL_ACCEPTING : BUFFEREVENT_SSL_CONNECTING,
+        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+    CHAIN_CHECK(events_ != nullptr);
+    bufferevent_openssl_set_allow_dirty_shutdown(events_, 1);
+    bufferevent_set_max_single_read(events_, kSocketBatchBytes);
+    bufferevent_set_max_single_write(events_, kSocketBatchBytes);
+    bufferevent_setcb(
+        events_,
+        [](bufferevent *, void *self) {
+            const auto keep = static_cast<Session *>(self)->shared_from_this();
+            keep->on_read();
+        },
+        [](bufferevent *, void *self) {
+            const auto keep = static_cast<Session *>(self)->shared_from_this();
+            keep->on_written();
+        },
+        [](bufferevent *, short what, void *self) {
+            const auto keep = static_cast<Session *>(self)->shared_from_this();
+            keep->on_event(what);
+        },
+        this);
+    bufferevent_enable(events_, EV_READ | EV_WRITE);
+    deadline_ = setup_.loop.after_ms(setup_.options.handshake_timeout_ms, [this] {
+        const auto keep = shared_from_this();
+        end(make_error(ErrorCode::kTimeout, "no session with ", view_.address, " after ",
+                       setup_.options.handshake_timeout_ms, " ms"),
+            true);
+    });
+}
+
+void Session::on_event(short what) {
+    if (state_ == State::kEnded) {
+        // The peer went while it was being told goodbye.
+        if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) != 0) release();
+        return;
+    }
+    if ((what & BEV_EVENT_CONNECTED) != 0) {
+        on_connected();
+        return;
+    }
+    if ((what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)) == 0) return;
+    // What came before the end still counts: above all a Bye that says why.
+    on_read();
+    if (state_ == State::kEnded) return;
+    const bool closed = (what & BEV_EVENT_EOF) != 0;
+    const std::string reason =
+        closed ? std::string("connection closed by the peer") : connection_error();
+    end(make_error(ErrorCode::kPeerLost, view_.address, ": ", reason), false);
+}
+
+std::string Session::connection_error() const {
+    const int socket_errno = EVUTIL_SOCKET_ERROR();
+    const unsigned long tls_error = bufferevent_get_openssl_error(events_);
+    if (tls_error != 0) return "TLS: " + take_tls_error(tls_error);
+    if (socket_errno != 0) return evutil_socket_error_to_string(socket_errno);
+    return "connection broken";
+}
+
+void Session::on_connected() {
+    if (state_ != State::kConnecting) return;
+    prepare_socket(bufferevent_getfd(events_));
+    const Result<Bytes32> secret = channel_secret(bufferevent_openssl_get_ssl(events_));
+    if (!secret.ok()) {
+        end(secret.error(), false);
+        return;
+    }
+    channel_secret_ = secret.value();
+    tls_stands_ = true;
+    state_ = State::kGreeting;
+    queue_frame(wire::Topic::kHello,
+                make_hello(role_, channel_secret_, setup_.options.chain_id, setup_.node_key,
+                           setup_.listen_port, setup_.options.software));
+}
+
+void Session::on_read() {
+    if (dispatching_ || reading_paused_ || events_ == nullptr || state_ == State::kEnded) return;
+    heard_at_ms_ = clock_.steady_ms();
+    view_.heard_at_ms = clock_.unix_ms();
+    evbuffer *input = bufferevent_get_input(events_);
+    dispatching_ = true;
+    while (state_ != State::kEnded && !reading_paused_) {
+        const bool greeting = state_ == State::kConnecting || state_ == State::kGreeting;
+        const auto frame =
+            front_frame(input, greeting ? kMaxHelloFrameBytes : wire::kMaxPeerFrameBytes);
+        if (!frame.ok()) {
+            end(frame.error(), true);
+            break;
+        }
+        if (!frame.value()) break;
+        const FrameView &front = *frame.value();
+        const std::size_t size_bytes = front.size_bytes();
+        view_.received_bytes += size_bytes;
+        const std::uint64_t now_ms = clock_.steady_ms();
+        const std::uint64_t wait_ms =
+            std::max(frames_.take(1, now_ms), bytes_.take(size_bytes, now_ms));
+        if (!take_frame(front.topic, front.payload)) break;
+        evbuffer_drain(input, size_bytes);
+        if (wait_ms > 0 && state_ != State::kEnded) pause_ms(wait_ms);
+    }
+    dispatching_ = false;
+    if (release_due_) release();
+}
+
+// False when the session has ended.
+bool Session::take_frame(wire::Topic topic, std::string_view payload) {
+    if (topic == wire::Topic::kBye) {
+        end(make_error(state_ == State::kUp ? ErrorCode::kPeerLost : ErrorCode::kRefused,
+                       "the peer ended the session: ", printable(payload, kMaxByeBytes)),
+            false);
+        return false;
+    }
+    switch (state_) {
+        case State::kConnecting:
+        case State::kGreeting: return take_hello(topic, payload);
+        case State::kVerified:
+            go_up();
+            setup_.owner.admitted(*this);
+            if (state_ == State::kUp) take_up_frame(topic, payload);
+            break;
+        case State::kUp: take_up_frame(topic, payload); break;
+        case State::kEnded: break;
+    }
+    return state_ != State::kEnded;
+}
+
+bool Session::take_hello(wire::Topic topic, std::string_view payload) {
+    if (topic != wire::Topic::kHello || state_ != State::kGreeting) {
+        end(make_error(ErrorCode::kProtocol, "the first frame of ", view_.address,
+                       " is not a Hello"),
+            true);
+        return false;
+    }
+    const Role their_role = role_ == Role::kClient ? Role::kServer : Role::kClient;
+    const auto greeting = check_hello(payload, their_role, channel_secret_, setup_.options.chain_id,
+                                      setup_.node_key.public_key(), expected_);
+    if (!greeting.ok()) {
+        end(greeting.error(), true);
+        return false;
+    }
+    view_.node_key = greeting->node_key;
+    view_.software = greeting->software;
+    const std::size_t port_at = view_.address.rfind(':');
+    if (view_.inbound && greeting->listen_port != 0 && port_at != std::string::npos)
+        view_.address =
+            view_.address.substr(0, port_at + 1) + std::to_string(greeting->listen_port);
+    state_ = State::kVerified;
+    setup_.owner.verified(*this);
+    return state_ != State::kEnded;
+}
+
+void Session::take_up_frame(wire::Topic topic, std::string_view payload) {
+    switch (topic) {
+        case wire::Topic::kPing:
+            if (payload.size() > kMaxPingBytes) {
+                end(make_error(ErrorCode::kProtocol, "a Ping of ", payload.size(), " bytes"), true);
+                return;
+            }
+            // A peer that pings and does not read gets no answers piled up for it.
+            if (queued_bytes() < setup_.options.queue_max_bytes)
+                queue_frame(wire::Topic::kPong, payload);
+            return;
+        case wire::Topic::kPong: return;
+        case wire::Topic::kHello:
+            end(make_error(ErrorCode::kProtocol, "a second Hello"), true);
+            return;
+        case wire::Topic::kGossip:
+        case wire::Topic::kSync:
+        case wire::Topic::kTrade: setup_.owner.received(*this, topic, payload); return;
+        case wire::Topic::kBye: return;
+    }
+}
+
+void Session::pause_ms(std::uint64_t ms) {
+    reading_paused_ = true;
+    bufferevent_disable(events_, EV_READ);
+    resume_ = setup_.loop.after_ms(ms, [this] {
+        const auto keep = shared_from_this();
+        reading_paused_ = false;
+        if (state_ == State::kEnded) return;
+        bufferevent_enable(events_, EV_READ);
+        on_read();
+    });
+}
+
+void Session::admit() {
+    CHAIN_CHECK(state_ == State::kVerified);
+    go_up();
+    send_ping();
+}
+
+void Session::go_up() {
+    state_ = State::kUp;
+    deadline_.cancel();
+    view_.connected_at_ms = clock_.unix_ms();
+    ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
+    bufferevent_setwatermark(events_, EV_WRITE, setup_.options.queue_max_bytes / 4, 0);
+    const std::uint64_t tick_ms = std::max<std::uint64_t>(
+        5, std::min(setup_.options.ping_every_ms / 2, setup_.options.silent_after_ms / 4));
+    tick_ = setup_.loop.every_ms(tick_ms, [this] {
+        const auto keep = shared_from_this();
+        on_tick();
+    });
+}
+
+void Session::on_tick() {
+    const std::uint64_t now_ms = clock_.steady_ms();
+    // When this process itself stood still (stopped, or its machine asleep), the peer's words wait
+    // in the socket: it gets its time again.
+    if (now_ms - ticked_at_ms_ > setup_.options.silent_after_ms / 2 || reading_paused_)
+        heard_at_ms_ = now_ms;
+    ticked_at_ms_ = now_ms;
+    if (quiet_ms() >= setup_.options.silent_after_ms) {
+        const std::uint64_t limit_ms = setup_.options.silent_after_ms;
+        if (limit_ms % 1000 == 0)
+            end(make_error(ErrorCode::kPeerLost, "silent for ", limit_ms / 1000, " s"), true);
+        else
+            end(make_error(ErrorCode::kPeerLost, "silent for ", limit_ms, " ms"), true);
+        return;
+    }
+    if (now_ms - pinged_at_ms_ + setup_.options.ping_every_ms / 4 >= setup_.options.ping_every_ms)
+        send_ping();
+}
+
+void Session::send_ping() {
+    pinged_at_ms_ = clock_.steady_ms();
+    // What waits in a full queue says as much as a Ping would.
+    if (queued_bytes() >= setup_.options.queue_max_bytes) return;
+    Bytes sent_at;
+    append_u64_le(sent_at, pinged_at_ms_);
+    queue_frame(wire::Topic::kPing, sent_at);
+}
+
+Status Session::send(wire::Topic topic, std::string_view payload) {
+    if (state_ != State::kUp) return make_error(ErrorCode::kPeerLost, "no session with that peer");
+    if (payload.size() >= wire::kMaxPeerFrameBytes)
+        return make_error(ErrorCode::kInvalidInput, "a frame of ", payload.size(),
+                          " bytes exceeds the limit of ", wire::kMaxPeerFrameBytes);
+    const std::size_t queued = queued_bytes();
+    if (queued > 0 && queued + kFrameHeadBytes + payload.size() > setup_.options.queue_max_bytes) {
+        above_quarter_ = true;
+        return make_error(ErrorCode::kTooLarge, queued, " bytes wait to be sent to ",
+                          view_.address);
+    }
+    queue_frame(topic, payload);
+    if (queued_bytes() > setup_.options.queue_max_bytes / 4) above_quarter_ = true;
+    return ok_status();
+}
+
+void Session::queue_frame(wire::Topic topic, std::string_view payload) {
+    append_frame(bufferevent_get_output(events_), topic, payload);
+    view_.sent_bytes += kFrameHeadBytes + payload.size();
+}
+
+void Session::on_written() {
+    if (state_ == State::kEnded) {
+        if (queued_bytes() == 0) release();
+        return;
+    }
+    if (state_ != State::kUp || !above_quarter_) return;
+    if (queued_bytes() > setup_.options.queue_max_bytes / 4) return;
+    above_quarter_ = false;
+    setup_.owner.drained(*this);
+}
+
+void Session::end(const Error &why, bool tell) {
+    if (state_ == State::kEnded) return;
+    const auto keep = shared_from_this();
+    state_ = State::kEnded;
+    tick_.cancel();
+    resume_.cancel();
+    deadline_.cancel();
+    setup_.owner.ended(*this, why);
+    if (!tell || !tls_stands_ || events_ == nullptr) {
+        release();
+        return;
+    }
+    bufferevent_disable(events_, EV_READ);
+    bufferevent_setwatermark(events_, EV_WRITE, 0, 0);
+    queue_frame(wire::Topic::kBye, printable(why.message, kMaxByeBytes));
+    deadline_ = setup_.loop.after_ms(kLingerMs, [this] {
+        const auto held = shared_from_this();
+        release();
+    });
+}
+
+void Session::release() {
+    CHAIN_CHECK(state_ == State::kEnded);
+    if (dispatching_) {
+        release_due_ = true;
+        return;
+    }
+    if (events_ == nullptr) return;
+    abandon();
+    setup_.owner.gone(*this);
+}
+
+void Session::abandon() {
+    state_ = State::kEnded;
+    tick_.cancel();
+    resume_.cancel();
+    deadline_.cancel();
+    if (events_ == nullptr) return;
+    bufferevent_free(events_);
+    events_ = nullptr;
+}
+
+std::uint64_t Session::quiet_ms() const {
+    return clock_.steady_ms() - heard_at_ms_;
+}
+
+std::size_t Session::queued_bytes() const {
+    return events_ == nullptr ? 0 : evbuffer_get_length(bufferevent_get_output(events_));
+}
+
+PeerView Session::view() const {
+    return view_;
+}
+
+}  // namespace chain::p2p

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Session: one connection with one peer: TCP, TLS, Hello, frames, pings, and its end. It checks
+// everything that concerns one connection alone; which sessions are kept is its owner's business.
+//
+// Owner: the loop's thread. Held by shared_ptr; its owner keeps it until gone(). Every call to
+// SessionOwner comes from the loop, except ended() and gone(), which may also come from within
+// end(). The owner may call anything on any session at any time.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chain/base/clock.h"
+#include "chain/base/loop.h"
+#include "chain/p2p/hello.h"
+#include "chain/p2p/network.h"
+#include "chain/p2p/tls.h"
+#include "chain/p2p/token_bucket.h"
+
+struct bufferevent;
+struct sockaddr;
+
+namespace chain::p2p {
+
+class Session;
+
+class SessionOwner {
+public:
+    virtual ~SessionOwner() = default;
+    virtual void verified(Session &session) = 0;  // the peer has proved its key
+    virtual void admitted(Session &session) = 0;  // the peer has admitted this session
+    virtual void received(Session &session, wire::Topic topic, std::string_view payload) = 0;
+    virtual void drained(Session &session) = 0;
+    virtual void ended(Session &session, const Error &why) = 0;  // once
+    virtual void gone(Session &session) = 0;  // once, after ended(): nothing refers to it any more
+};
+
+// What sessions share; outlives them.
+struct SessionSetup {
+    Loop &loop;
+    const KeyPair &node_key;
+    const Options &options;
+    const TlsContext &tls;
+    std::uint16_t listen_port;
+    SessionOwner &owner;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+public:
+    // Takes `fd`, a connected socket.
+    static std::shared_ptr<Session> accept(const SessionSetup &setup, int fd, std::string address);
+    // `host_port` is for people; `to` is where to. Failures come as ended(), from the loop.
+    static std::shared_ptr<Session> dial(const SessionSetup &setup, const sockaddr *to,
+                                         std::size_t to_bytes, std::string host_port,
+                                         std::optional<PublicKey> expected);
+    Session(const SessionSetup &setup, Role role, std::string address,
+            std::optional<PublicKey> expected);
+    ~Session();
+    Session(const Session &) = delete;
+    Session &operator=(const Session &) = delete;
+
+    // After verified(): frames may go both ways from now on. Sends a first Ping, which admits the
+    // session at the other end.
+    void admit();
+    // Errors: kPeerLost, kTooLarge, kInvalidInput.
+    Status send(wire::Topic topic, std::string_view payload);
+    // Ends it now; `why` is told to the peer when `tell` and TLS stands.
+    void end(const Error &why, bool tell);
+    // Frees everything without a word to anybody: for the end of the owner.
+    void abandon();
+
+    Role role() const { return role_; }
+    bool is_verified() const { return state_ == State::kVerified; }
+    bool is_up() const { return state_ == State::kUp; }
+    bool is_ended() const { return state_ == State::kEnded; }
+    const PublicKey &peer_key() const { return view_.node_key; }
+    std::uint64_t quiet_ms() const;
+    std::size_t queued_bytes() const;
+    PeerView view() const;
+
+private:
+    enum class State { kConnecting, kGreeting, kVerified, kUp, kEnded };
+
+    void start(int fd);
+    void on_connected();
+    void on_event(short what);
+    void on_read();
+    void on_written();
+    void on_tick();
+    bool take_frame(wire::Topic topic, std::string_view payload);
+    bool take_hello(wire::Topic topic, std::string_view payload);
+    void take_up_frame(wire::Topic topic, std::string_view payload);
+    void go_up();
+    void pause_ms(std::uint64_t ms);
+    void queue_frame(wire::Topic topic, std::string_view payload);
+    void send_ping();
+    void release();
+    std::string connection_error() const;
+
+    const SessionSetup &setup_;
+    const Role role_;
+    const std::optional<PublicKey> expected_;
+    const Clock &clock_ = system_clock();
+    State state_ = State::kConnecting;
+    bufferevent *events_ = nullptr;
+    Bytes32 channel_secret_{};
+    bool tls_stands_ = false;
+    bool dispatching_ = false;  // frames are being handed out of events_' buffer
+    bool release_due_ = false;
+    bool above_quarter_ = false;  // of queue_max_bytes: on_drained is owed
+    bool reading_paused_ = false;
+    PeerView view_;
+    TokenBucket frames_;
+    TokenBucket bytes_;
+    std::uint64_t heard_at_ms_;  // steady
+    std::uint64_t pinged_at_ms_ = 0;
+    std::uint64_t ticked_at_ms_ = 0;
+    LoopHandle deadline_;  // of the handshake; then of the Bye
+    LoopHandle tick_;
+    LoopHandle resume_;
+};
+
+}  // namespace chain::p2p

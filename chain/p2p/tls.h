@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// TlsContext: TLS 1.3 with one throw-away ed25519 certificate per process. Nobody trusts the
+// certificate; who is at the other end is proved inside, over the exporter (chain/p2p/hello.h).
+#pragma once
+
+#include "chain/base/bytes.h"
+
+struct ssl_st;
+struct ssl_ctx_st;
+
+namespace chain::p2p {
+
+class TlsContext {
+public:
+    TlsContext();
+    ~TlsContext();
+    TlsContext(const TlsContext &) = delete;
+    TlsContext &operator=(const TlsContext &) = delete;
+
+    // A new connection's state, owned by the caller (or by the bufferevent that it is given to).
+    ssl_st *new_ssl() const;
+
+private:
+    ssl_ctx_st *context_ = nullptr;
+};
+
+// 32 bytes that only the two ends of this TLS session know, the same at both (RFC 8446, 7.5).
+// Errors: kProtocol while the TLS handshake is unfinished.
+Result<Bytes32> channel_secret(ssl_st *ssl);
+
+// The reason of the oldest error in OpenSSL's queue, which is emptied.
+std::string take_tls_error(unsigned long code);
+
+}  // namespace chain::p2p

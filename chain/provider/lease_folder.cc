@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/provider/lease_folder.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "chain/base/file.h"
+#include "chain/base/log.h"
+#include "chain/meter/rank_file.h"
+#include "chain/provider/folder_walk.h"
+
+namespace chain::provider {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kComponentBytesMax = 64u << 20;
+constexpr std::size_t kWalkEntriesMax = 400'000;
+constexpr std::string_view kComponentsInside = "/run/ompi-chain/components";
+constexpr std::string_view kRanksInside = "/run/ompi-chain/ranks";
+
+bool daemon_is_root() {
+    return geteuid() == 0;
+}
+
+// Owners of the legs that are there already.
+std::set<uid_t> uids_in_use(const std::string &scratch_root) {
+    std::set<uid_t> uids;
+    std::error_code ignored;
+    for (const auto &entry : fs::directory_iterator(scratch_root, ignored)) {
+        struct stat status {};
+        if (lstat((entry.path() / "job").c_str(), &status) == 0) uids.insert(status.st_uid);
+    }
+    return uids;
+}
+
+Result<uid_t> choose_leg_uid(const std::string &scratch_root, const std::string &lease_id_hex,
+                             std::uint32_t leg) {
+    if (!daemon_is_root()) return geteuid();
+    const auto in_use = uids_in_use(scratch_root);
+    const std::size_t start = std::hash<std::string>{}(lease_id_hex + std::to_string(leg));
+    for (std::size_t step = 0; step < kLegUidCount; ++step) {
+        const auto uid = kLegUidFirst + static_cast<uid_t>((start + step) % kLegUidCount);
+        if (!in_use.contains(uid) && getpwuid(uid) == nullptr) return uid;
+    }
+    return make_error(ErrorCode::kTooLarge, "no uid is left for another lease");
+}
+
+Status make_owned_folder(const std::string &path, mode_t mode, uid_t uid) {
+    if (mkdir(path.c_str(), mode) != 0 || chmod(path.c_str(), mode) != 0)
+        return errno_error(errno, "make the folder " + path);
+    if (daemon_is_root() && lchown(path.c_str(), uid, uid) != 0)
+        return errno_error(errno, "give the folder " + path + " to its lease");
+    return ok_status();
+}
+
+std::string component_source_folder() {
+    const char *folder = std::getenv("OMPI_CHAIN_COMPONENTS");
+    return folder != nullptr && *folder != '\0' ? folder : CHAIN_COMPONENT_DIR;
+}
+
+Status copy_components(const std::string &target_folder) {
+    const std::string source_folder = component_source_folder();
+    // The symmetric heap's is built only where OpenSHMEM is; without the hook, waiting would be
+    // billed as work.
+    struct {
+        const char *name;
+        bool needed;
+    } const components[] = {
+        {"mca_hook_chain.so", true}, {"mca_pstat_chain.so", false}, {"mca_sshmem_chain.so", false}};
+    for (const auto &component : components) {
+        const std::string source = source_folder + "/" + component.name;
+        const auto content = read_file(source, kComponentBytesMax);
+        if (!content.ok() && content.error().code == ErrorCode::kNotFound) {
+            if (!component.needed) continue;
+            return make_error(ErrorCode::kNotFound, source,
+                              " is missing: install OpenMPI-Chain's components, or name their "
+                              "folder in OMPI_CHAIN_COMPONENTS");
+        }
+        if (!content.ok()) return content.error();
+        CHAIN_TRY(write_file_atomic(target_folder + "/" + component.name, *content, 0755));
+    }
+    return ok_status();
+}
+
+Status fill_lease_folder(const std::string &folder, uid_t uid) {
+    const uid_t own = geteuid();
+    CHAIN_TRY(make_owned_folder(folder + "/job", 0700, uid));
+    CHAIN_TRY(make_owned_folder(folder + "/ranks", 0700, uid));
+    CHAIN_TRY(make_owned_folder(folder + "/outside", 0755, own));
+    CHAIN_TRY(make_owned_folder(folder + "/components", 0755, own));
+    CHAIN_TRY(make_owned_folder(folder + "/etc", 0755, own));
+    return copy_components(folder + "/components");
+}
+
+// Start time of a process in ticks since boot: with the pid, it names a process for good.
+Result<std::uint64_t> process_start_ticks(int pid) {
+    CHAIN_ASSIGN(const Bytes text, read_file("/proc/" + std::to_string(pid) + "/stat", 4096));
+    const std::size_t name_end = text.rfind(')');
+    if (name_end == std::string::npos) return make_error(ErrorCode::kIo, "odd /proc/PID/stat");
+    std::istringstream fields(text.substr(name_end + 1));
+    std::string skipped;
+    for (int field = 3; field <= 21; ++field) fields >> skipped;
+    std::uint64_t start_ticks = 0;
+    fields >> start_ticks;
+    if (fields.fail()) return make_error(ErrorCode::kIo, "odd /proc/PID/stat");
+    return start_ticks;
+}
+
+// Kills the process if it is still the one that was recorded, and waits for its end.
+void kill_recorded(int pid, std::uint64_t start_ticks) {
+    FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (!process.valid()) return;
+    const auto now = process_start_ticks(pid);
+    if (!now.ok() || *now != start_ticks) return;
+    syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+    pollfd ended{process.get(), POLLIN, 0};
+    constexpr int kPatienceMs = 2000;
+    poll(&ended, 1, kPatienceMs);
+}
+
+bool is_lease_folder_name(std::string_view name) {
+    const std::size_t dash = name.find('-');
+    if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return false;
+    const auto hex = name.substr(0, dash), leg = name.substr(dash + 1);
+    return hex.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+           leg.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+}  // namespace
+
+Result<std::string> prepare_lease_folder(const std::string &scratch_root,
+                                         const std::string &lease_id_hex, std::uint32_t leg) {
+    const std::string name = lease_id_hex + "-" + std::to_string(leg);
+    if (!is_lease_folder_name(name) || name.size() > 128)
+        return make_error(ErrorCode::kInvalidInput, "\"", name, "\" names no leg of a lease");
+    CHAIN_TRY(make_folders(scratch_root, 0711));
+    struct stat status {};
+    if (lstat(scratch_root.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
+        status.st_uid != geteuid() || (status.st_mode & 022) != 0)
+        return make_error(ErrorCode::kPermission, scratch_root,
+                          " is not a folder that belongs to this user alone");
+    CHAIN_ASSIGN(const uid_t uid, choose_leg_uid(scratch_root, lease_id_hex, leg));
+    const std::string folder = scratch_root + "/" + name;
+    if (mkdir(folder.c_str(), 0711) != 0) {
+        if (errno == EEXIST) return make_error(ErrorCode::kConflict, folder, " exists already");
+        return errno_error(errno, "make the folder " + folder);
+    }
+    if (const Status filled = fill_lease_folder(folder, uid); !filled.ok()) {
+        if (const Status removed = remove_lease_folder(folder); !removed.ok())
+            log(LogLevel::kWarning, "provider", removed.error().message);
+        return filled.error();
+    }
+    return folder;
+}
+
+Result<uid_t> leg_uid(const std::string &lease_folder) {
+    struct stat status {};
+    const std::string job = lease_folder + "/job";
+    if (lstat(job.c_str(), &status) != 0) return errno_error(errno, "look at " + job);
+    const bool fits = daemon_is_root() ? status.st_uid >= kLegUidFirst &&
+                                             status.st_uid - kLegUidFirst < kLegUidCount
+                                       : status.st_uid == geteuid();
+    if (!S_ISDIR(status.st_mode) || !fits)
+        return make_error(ErrorCode::kPermission, job, " belongs to uid ", status.st_uid,
+                          ", which is no lease's");
+    return status.st_uid;
+}
+
+Status hand_over_to_leg(const std::string &lease_folder) {
+    if (!daemon_is_root()) return ok_status();
+    CHAIN_ASSIGN(const uid_t uid, leg_uid(lease_folder));
+    for (const char *part : {"/job", "/outside"}) {
+        const std::string folder = lease_folder + part;
+        Status given = ok_status();
+        CHAIN_TRY(walk_folder(folder, kWalkEntriesMax, [&](const WalkEntry &entry) {
+            if (fchownat(entry.parent_fd, entry.base_name.c_str(), uid, uid, AT_SYMLINK_NOFOLLOW) !=
+                0)
+                given = errno_error(errno, "give " + entry.name + " to its lease");
+            return given.ok();
+        }));
+        CHAIN_TRY(given);
+    }
+    return ok_status();
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> outside_bindings(
+    const std::string &lease_folder) {
+    const std::string folder = lease_folder + "/outside";
+    std::vector<std::pair<std::string, std::string>> bindings;
+    Status fits = ok_status();
+    CHAIN_TRY(walk_folder(folder, kWalkEntriesMax, [&](const WalkEntry &entry) {
+        if (!S_ISREG(entry.status.st_mode)) return true;
+        const std::string inside = "/" + entry.name;
+        if (is_system_path(inside))
+            fits = make_error(ErrorCode::kPermission, inside,
+                              " lies where the peer's own system is; it cannot be staged there");
+        else if (bindings.size() >= kOutsideFilesMax)
+            fits = make_error(ErrorCode::kTooLarge, "more than ", kOutsideFilesMax,
+                              " files with absolute names were staged");
+        else
+            bindings.emplace_back(folder + "/" + entry.name, inside);
+        return fits.ok();
+    }));
+    CHAIN_TRY(fits);
+    std::sort(bindings.begin(), bindings.end());
+    return bindings;
+}
+
+bool is_system_path(const std::string &path) {
+    static constexpr std::array<std::string_view, 14> kTrees = {
+        "/usr", "/bin",  "/sbin", "/lib", "/lib32", "/lib64",          "/libx32",
+        "/etc", "/proc", "/sys",  "/dev", "/boot",  "/run/ompi-chain", "/tmp/.ompi-chain"};
+    if (path.empty() || path.front() != '/' || !is_safe_relative_path(path.substr(1))) return true;
+    if (path == "/run") return true;  // holds a tree of ours
+    return std::any_of(kTrees.begin(), kTrees.end(), [&](std::string_view tree) {
+        return path == tree || path.starts_with(std::string(tree) + "/");
+    });
+}
+
+Status remove_lease_folder(const std::string &lease_folder) {
+    return remove_hostile_tree(lease_folder);
+}
+
+Status record_sandbox(const std::string &lease_folder, const std::vector<int> &pids) {
+    std::string text;
+    for (const int pid : pids) {
+        const auto start_ticks = process_start_ticks(pid);
+        if (start_ticks.ok())
+            text += std::to_string(pid) + " " + std::to_string(*start_ticks) + "\n";
+    }
+    return write_file_atomic(lease_folder + "/sandbox", text, 0600);
+}
+
+Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
+    std::uint32_t removed_count = 0;
+    std::error_code error;
+    if (!path_exists(scratch_root)) return removed_count;
+    for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
+        if (!is_lease_folder_name(entry.path().filename().string())) continue;
+        const std::string folder = entry.path().string();
+        if (const auto record = read_file(folder + "/sandbox", 4096); record.ok()) {
+            std::istringstream lines(*record);
+            int pid = 0;
+            std::uint64_t start_ticks = 0;
+            while (lines >> pid >> start_ticks) kill_recorded(pid, start_ticks);
+        }
+        CHAIN_TRY(remove_lease_folder(folder));
+        ++removed_count;
+    }
+    if (error) return errno_error(error.value(), "list " + scratch_root);
+    return removed_count;
+}
+
+std::vector<std::pair<std::string, std::string>> launch_environment(const std::string &lease_id_hex,
+                                                                    const std::string &job_folder,
+                                                                    std::uint64_t hz,
+                                                                    std::uint64_t memory_bytes,
+                                                                    std::uint32_t slot_count) {
+    return {
+        {"PATH", "/usr/local/bin:/usr/bin:/bin"},
+        {"HOME", job_folder},
+        {"TMPDIR", job_folder == "/tmp" ? "/var/tmp" : "/tmp"},
+        {"LANG", "C.UTF-8"},
+        {"OMPI_MCA_mca_base_component_path",
+         std::string(kComponentsInside) + ":" + OMPI_COMPONENT_DIR},
+        {CHAIN_ENV_LEASE, lease_id_hex},
+        {CHAIN_ENV_RANK_DIR, std::string(kRanksInside)},
+        {CHAIN_ENV_HZ, std::to_string(hz)},
+        {CHAIN_ENV_MEMORY_BYTES, std::to_string(memory_bytes)},
+        {CHAIN_ENV_SLOTS, std::to_string(slot_count)},
+    };
+}
+
+}  // namespace chain::provider

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LeaseFolder: what one leg of a lease has on the provider's disk, and whose it is.
+//
+//   <scratch root>/<lease id>-<leg>/   the daemon's; others may pass through, not list
+//       job/         the ranks' working folder, writable to them
+//       outside/     files with absolute names, below it under the same name; read-only inside
+//       ranks/       what ranks say of themselves (chain/meter/rank_file.h), writable to them
+//       components/  MCA components that are loaded into ranks; read-only inside
+//       etc/         made-up passwd, group, hosts; read-only inside
+//       sandbox      pids and start times of a running sandbox, for reap_leftovers
+//
+// A daemon that is root gives each leg a uid of its own, which no account uses; job/ and ranks/
+// belong to it. A daemon that is not root owns everything itself.
+//
+// Everything blocks on the disk: for a worker when folders are large. Thread-safe for different
+// folders.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "chain/base/result.h"
+
+namespace chain::provider {
+
+// Uids of legs: above those of people, services and systemd's containers.
+inline constexpr uid_t kLegUidFirst = 1'900'000'000;
+inline constexpr uid_t kLegUidCount = 65'536;
+// Files with absolute names in one lease: each is a mount.
+inline constexpr std::size_t kOutsideFilesMax = 1'000;
+
+// Makes the folder of a leg. The scratch root must be reachable for any uid (/var/tmp/…, not below
+// /root) when the daemon is root. Errors: kConflict when it exists, kPermission, kDiskFull, kIo,
+// kNotFound when Open MPI's side of this package (mca_hook_chain.so) is not installed.
+Result<std::string> prepare_lease_folder(const std::string &scratch_root,
+                                         const std::string &lease_id_hex, std::uint32_t leg);
+
+// The uid that the leg runs as: the owner of job/. Errors: kPermission when that is no uid of legs
+// (root) or not the daemon's own (not root).
+Result<uid_t> leg_uid(const std::string &lease_folder);
+
+// Gives what was staged into job/ and outside/ to the leg's uid. Before start; Sandbox::start does
+// it. Follows no symbolic link. Errors: kPermission, kIo, kTooLarge.
+Status hand_over_to_leg(const std::string &lease_folder);
+
+// {host path, path inside} of every regular file below outside/, for SandboxSpec::read_only.
+// Errors: kPermission for a path that the system owns (is_system_path), kTooLarge, kIo.
+Result<std::vector<std::pair<std::string, std::string>>> outside_bindings(
+    const std::string &lease_folder);
+
+// True where nothing of a renter may appear: "/", /usr, /etc, /proc, /dev, /sys, /run/ompi-chain …,
+// everything below them, and paths that are not absolute and plain ("/a/../b", "/a//b").
+bool is_system_path(const std::string &path);
+
+// Removes a leg's folder, whatever the job left in it. A missing one is fine.
+Status remove_lease_folder(const std::string &lease_folder);
+
+// After a restart: kills sandboxes that are recorded below `scratch_root` and still run, removes
+// their folders. Returns how many folders it removed.
+Result<std::uint32_t> reap_leftovers(const std::string &scratch_root);
+
+// The whole environment of orted and its ranks in a sandbox.
+std::vector<std::pair<std::string, std::string>> launch_environment(const std::string &lease_id_hex,
+                                                                    const std::string &job_folder,
+                                                                    std::uint64_t hz,
+                                                                    std::uint64_t memory_bytes,
+                                                                    std::uint32_t slot_count);
+
+// Used by Sandbox: one line "pid start_ticks" per process.
+Status record_sandbox(const std::string &lease_folder, const std::vector<int> &pids);
+
+}  // namespace chain::provider

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Starts bubblewrap as a leg's uid: fork, meter, drop of rights, exec. What happens between fork
+// and exec is async-signal-safe, for the daemon has other threads.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "chain/base/file.h"
+#include "chain/meter/meter.h"
+
+namespace chain::provider {
+
+// Descriptors of bwrap's process beside 0, 1, 2.
+inline constexpr int kArgumentsFd = 3;
+inline constexpr int kSeccompFd = 4;
+inline constexpr int kInfoFd = 5;
+
+struct SpawnPlan {
+    std::string program;             // bwrap
+    std::vector<std::string> words;  // its arguments before the command: through a descriptor,
+                                     // so that they show in no process list
+    std::vector<std::string> command;
+    uid_t uid = 0;  // and gid; 0: as the daemon
+    FileDescriptor seccomp;
+    FileDescriptor info;    // bwrap writes the inner pid to it
+    FileDescriptor output;  // stdout and stderr
+};
+
+// Where bubblewrap is. Errors: kNotFound, with what to install.
+Result<std::string> find_bwrap();
+
+// Returns when exec has succeeded: the pid. `meter` may be null. Errors: kPermission, kIo; then no
+// child is left.
+Result<int> spawn_bwrap(SpawnPlan plan, meter::LeaseMeter *meter);
+
+}  // namespace chain::provider

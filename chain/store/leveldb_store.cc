@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LevelDB, with two things added.
+//
+// A failed write leaves LevelDB's log in an unknown state: part of the record may be in the file,
+// even all of it when only fsync failed, and what is appended after it can be lost at the next
+// recovery. So after a failure nothing more is written to that log: the next write first closes and
+// opens the database again, which starts a new log, and takes back whatever of the failed batch
+// came through. Reads go on meanwhile.
+//
+// Checksums are always verified: silently skipping a bad record could lose a committed block.
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+
+#include <leveldb/db.h>
+#include <leveldb/write_batch.h>
+#include <sys/statvfs.h>
+
+#include "chain/base/file.h"
+#include "chain/base/log.h"
+#include "chain/store/store.h"
+
+namespace chain {
+namespace {
+
+// Opening writes a new manifest and log, and may have to write out a full memory table (4 MiB).
+constexpr std::uint64_t kFreeBytesToReopen = 6ULL << 20;
+
+Error to_error(const leveldb::Status &status, const std::string &doing) {
+    const std::string text = status.ToString();
+    ErrorCode code = ErrorCode::kIo;
+    if (text.find(std::strerror(ENOSPC)) != std::string::npos ||
+        text.find(std::strerror(EDQUOT)) != std::string::npos)
+        code = ErrorCode::kDiskFull;
+    else if (text.find(std::strerror(EACCES)) != std::string::npos)
+        code = ErrorCode::kPermission;
+    else if (text.find("lock ") != std::string::npos)
+        code = ErrorCode::kConflict;
+    else if (status.IsCorruption())
+        code = ErrorCode::kCorrupt;
+    if (code == ErrorCode::kConflict)
+        return make_error(code, "cannot ", doing, ": another process has it open");
+    return make_error(code, "cannot ", doing, ": ", text);
+}
+
+leveldb::Slice slice_of(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+std::string_view view_of(const leveldb::Slice &slice) {
+    return {slice.data(), slice.size()};
+}
+
+leveldb::ReadOptions read_options() {
+    leveldb::ReadOptions options;
+    options.verify_checksums = true;
+    return options;
+}
+
+Result<std::unique_ptr<leveldb::DB>> open_database(const std::string &folder) {
+    leveldb::Options options;
+    options.create_if_missing = true;
+    options.paranoid_checks = true;
+    leveldb::DB *database = nullptr;
+    const leveldb::Status status = leveldb::DB::Open(options, folder, &database);
+    if (!status.ok()) return to_error(status, "open the ledger's store " + folder);
+    return std::unique_ptr<leveldb::DB>(database);
+}
+
+class LevelDbStore final : public KeyValueStore {
+public:
+    LevelDbStore(std::string folder, std::unique_ptr<leveldb::DB> database)
+        : folder_(std::move(folder)), database_(std::move(database)) {}
+
+    Result<std::optional<Bytes>> get(std::string_view key) const override {
+        const std::shared_lock lock(mutex_);
+        return read(key);
+    }
+
+    Status write(const WriteBatch &batch, bool durable) override {
+        const std::unique_lock lock(mutex_);
+        if (failed_batch_) CHAIN_TRY(recover());
+        leveldb::WriteOptions options;
+        options.sync = durable;
+        const leveldb::Status status = database_->Write(options, to_leveldb(batch).get());
+        if (status.ok()) return ok_status();
+        CHAIN_TRY(remember_failure(batch));
+        return to_error(status, "write to the ledger's store " + folder_);
+    }
+
+    Status scan(
+        std::string_view prefix,
+        const std::function<bool(std::string_view, std::string_view)> &visit) const override {
+        const std::shared_lock lock(mutex_);
+        if (!database_) return closed();
+        const std::unique_ptr<leveldb::Iterator> at(database_->NewIterator(read_options()));
+        for (at->Seek(slice_of(prefix)); at->Valid() && at->key().starts_with(slice_of(prefix));
+             at->Next())
+            if (!visit(view_of(at->key()), view_of(at->value()))) break;
+        if (!at->status().ok()) return to_error(at->status(), "read the ledger's store " + folder_);
+        return ok_status();
+    }
+
+private:
+    Error closed() const {
+        return make_error(ErrorCode::kIo, "the ledger's store ", folder_,
+                          " could not be opened again after a failed write");
+    }
+
+    Result<std::optional<Bytes>> read(std::string_view key) const {
+        if (!database_) return closed();
+        Bytes value;
+        const leveldb::Status status = database_->Get(read_options(), slice_of(key), &value);
+        if (status.IsNotFound()) return std::optional<Bytes>();
+        if (!status.ok()) return to_error(status, "read the ledger's store " + folder_);
+        return std::optional<Bytes>(std::move(value));
+    }
+
+    static std::unique_ptr<leveldb::WriteBatch> to_leveldb(const WriteBatch &batch) {
+        auto out = std::make_unique<leveldb::WriteBatch>();
+        for (const auto &[key, value] : batch.entries()) {
+            if (value)
+                out->Put(slice_of(key), slice_of(*value));
+            else
+                out->Delete(slice_of(key));
+        }
+        return out;
+    }
+
+    // What the keys of the failed batch held, and hold still: LevelDB changes its memory only
+    // after its log.
+    Status remember_failure(const WriteBatch &batch) {
+        WriteBatch before;
+        for (const auto &[key, value] : batch.entries()) {
+            CHAIN_ASSIGN(auto old, read(key));
+            if (old)
+                before.put(key, *old);
+            else
+                before.remove(key);
+        }
+        failed_batch_ = std::move(before);
+        return ok_status();
+    }
+
+    Status recover() {
+        struct statvfs status {};
+        if (statvfs(folder_.c_str(), &status) == 0 &&
+            static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < kFreeBytesToReopen)
+            return make_error(ErrorCode::kDiskFull, "cannot write to the ledger's store ", folder_,
+                              ": No space left on device");
+        database_.reset();  // LevelDB allows one handle at a time
+        CHAIN_ASSIGN(database_, open_database(folder_));
+        leveldb::WriteOptions options;
+        options.sync = true;
+        const leveldb::Status taken_back =
+            database_->Write(options, to_leveldb(*failed_batch_).get());
+        if (!taken_back.ok()) return to_error(taken_back, "write to the ledger's store " + folder_);
+        failed_batch_.reset();
+        log(LogLevel::kNote, "store", "opened ", folder_, " again after a failed write");
+        return ok_status();
+    }
+
+    const std::string folder_;
+    mutable std::shared_mutex mutex_;  // exclusive: writing and opening again
+    std::unique_ptr<leveldb::DB> database_;
+    std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
+};
+
+}  // namespace
+
+Result<std::unique_ptr<KeyValueStore>> open_leveldb_store(const std::string &folder) {
+    CHAIN_TRY(make_folders(folder, 0700));
+    CHAIN_ASSIGN(auto database, open_database(folder));
+    return std::unique_ptr<KeyValueStore>(
+        std::make_unique<LevelDbStore>(folder, std::move(database)));
+}
+
+}  // namespace chain

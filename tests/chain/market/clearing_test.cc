@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/market/clearing.h"
+
+#include <algorithm>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "incentive/settlement.h"
+
+namespace chain::market {
+namespace {
+
+constexpr std::uint64_t kHz = 2'000'000'000;
+
+Offer make_offer(std::uint8_t number, std::uint32_t slots, std::int64_t ask_units) {
+    Offer offer;
+    offer.provider.fill(number);
+    offer.id.fill(number);
+    offer.host = "host-" + std::to_string(number);
+    offer.slot_count = slots;
+    offer.hz = kHz;
+    offer.memory_bytes = 8ULL << 30;
+    offer.ask_per_ghz_h = Amount{ask_units};
+    offer.region = "eu";
+    return offer;
+}
+
+Demand make_demand(std::uint32_t slots) {
+    Demand demand;
+    demand.renter.fill(0xee);
+    demand.slot_count = slots;
+    demand.duration_ms = 3'600'000;
+    return demand;
+}
+
+std::uint32_t slots_awarded(const Clearing &clearing) {
+    std::uint32_t slots = 0;
+    for (const Award &award : clearing.awards) slots += award.slot_count;
+    return slots;
+}
+
+TEST(Clearing, TakesTheCheapestAtOneUniformPrice) {
+    const auto clearing =
+        clear(make_demand(5), {make_offer(1, 4, 30), make_offer(2, 4, 10), make_offer(3, 4, 20)},
+              incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    ASSERT_EQ(clearing->awards.size(), 2u);
+    EXPECT_EQ(clearing->awards[0].offer.host, "host-2");
+    EXPECT_EQ(clearing->awards[0].slot_count, 4u);
+    EXPECT_EQ(clearing->awards[1].offer.host, "host-3");
+    EXPECT_EQ(clearing->awards[1].slot_count, 1u);
+    EXPECT_EQ(clearing->price_per_ghz_h.units, 20);
+    ASSERT_EQ(clearing->standbys.size(), 1u);
+    EXPECT_EQ(clearing->standbys[0].host, "host-1");
+}
+
+TEST(Clearing, EqualAsksShareTheSlots) {
+    const auto clearing =
+        clear(make_demand(4), {make_offer(1, 8, 10), make_offer(2, 8, 10), make_offer(3, 1, 10)},
+              incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    ASSERT_EQ(clearing->awards.size(), 3u);
+    EXPECT_EQ(clearing->awards[0].slot_count, 2u);
+    EXPECT_EQ(clearing->awards[1].slot_count, 1u);
+    EXPECT_EQ(clearing->awards[2].slot_count, 1u);
+}
+
+TEST(Clearing, SaysWhyAnOfferDoesNotMatch) {
+    Demand demand = make_demand(1);
+    demand.hz_min = kHz + 1;
+    demand.region = "us";
+    demand.max_price_per_ghz_h = Amount{5};
+    demand.memory_bytes_per_slot = 16ULL << 30;
+    demand.providers = {"host-9"};
+    const auto clearing = clear(demand, {make_offer(1, 4, 10)}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok());
+    EXPECT_FALSE(clearing->cleared());
+    EXPECT_EQ(clearing->failure_code, ErrorCode::kNothingMatched);
+    ASSERT_EQ(clearing->verdicts.size(), 1u);
+    EXPECT_EQ(clearing->verdicts[0].reasons.size(), 5u);
+}
+
+TEST(Clearing, NobodyOffers) {
+    const auto clearing = clear(make_demand(1), {}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok());
+    EXPECT_EQ(clearing->failure, "nobody offers a slot right now");
+}
+
+TEST(Clearing, NeverLeasesFromTheRenterItself) {
+    Offer own = make_offer(1, 4, 1);
+    own.provider.fill(0xee);
+    const auto clearing = clear(make_demand(1), {own}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok());
+    EXPECT_FALSE(clearing->cleared());
+}
+
+TEST(Clearing, MemoryLimitsTheSlotsOfAPeer) {
+    Demand demand = make_demand(4);
+    demand.memory_bytes_per_slot = 4ULL << 30;  // two slots fit into 8 GiB
+    const auto clearing =
+        clear(demand, {make_offer(1, 4, 10), make_offer(2, 4, 20)}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    EXPECT_EQ(clearing->awards[0].slot_count, 2u);
+    EXPECT_EQ(clearing->awards[1].slot_count, 2u);
+}
+
+TEST(Clearing, ABudgetIsAHardStop) {
+    Demand demand = make_demand(2);
+    const std::int64_t price = 1'000'000'000;  // one token per GHz·h: 4 tokens for the hour
+    demand.budget = Amount{1'000'000'000};
+    const auto clearing = clear(demand, {make_offer(1, 2, price)}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared()) << clearing->failure;
+    EXPECT_LE(clearing->escrow, demand.budget);
+    EXPECT_GE(clearing->escrow.units, demand.budget.units - 2);
+    EXPECT_LT(clearing->awards[0].cycles_max, 2 * kHz * 3600);
+}
+
+TEST(Clearing, ABudgetForLessThanAMinuteIsTooSmall) {
+    Demand demand = make_demand(2);
+    demand.budget = Amount{1'000};
+    const auto clearing = clear(demand, {make_offer(1, 2, 1'000'000'000)}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok());
+    EXPECT_EQ(clearing->failure_code, ErrorCode::kBudgetTooSmall);
+    EXPECT_NE(clearing->failure.find("0.0666"), std::string::npos) << clearing->failure;
+}
+
+// Whatever the book: awards never exceed an offer, sum up to the demand, cost one price that no
+// awarded ask exceeds, leave no cheaper slot unused, and do not depend on the order of the book.
+TEST(Clearing, HoldsItsPromisesOnRandomBooks) {
+    const unsigned seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
+    for (int round = 0; round < 3'000; ++round) {
+        std::vector<Offer> offers;
+        for (std::uint32_t i = below(12); i > 0; --i) {
+            Offer offer = make_offer(static_cast<std::uint8_t>(i), 1 + below(6), 1 + below(5));
+            offer.hz = kHz - below(3);
+            offers.push_back(offer);
+        }
+        Demand demand = make_demand(1 + below(30));
+        demand.max_price_per_ghz_h = Amount{static_cast<std::int64_t>(below(6))};
+        if (below(3) == 0) demand.budget = Amount{static_cast<std::int64_t>(below(200))};
+        const auto clearing = clear(demand, offers, incentive::Params{});
+        ASSERT_TRUE(clearing.ok());
+        std::shuffle(offers.begin(), offers.end(), random);
+        const auto again = clear(demand, offers, incentive::Params{});
+        ASSERT_TRUE(again.ok());
+        ASSERT_EQ(again->failure, clearing->failure);
+        ASSERT_EQ(again->escrow, clearing->escrow);
+        if (!clearing->cleared()) continue;
+        ASSERT_EQ(slots_awarded(*clearing), demand.slot_count);
+        Amount sum{0};
+        for (std::size_t i = 0; i < clearing->awards.size(); ++i) {
+            const Award &award = clearing->awards[i];
+            ASSERT_EQ(award.offer.id, again->awards[i].offer.id);
+            ASSERT_EQ(award.slot_count, again->awards[i].slot_count);
+            ASSERT_LE(award.slot_count, award.offer.slot_count);
+            ASSERT_LE(award.offer.ask_per_ghz_h, clearing->price_per_ghz_h);
+            ASSERT_EQ(award.escrow,
+                      *incentive::escrow(clearing->price_per_ghz_h, award.cycles_max));
+            sum = *add(sum, award.escrow);
+        }
+        ASSERT_EQ(sum, clearing->escrow);
+        if (demand.budget.units > 0) {
+            ASSERT_LE(clearing->escrow, demand.budget);
+        }
+        for (const Verdict &verdict : clearing->verdicts) {
+            if (!verdict.reasons.empty() ||
+                verdict.offer.ask_per_ghz_h >= clearing->price_per_ghz_h)
+                continue;
+            ASSERT_EQ(verdict.slots_taken, verdict.offer.slot_count) << "a cheaper slot was left";
+        }
+    }
+}
+
+}  // namespace
+}  // namespace chain::market
