@@ -116,6 +116,7 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
         case wire::TradeMessage::kEndLeg:
             stage_out_.assign(message.end_leg().stage_out().begin(),
                               message.end_leg().stage_out().end());
+            renter_ended_ = true;
             return end("renter", message.end_leg().reason());
         default:
             node_.network.disconnect(peer_, "a trade message that a renter never sends");
@@ -161,10 +162,6 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     if (phase_ != Phase::kReady) return;
     if (const Status started = start_sandbox(launch); !started.ok()) {
         log(LogLevel::kWarning, kCategory, "launch: ", started.error().message);
-        wire::TradeMessage message = trade_message(key_);
-        message.mutable_leg_ended()->set_reason("cannot start orted: " + started.error().message);
-        message.mutable_leg_ended()->set_killed(true);
-        static_cast<void>(node_.send_trade(peer_, message));
         return end("provider", "cannot start orted: " + started.error().message);
     }
     phase_ = Phase::kRunning;
@@ -281,11 +278,9 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     std::string reason = "orted " + describe_exit(wait_status);
     const std::string words = sandbox_->last_words();
     if (!words.empty()) reason += ": " + words;
-    wire::TradeMessage message = trade_message(key_);
-    message.mutable_leg_ended()->set_reason(reason);
-    message.mutable_leg_ended()->set_killed(WIFSIGNALED(wait_status) ||
-                                            WEXITSTATUS(wait_status) > 128);
-    static_cast<void>(node_.send_trade(peer_, message));
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
+        reason);
+    say_ended(reason, WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > 128);
     set_deadline(kEndWaitMs, [this, reason] { end("provider", reason); });
 }
 
@@ -296,12 +291,21 @@ void ProviderLeg::on_renter_lost(const std::string &why) {
     end("renter", "the renter's daemon was lost: " + why);
 }
 
+void ProviderLeg::say_ended(const std::string &reason, bool killed) {
+    if (!renter_here_) return;
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_leg_ended()->set_reason(reason);
+    message.mutable_leg_ended()->set_killed(killed);
+    static_cast<void>(node_.send_trade(peer_, message));
+}
+
 void ProviderLeg::end(const std::string &ended_by, const std::string &reason) {
     if (phase_ == Phase::kReserved) return on_end_();
     if (phase_ >= Phase::kPacking) return;
     record_.set_ended_by(ended_by);
     record_.set_reason(reason);
     remember();
+    if (!renter_ended_) say_ended(reason, true);
     const bool ran = phase_ == Phase::kRunning;
     phase_ = Phase::kPacking;
     reading_timer_.cancel();

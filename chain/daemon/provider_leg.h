@@ -74,6 +74,7 @@ private:
     wire::Reading take_reading(bool last);
     void on_voucher(const wire::SignedVoucher &voucher);
     void end(const std::string &ended_by, const std::string &reason);
+    void say_ended(const std::string &reason, bool killed);
     void pack();
     void send_results();
     void close();
@@ -90,6 +91,7 @@ private:
 
     Phase phase_ = Phase::kReserved;
     bool renter_here_ = true;
+    bool renter_ended_ = false;  // the renter said so itself
     bool sandbox_running_ = false;
     std::string lease_folder_;
     std::unique_ptr<provider::StageReceiver> receiver_;

@@ -379,9 +379,7 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
         case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");
         case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
         case wire::TradeMessage::kLegEnded:
-            // Without a signal it is the end of the job, which mpirun itself reports.
-            if (message.leg_ended().killed()) leg_lost(leg, message.leg_ended().reason(), false);
-            return;
+            return leg_ended(leg, message.leg_ended());
         case wire::TradeMessage::kStageDone:
             if (phase_ == Phase::kStaging) return on_stage_done(leg, message.stage_done());
             return on_result(leg, message);

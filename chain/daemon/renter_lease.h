@@ -90,6 +90,8 @@ private:
     void sign_voucher(std::uint32_t leg, const wire::Reading &reading);
     void on_result(std::uint32_t leg, const wire::TradeMessage &message);
     void place_results(std::uint32_t leg);
+    // The sandbox is gone, or the provider ends the leg; the peer itself is still there.
+    void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone);
     void end(const std::string &ended_by, const std::string &reason);

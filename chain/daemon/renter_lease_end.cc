@@ -182,6 +182,12 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     set_deadline(kEndingWaitMs, [this] { end("provider", lost_reason_); });
 }
 
+void RenterLease::leg_ended(std::uint32_t leg, const wire::LegEnded &ended) {
+    if (ended.killed()) return leg_lost(leg, ended.reason(), false);
+    // orted left without a signal: mostly the end of a job, of which mpirun knows the reason.
+    if (phase_ == Phase::kRunning) event(wire::LeaseEvent::LEG_LOST, leg, ended.reason());
+}
+
 void RenterLease::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
         if (legs_[leg].award.offer.node_key != peer) continue;
