@@ -125,8 +125,10 @@ Status Daemon::open_network() {
 }
 
 Status Daemon::open_agents() {
+    const std::string results_folder = options_.data_folder + "/results";
+    CHAIN_TRY(remove_tree(results_folder));  // halves that an earlier daemon was sent
     node_.emplace(Node{loop_, *workers_, system_clock(), *ledger_, *network_, *book_, *journal_,
-                       *wallet_, *node_key_});
+                       *wallet_, *node_key_, results_folder});
     renter_ = std::make_unique<RenterAgent>(*node_);
     ProviderOptions provider_options = options_.provider;
     if (provider_options.scratch_folder.empty())

@@ -27,6 +27,7 @@ struct Node {
     Journal &journal;
     Wallet &wallet;
     const KeyPair &node_key;
+    const std::string results_folder;  // where files from peers wait until they are whole
 
     // Signs with the wallet's key, with the account's next nonce, and submits.
     // Errors: kNoWallet, kWalletLocked, and those of Backend::submit.

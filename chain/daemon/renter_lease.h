@@ -65,6 +65,7 @@ private:
         bool staged = false;
         bool lost = false;
         bool results_done = false;
+        bool placing = false;  // a worker puts the results into the working folder
         bool close_sent = false;  // the provider sent its close transaction
         std::unique_ptr<provider::StageSender> sender;
         std::unique_ptr<provider::StageReceiver> receiver;

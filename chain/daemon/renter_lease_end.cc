@@ -97,7 +97,8 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (state.results_done) return;
     const market::Offer &offer = state.award.offer;
     if (state.receiver == nullptr) {
-        state.results_folder = provider::results_folder(call_.job_folder(), to_hex(id_), leg);
+        state.results_folder =
+            node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
         if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
             notice("results of " + offer.host + ": " + made.error().message);
             state.results_done = true;
@@ -121,30 +122,48 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (message.has_stage_done() || !taken.ok()) {
         state.results_done = true;
         place_results(leg);
-        check_ended();
     }
 }
 
 void RenterLease::place_results(std::uint32_t leg) {
     LegState &state = legs_[leg];
-    const std::string host = record_.bill().legs(static_cast<int>(leg)).host();
-    const std::vector<provider::StagedFile> results = state.receiver->files();
+    state.placing = true;
+    struct Placing {
+        std::vector<provider::StagedFile> results;
+        std::map<std::string, Bytes32> staged;
+        std::string host;
+        std::vector<std::string> notices;
+    };
+    auto placing = std::make_shared<Placing>();
+    placing->results = state.receiver->files();
+    placing->host = record_.bill().legs(static_cast<int>(leg)).host();
+    for (const provider::StagedFile &file : files_) placing->staged[file.name] = file.sha256;
     state.receiver.reset();
-    for (const provider::StagedFile &result : results) {
-        const auto staged = std::find_if(files_.begin(), files_.end(), [&](const auto &file) {
-            return file.name == result.name;
+    node_.workers.run(
+        [placing, folder = call_.job_folder()] {
+            for (const provider::StagedFile &result : placing->results) {
+                const auto staged = placing->staged.find(result.name);
+                const auto placed = provider::place_result(
+                    folder, result,
+                    staged == placing->staged.end() ? std::optional<Bytes32>()
+                                                    : std::optional<Bytes32>(staged->second),
+                    placing->host);
+                if (!placed.ok())
+                    placing->notices.push_back("result " + result.name + " of " + placing->host +
+                                               ": " + placed.error().message);
+                else if (placed->how == provider::PlacedResult::How::kBeside)
+                    placing->notices.push_back(result.name + " changed here meanwhile; what " +
+                                               placing->host + " made is " + placed->name);
+            }
+        },
+        [this, placing, leg, alive = alive_] {
+            if (!*alive) return;
+            for (const std::string &text : placing->notices) notice(text);
+            static_cast<void>(remove_tree(legs_[leg].results_folder));
+            legs_[leg].results_folder.clear();
+            legs_[leg].placing = false;
+            check_ended();
         });
-        const auto placed = provider::place_result(
-            state.results_folder + "/" + result.name, call_.job_folder(), result,
-            staged == files_.end() ? nullptr : &staged->sha256, host);
-        if (!placed.ok())
-            notice("result " + result.name + " of " + host + ": " + placed.error().message);
-        else if (placed->renamed)
-            notice(result.name + " changed here meanwhile; what " + host + " made is " +
-                   placed->name);
-    }
-    static_cast<void>(remove_tree(state.results_folder));
-    state.results_folder.clear();
 }
 
 void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone) {
@@ -231,7 +250,8 @@ void RenterLease::check_ended() {
     for (std::size_t i = 0; i < legs_.size(); ++i) {
         const bool settled = lease.ok() && i < lease->legs.size() &&
                              lease->legs[i].state == ledger::LegState::kSettled;
-        if (!settled && !legs_[i].lost) return;  // results or the settlement are on their way
+        const bool done = settled || legs_[i].lost;
+        if (!done || legs_[i].placing) return;  // results or the settlement are on their way
         any_lost = any_lost || !settled;
     }
     if (any_lost) close_one_sided();

@@ -104,7 +104,8 @@ void append_writable(std::vector<std::string> &arguments, const SandboxSpec &spe
     append(arguments, {"--bind", spec.lease_folder + "/job", spec.job_folder});
     for (const auto &[source, inside] : spec.read_only)
         append(arguments, {"--ro-bind", source, inside});
-    append(arguments, {"--chdir", spec.job_folder});
+    // Everything that bwrap made on the way lies in file systems of memory without a limit.
+    append(arguments, {"--remount-ro", "/", "--remount-ro", "/dev", "--chdir", spec.job_folder});
 }
 
 }  // namespace
@@ -121,14 +122,15 @@ Status write_etc(const SandboxSpec &spec) {
 }
 
 Result<std::vector<std::string>> bwrap_arguments(const SandboxSpec &spec, int seccomp_fd,
-                                                 int info_fd) {
+                                                 int info_fd, int block_fd) {
     CHAIN_TRY(check_spec(spec));
     std::vector<std::string> arguments;
     append_namespaces(arguments, spec);
     append_system(arguments, spec);
     append_writable(arguments, spec);
-    append(arguments, {"--seccomp", std::to_string(seccomp_fd), "--info-fd",
-                       std::to_string(info_fd), "--clearenv"});
+    append(arguments,
+           {"--seccomp", std::to_string(seccomp_fd), "--info-fd", std::to_string(info_fd),
+            "--block-fd", std::to_string(block_fd), "--clearenv"});
     for (const auto &[name, value] : spec.environment) append(arguments, {"--setenv", name, value});
     return arguments;
 }

@@ -17,10 +17,10 @@ inline constexpr unsigned kInsideUid = 1000;
 // Writes passwd, group, hosts into <lease_folder>/etc. Errors: kDiskFull, kPermission, kIo.
 Status write_etc(const SandboxSpec &spec);
 
-// What stands before "--" and the command, without "bwrap" itself. `seccomp_fd` and `info_fd` are
-// numbers in bwrap's process. Errors: kInvalidInput for a spec that could reach outside of its
+// What stands before "--" and the command, without "bwrap" itself. The descriptors are numbers in
+// bwrap's process. Errors: kInvalidInput for a spec that could reach outside of its
 // lease (paths that is_system_path refuses, an odd host name), kTooLarge.
 Result<std::vector<std::string>> bwrap_arguments(const SandboxSpec &spec, int seccomp_fd,
-                                                 int info_fd);
+                                                 int info_fd, int block_fd);
 
 }  // namespace chain::provider

@@ -134,6 +134,23 @@ void kill_recorded(int pid, std::uint64_t start_ticks) {
     poll(&ended, 1, kPatienceMs);
 }
 
+// What a daemon left that was killed before it had written down a pid: a leg's uid is its own.
+void kill_all_of_leg(const std::string &lease_folder) {
+    const auto uid = leg_uid(lease_folder);
+    if (!daemon_is_root() || !uid.ok()) return;
+    std::error_code ignored;
+    for (const auto &entry : fs::directory_iterator("/proc", ignored)) {
+        const std::string name = entry.path().filename().string();
+        int pid = 0;
+        std::from_chars(name.data(), name.data() + name.size(), pid);
+        struct stat status {};
+        if (pid <= 1 || lstat(entry.path().c_str(), &status) != 0 || status.st_uid != *uid)
+            continue;
+        if (const auto start_ticks = process_start_ticks(pid); start_ticks.ok())
+            kill_recorded(pid, *start_ticks);
+    }
+}
+
 bool is_lease_folder_name(std::string_view name) {
     const std::size_t dash = name.find('-');
     if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return false;
@@ -260,6 +277,7 @@ Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
             std::uint64_t start_ticks = 0;
             while (lines >> pid >> start_ticks) kill_recorded(pid, start_ticks);
         }
+        kill_all_of_leg(folder);
         CHAIN_TRY(remove_lease_folder(folder));
         ++removed_count;
     }

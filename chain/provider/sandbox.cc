@@ -77,7 +77,10 @@ bool is_child_of(int pid, int parent) {
 }
 
 // bwrap's outer process (`outer_`) waits; the inner one (`inner_`) is pid 1 of the lease's pid
-// namespace: when it dies, the kernel kills everything in there, whatever it ignores.
+// namespace: when it dies, the kernel kills everything in there, whatever it ignores. It dies with
+// the outer one, and that with the daemon; only while bwrap is still building (some milliseconds)
+// can a killed daemon leave the inner one behind, waiting at the gate with nothing started:
+// reap_leftovers finds it.
 class BwrapSandbox final : public Sandbox {
 public:
     BwrapSandbox(Loop &loop, std::string lease_folder, std::function<void(int)> on_exit)
@@ -96,13 +99,14 @@ public:
         CHAIN_ASSIGN(plan.program, find_bwrap());
         CHAIN_ASSIGN(const uid_t uid, leg_uid(spec.lease_folder));
         plan.uid = geteuid() == 0 ? uid : 0;
-        CHAIN_ASSIGN(plan.words, bwrap_arguments(spec, kSeccompFd, kInfoFd));
+        CHAIN_ASSIGN(plan.words, bwrap_arguments(spec, kSeccompFd, kInfoFd, kBlockFd));
         plan.command = spec.argv;
         CHAIN_TRY(write_etc(spec));
         CHAIN_TRY(hand_over_to_leg(spec.lease_folder));
         CHAIN_ASSIGN(plan.seccomp, make_seccomp_filter());
         CHAIN_TRY(open_pipe(info_, plan.info));
         CHAIN_TRY(open_pipe(output_, plan.output));
+        CHAIN_TRY(open_gate(plan.block));
         CHAIN_ASSIGN(pid_, spawn_bwrap(std::move(plan), &meter));
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
@@ -146,7 +150,18 @@ private:
         return ok_status();
     }
 
-    // bwrap writes {"child-pid": N} once, as seen from the host.
+    // A pipe whose reading end is a writing end too: a daemon that dies does not open the gate.
+    Status open_gate(FileDescriptor &reader) {
+        FileDescriptor plain_reader;
+        CHAIN_TRY(open_pipe(plain_reader, gate_));
+        const std::string path = "/proc/self/fd/" + std::to_string(plain_reader.get());
+        reader = FileDescriptor(open(path.c_str(), O_RDWR | O_CLOEXEC));
+        if (!reader.valid()) return errno_error(errno, "make a pipe");
+        return ok_status();
+    }
+
+    // bwrap writes {"child-pid": N} once, as seen from the host. The command may start when that is
+    // on disk: from then on a daemon that is killed leaves nothing that the next one does not find.
     void read_info() {
         char buffer[512];
         const ssize_t got = read(info_.get(), buffer, sizeof buffer);
@@ -169,6 +184,8 @@ private:
         if (const Status recorded = record_sandbox(lease_folder_, {pid_, inner_pid});
             !recorded.ok())
             log(LogLevel::kWarning, "provider", recorded.error().message);
+        if (write(gate_.get(), "g", 1) != 1)
+            log(LogLevel::kError, "provider", "cannot let a sandbox start: ", lease_folder_);
     }
 
     void watch_inner(FileDescriptor process) {
@@ -215,6 +232,7 @@ private:
     FileDescriptor inner_;
     FileDescriptor info_;
     FileDescriptor output_;
+    FileDescriptor gate_;
     std::string info_text_;
     std::string last_words_;
     std::optional<int> wait_status_;
@@ -266,6 +284,7 @@ Status probe_sandbox() {
     const FileDescriptor words(ends[0]);
     plan.output = FileDescriptor(ends[1]);
     plan.info = FileDescriptor(open("/dev/null", O_WRONLY | O_CLOEXEC));
+    plan.block = FileDescriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
     CHAIN_ASSIGN(const int pid, spawn_bwrap(std::move(plan), nullptr));
     int status = 0;
     waitpid(pid, &status, 0);

@@ -23,7 +23,7 @@ namespace {
 constexpr rlim_t kOpenFilesMax = 65'536;
 // Meaningful only where the leg has a uid of its own: it counts all processes of the uid.
 constexpr rlim_t kProcessesMax = 8'192;
-constexpr int kStatusFd = 6;
+constexpr int kStatusFd = 7;
 constexpr int kParkedFd = 64;
 
 // What the child says before exec: kAttached, or that a step failed.
@@ -36,7 +36,7 @@ constexpr char kAttached[] = "attached";
 struct ChildContext {
     const char *program;
     char *const *argv;
-    int null_fd, output_fd, arguments_fd, seccomp_fd, info_fd, go_fd, status_fd;
+    int null_fd, output_fd, arguments_fd, seccomp_fd, info_fd, block_fd, go_fd, status_fd;
     uid_t uid;
     pid_t parent;
     meter::LeaseMeter *meter;
@@ -73,8 +73,8 @@ bool reset_signals() {
 // Parks every descriptor above those that are to be, then puts each where bwrap is told it is.
 bool place_descriptors(ChildContext &context) {
     int *const sources[] = {&context.null_fd,    &context.output_fd, &context.arguments_fd,
-                            &context.seccomp_fd, &context.info_fd,   &context.status_fd,
-                            &context.go_fd};
+                            &context.seccomp_fd, &context.info_fd,   &context.block_fd,
+                            &context.status_fd,  &context.go_fd};
     for (int *source : sources) {
         *source = fcntl(*source, F_DUPFD_CLOEXEC, kParkedFd);
         if (*source < 0) return false;
@@ -82,7 +82,7 @@ bool place_descriptors(ChildContext &context) {
     if (dup2(context.null_fd, 0) < 0 || dup2(context.output_fd, 1) < 0 ||
         dup2(context.output_fd, 2) < 0 || dup2(context.arguments_fd, kArgumentsFd) < 0 ||
         dup2(context.seccomp_fd, kSeccompFd) < 0 || dup2(context.info_fd, kInfoFd) < 0 ||
-        dup3(context.status_fd, kStatusFd, O_CLOEXEC) < 0)
+        dup2(context.block_fd, kBlockFd) < 0 || dup3(context.status_fd, kStatusFd, O_CLOEXEC) < 0)
         return false;
     context.status_fd = kStatusFd;
     return true;
@@ -190,10 +190,19 @@ Result<int> spawn_bwrap(SpawnPlan plan, meter::LeaseMeter *meter) {
     for (auto &word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
 
-    const ChildContext context{
-        plan.program.c_str(), argv.data(),        null.get(),      plan.output.get(),
-        arguments.get(),      plan.seccomp.get(), plan.info.get(), go.reader.get(),
-        status.writer.get(),  plan.uid,           getpid(),        meter};
+    const ChildContext context{.program = plan.program.c_str(),
+                               .argv = argv.data(),
+                               .null_fd = null.get(),
+                               .output_fd = plan.output.get(),
+                               .arguments_fd = arguments.get(),
+                               .seccomp_fd = plan.seccomp.get(),
+                               .info_fd = plan.info.get(),
+                               .block_fd = plan.block.get(),
+                               .go_fd = go.reader.get(),
+                               .status_fd = status.writer.get(),
+                               .uid = plan.uid,
+                               .parent = getpid(),
+                               .meter = meter};
     const pid_t pid = fork();
     if (pid < 0) return errno_error(errno, "fork");
     if (pid == 0) {

@@ -18,6 +18,7 @@ namespace chain::provider {
 inline constexpr int kArgumentsFd = 3;
 inline constexpr int kSeccompFd = 4;
 inline constexpr int kInfoFd = 5;
+inline constexpr int kBlockFd = 6;
 
 struct SpawnPlan {
     std::string program;             // bwrap
@@ -27,6 +28,7 @@ struct SpawnPlan {
     uid_t uid = 0;  // and gid; 0: as the daemon
     FileDescriptor seccomp;
     FileDescriptor info;    // bwrap writes the inner pid to it
+    FileDescriptor block;   // bwrap starts the command when it can read a byte from it
     FileDescriptor output;  // stdout and stderr
 };
 

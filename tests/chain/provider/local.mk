@@ -1,1 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
+check_PROGRAMS += tests/meter_test tests/sandbox_test tests/staging_test
+TESTS += tests/meter_test tests/sandbox_test tests/staging_test
+
+tests_meter_test_SOURCES = \
+  tests/chain/meter/meter_test.cc tests/chain/meter/rank_folder_test.cc \
+  tests/chain/provider/support.h
+tests_meter_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_meter_test_LDADD = $(TEST_LIBS)
+
+tests_sandbox_test_SOURCES = \
+  tests/chain/provider/lease_folder_test.cc tests/chain/provider/sandbox_test.cc \
+  tests/chain/provider/support.h
+tests_sandbox_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_sandbox_test_LDADD = $(TEST_LIBS)
+
+tests_staging_test_SOURCES = \
+  tests/chain/provider/results_test.cc tests/chain/provider/staging_test.cc \
+  tests/chain/provider/support.h
+tests_staging_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_staging_test_LDADD = $(TEST_LIBS)

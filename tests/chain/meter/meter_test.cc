@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/meter/meter.h"
+
+#include <cmath>
+#include <csignal>
+#include <ctime>
+#include <functional>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "chain/meter/cpu_time.h"
+#include "tests/chain/provider/support.h"
+
+namespace chain::meter {
+namespace {
+
+using provider::TestFolder;
+using provider::write_text;
+
+void burn_ms(std::uint64_t ms, clockid_t clock = CLOCK_THREAD_CPUTIME_ID) {
+    timespec start{}, now{};
+    clock_gettime(clock, &start);
+    do {
+        for (volatile int i = 0; i < 1000; i = i + 1) {
+        }
+        clock_gettime(clock, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1'000'000'000LL + now.tv_nsec - start.tv_nsec <
+             static_cast<long long>(ms) * 1'000'000);
+}
+
+void burn_in_kernel_ms(std::uint64_t ms) {
+    const int zero = open("/dev/zero", O_RDONLY);
+    static char buffer[1 << 16];
+    timespec start{}, now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &start);
+    do {
+        for (int i = 0; i < 20; ++i)
+            [[maybe_unused]] const ssize_t got = read(zero, buffer, sizeof buffer);
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    } while ((now.tv_sec - start.tv_sec) * 1'000'000'000LL + now.tv_nsec - start.tv_nsec <
+             static_cast<long long>(ms) * 1'000'000);
+    close(zero);
+}
+
+// Forks a child that waits until `adopt` was called for it, then runs `work` and waits for all of
+// its descendants, also those that were given away (it is their subreaper). Returns what wait4 says
+// of all of them, in ns.
+std::uint64_t run_adopted(const std::function<void(int pid)> &adopt,
+                          const std::function<void()> &work) {
+    int go[2];
+    EXPECT_EQ(pipe(go), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(go[1]);
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        char byte;
+        if (read(go[0], &byte, 1) != 1) _exit(1);
+        work();
+        while (wait(nullptr) > 0) {
+        }
+        _exit(0);
+    }
+    adopt(pid);
+    EXPECT_EQ(write(go[1], "g", 1), 1);
+    int status = 0;
+    rusage usage{};
+    EXPECT_EQ(wait4(pid, &status, 0, &usage), pid);
+    EXPECT_EQ(status, 0);
+    close(go[0]);
+    close(go[1]);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000'000ULL +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000ULL;
+}
+
+void daemonised(const std::function<void()> &work) {
+    if (fork() == 0) {
+        setsid();
+        if (fork() == 0) {
+            setsid();
+            work();
+            _exit(0);
+        }
+        _exit(0);
+    }
+}
+
+void mixed_tree() {
+    daemonised([] { burn_ms(150); });
+    for (int i = 0; i < 40; ++i) {
+        const pid_t pid = fork();
+        if (pid == 0) {
+            burn_ms(2);
+            _exit(0);
+        }
+        waitpid(pid, nullptr, 0);
+    }
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) threads.emplace_back([] { burn_ms(80); });
+    for (auto &thread : threads) thread.join();
+    burn_in_kernel_ms(200);
+}
+
+void expect_within(std::uint64_t measured_ns, std::uint64_t expected_ns, double share) {
+    const double error = std::abs(static_cast<double>(measured_ns) - expected_ns) / expected_ns;
+    EXPECT_LT(error, share) << measured_ns << " instead of " << expected_ns;
+}
+
+TEST(LeaseMeter, CountsATreeAsRusageDoes) {
+    auto meter = make_lease_meter(2'000'000'000);
+    ASSERT_TRUE(meter.ok());
+    const std::uint64_t used_ns = run_adopted(
+        [&](int pid) {
+            const Status adopted = (*meter)->adopt(pid);
+            ASSERT_TRUE(adopted.ok()) << adopted.error().message;
+        },
+        mixed_tree);
+    const auto usage = (*meter)->read();  // after the end of all of them
+    ASSERT_TRUE(usage.ok());
+    expect_within(usage->cpu_time_ns, used_ns, 0.02);
+    if (usage->meter_class == MeterClass::kCalibrated) {
+        EXPECT_EQ(usage->cycles, usage->cpu_time_ns * 2);
+    }
+    EXPECT_EQ((*meter)->read()->cpu_time_ns, usage->cpu_time_ns);
+}
+
+TEST(LeaseMeter, NeverDecreasesWhileItRuns) {
+    auto meter = make_lease_meter(1'000'000'000);
+    ASSERT_TRUE(meter.ok());
+    std::thread reader;
+    bool done = false;
+    std::uint64_t reads = 0;
+    run_adopted(
+        [&](int pid) {
+            ASSERT_TRUE((*meter)->adopt(pid).ok());
+            reader = std::thread([&] {
+                Cycles last = 0;
+                while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+                    const auto usage = (*meter)->read();
+                    ASSERT_TRUE(usage.ok());
+                    ASSERT_GE(usage->cycles, last);
+                    last = usage->cycles;
+                    ++reads;
+                    usleep(2000);
+                }
+            });
+        },
+        mixed_tree);
+    __atomic_store_n(&done, true, __ATOMIC_RELEASE);
+    reader.join();
+    EXPECT_GT(reads, 20u);
+}
+
+TEST(LeaseMeter, CountsOneThatExecutesAFileItMayNotRead) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+    if (!make_cgroup_cpu_time().ok()) GTEST_SKIP() << "no cgroup v2 to count in";
+    TestFolder folder;
+    std::filesystem::copy("/bin/bash", folder / "closed");
+    ASSERT_EQ(chmod((folder / "closed").c_str(), 0111), 0);
+    const std::string program = folder / "closed";
+    auto meter = make_lease_meter(1'000'000'000);
+    ASSERT_TRUE(meter.ok());
+    const std::uint64_t used_ns =
+        run_adopted([&](int pid) { ASSERT_TRUE((*meter)->adopt(pid).ok()); },
+                    [&] {
+                        if (fork() == 0) {
+                            if (setresuid(65534, 65534, 65534) != 0) _exit(1);
+                            execl(program.c_str(), "closed", "-c",
+                                  "for ((i=0;i<150000;i++)); do :; done", nullptr);
+                            _exit(1);
+                        }
+                    });
+    expect_within((*meter)->read()->cpu_time_ns, used_ns, 0.05);
+}
+
+// Each way to count alone, against rusage; as root and as an ordinary user.
+void check_source(const std::function<std::unique_ptr<CpuTimeSource>()> &make, double share) {
+    auto source = make();
+    const std::uint64_t used_ns =
+        run_adopted([&](int pid) { ASSERT_TRUE(source->adopt(pid).ok()); }, mixed_tree);
+    const auto counted_ns = source->read_ns();
+    ASSERT_TRUE(counted_ns.ok());
+    expect_within(*counted_ns, used_ns, share);
+}
+
+TEST(CpuTimeSource, CgroupIsExact) {
+    if (auto cgroup = make_cgroup_cpu_time(); !cgroup.ok()) GTEST_SKIP() << cgroup.error().message;
+    check_source([] { return make_cgroup_cpu_time().value(); }, 0.02);
+}
+
+bool perf_is_allowed() {
+    return PerfCounter::open(PerfCounter::Event::kTaskClock, getpid()).ok();
+}
+
+TEST(CpuTimeSource, PerfIsExact) {
+    if (!perf_is_allowed()) GTEST_SKIP() << "perf events are not allowed here";
+    check_source(make_perf_cpu_time, 0.02);
+}
+
+TEST(CpuTimeSource, PerfCountsTheKernelForAnOrdinaryUserToo) {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (setresuid(65534, 65534, 65534) != 0) _exit(2);
+        prctl(PR_SET_DUMPABLE, 1);
+        if (!perf_is_allowed()) _exit(77);
+        check_source(make_perf_cpu_time, 0.02);
+        _exit(::testing::Test::HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "perf_event_paranoid forbids it";
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+TEST(CpuTimeSource, ProcessTreeRemembersWhatEnded) {
+    auto source = make_process_tree_cpu_time();
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        mixed_tree();
+        while (wait(nullptr) > 0) {
+        }
+        if (write(ends[1], "d", 1) != 1) _exit(1);
+        pause();
+        _exit(0);
+    }
+    ASSERT_TRUE(source->adopt(pid).ok());
+    char byte;
+    ASSERT_EQ(read(ends[0], &byte, 1), 1);
+    const auto counted_ns = source->read_ns();
+    ASSERT_TRUE(counted_ns.ok());
+    kill(pid, SIGKILL);
+    rusage usage{};
+    ASSERT_EQ(wait4(pid, nullptr, 0, &usage), pid);
+    const auto used_ns =
+        static_cast<std::uint64_t>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1'000'000'000 +
+        static_cast<std::uint64_t>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+    expect_within(*counted_ns, used_ns, 0.04);
+    EXPECT_EQ(*source->read_ns(), *counted_ns);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST(Calibration, RepeatsItself) {
+    std::uint64_t one = 0, two = 0;
+    for (int attempt = 0; attempt < 5; ++attempt) {  // noise of other programs
+        one = calibrate_hz();
+        two = calibrate_hz();
+        if (std::max(one, two) - std::min(one, two) < std::max(one, two) / 20) break;
+    }
+    EXPECT_LT(std::max(one, two) - std::min(one, two), std::max(one, two) / 20)
+        << one << " and " << two;
+    EXPECT_GT(one, 300'000'000u);
+    EXPECT_LT(one, 10'000'000'000u);
+}
+
+TEST(Support, SaysWhichClassAndWhy) {
+    const MeterSupport support = probe_meter();
+    EXPECT_FALSE(support.why.empty());
+    EXPECT_EQ(meter_class_name(MeterClass::kHw), "hw");
+    EXPECT_EQ(meter_class_name(MeterClass::kSampled), "sampled");
+    EXPECT_EQ(meter_class_name(MeterClass::kCalibrated), "calibrated");
+    EXPECT_FALSE(make_lease_meter(0).ok());
+}
+
+}  // namespace
+}  // namespace chain::meter

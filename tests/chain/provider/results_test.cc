@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/provider/results.h"
+
+#include <unistd.h>
+
+#include "tests/chain/provider/support.h"
+
+namespace chain::provider {
+namespace {
+
+using How = PlacedResult::How;
+
+class ResultsTest : public ::testing::Test {
+protected:
+    void SetUp() override { std::filesystem::create_directory(root_ / "work"); }
+
+    // A result as it was received.
+    StagedFile received(const std::string &name, const std::string &content) {
+        const std::string path = root_ / "received/" + std::to_string(++count_);
+        write_text(path, content);
+        auto file = describe_file(path, name, 1 << 20);
+        EXPECT_TRUE(file.ok());
+        return *file;
+    }
+    static Bytes32 hash_of(const std::string &content) {
+        Sha256 hash;
+        hash.update(content);
+        return hash.finish();
+    }
+    void expect_placed(const StagedFile &file, const std::optional<Bytes32> &staged, How how,
+                       const std::string &name) {
+        const auto placed = place_result(root_ / "work", file, staged, "peer-1");
+        ASSERT_TRUE(placed.ok()) << placed.error().message;
+        EXPECT_EQ(placed->how, how) << placed->name;
+        EXPECT_EQ(placed->name, name);
+        EXPECT_EQ(read_text(root_ / "work/" + placed->name), read_text(file.source_path));
+    }
+    std::string work(const std::string &name) const { return root_ / "work/" + name; }
+
+    TestFolder root_;
+    int count_ = 0;
+};
+
+TEST_F(ResultsTest, NewOnesComeUnderTheirOwnName) {
+    expect_placed(received("sub/dir/out.png", "new"), std::nullopt, How::kWritten,
+                  "sub/dir/out.png");
+}
+
+TEST_F(ResultsTest, ReplacesOnlyWhatWasStaged) {
+    write_text(work("log"), "staged");
+    expect_placed(received("log", "longer"), hash_of("staged"), How::kWritten, "log");
+    write_text(work("log"), "edited by the user");
+    expect_placed(received("log", "longer"), hash_of("staged"), How::kBeside, "log.from-peer-1");
+    EXPECT_EQ(read_text(work("log")), "edited by the user");
+    expect_placed(received("log", "longer"), hash_of("staged"), How::kUnchanged, "log.from-peer-1");
+    expect_placed(received("log", "third"), std::nullopt, How::kBeside, "log.from-peer-1.2");
+    write_text(work("sub/log"), "mine");
+    expect_placed(received("sub/log", "theirs"), std::nullopt, How::kBeside, "sub/log.from-peer-1");
+}
+
+TEST_F(ResultsTest, IdenticalContentIsNotWrittenAgain) {
+    write_text(work("log"), "same");
+    struct stat before {
+    }, after{};
+    ASSERT_EQ(stat(work("log").c_str(), &before), 0);
+    expect_placed(received("log", "same"), std::nullopt, How::kUnchanged, "log");
+    ASSERT_EQ(stat(work("log").c_str(), &after), 0);
+    EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+TEST_F(ResultsTest, FollowsNoLinks) {
+    write_text(root_ / "victim/file", "kept");
+    ASSERT_EQ(symlink((root_ / "victim").c_str(), work("folder").c_str()), 0);
+    ASSERT_EQ(symlink((root_ / "victim/file").c_str(), work("file").c_str()), 0);
+    const auto placed =
+        place_result(root_ / "work", received("folder/new", "x"), std::nullopt, "peer-1");
+    ASSERT_FALSE(placed.ok());
+    EXPECT_EQ(placed.error().code, ErrorCode::kConflict);
+    expect_placed(received("file", "theirs"), hash_of("kept"), How::kBeside, "file.from-peer-1");
+    EXPECT_EQ(read_text(root_ / "victim/file"), "kept");
+    EXPECT_FALSE(path_exists(root_ / "victim/new"));
+}
+
+TEST_F(ResultsTest, RefusesUnsafeNamesAndChangedSources) {
+    for (const char *name : {"../x", "/etc/x", "", "a/../../x"})
+        EXPECT_FALSE(
+            place_result(root_ / "work", received(name, "x"), std::nullopt, "peer-1").ok());
+    EXPECT_FALSE(place_result(root_ / "work", received("a", "x"), std::nullopt, "../b").ok());
+    const StagedFile file = received("a", "x");
+    write_text(file.source_path, "other");
+    EXPECT_FALSE(place_result(root_ / "work", file, std::nullopt, "peer-1").ok());
+    EXPECT_TRUE(std::filesystem::is_empty(root_ / "work"));
+}
+
+TEST_F(ResultsTest, LongNamesStayLegal) {
+    const std::string name(255, 'n');
+    write_text(work(name), "mine");
+    expect_placed(received(name, "theirs"), std::nullopt, How::kBeside,
+                  std::string(255 - 12, 'n') + ".from-peer-1");
+}
+
+}  // namespace
+}  // namespace chain::provider
