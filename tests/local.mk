@@ -25,6 +25,7 @@ include tests/chain/p2p/local.mk
 include tests/chain/market/local.mk
 include tests/chain/provider/local.mk
 include tests/chain/client/local.mk
+include tests/chain/cli/local.mk
 include tests/chain/daemon/local.mk
 include tests/examples/local.mk
 include tests/incentive/local.mk

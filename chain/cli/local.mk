@@ -23,3 +23,6 @@ libompi_chain_cli_la_LIBADD = libompi-chain.la
 bin_PROGRAMS += bin/ompi-chain
 bin_ompi_chain_SOURCES = chain/cli/main.cc
 bin_ompi_chain_LDADD = libompi-chain-cli.la libompi-chain.la $(PROTOBUF_LIBS)
+
+dist_man_MANS += man/ompi-chain.1 man/ompi-chaind.8
+EXTRA_DIST += docs/control_protocol.md
