@@ -10,16 +10,16 @@ tests_fake_lease_SOURCES = tests/mca/fake_lease.cc
 tests_fake_lease_LDADD = libompi-chain.la $(PROTOBUF_LIBS)
 
 # Programs of users: built by Open MPI's own compilers, as users build theirs.
-MCA_TEST_PROGRAMS = tests/mca/ring
+RANKS_FOR_TESTS = tests/mca/ring
 if HAVE_OSHCC
-MCA_TEST_PROGRAMS += tests/mca/hello_oshmem
+RANKS_FOR_TESTS += tests/mca/hello_oshmem
 endif
 tests/mca/ring: tests/mca/ring.c
 	$(AM_V_GEN)$(MKDIR_P) tests/mca && $(MPICC) -O1 -o $@ $(srcdir)/tests/mca/ring.c
 tests/mca/hello_oshmem: tests/mca/hello_oshmem.c
 	$(AM_V_GEN)$(MKDIR_P) tests/mca && $(OSHCC) -O1 -o $@ $(srcdir)/tests/mca/hello_oshmem.c
 
-check_SCRIPTS += $(MCA_TEST_PROGRAMS)
-CLEANFILES += $(MCA_TEST_PROGRAMS)
+check_SCRIPTS += $(RANKS_FOR_TESTS)
+CLEANFILES += $(RANKS_FOR_TESTS)
 EXTRA_DIST += tests/mca/ring.c tests/mca/hello_oshmem.c tests/mca/mca_test.py
 TESTS += tests/mca/mca_test.py
