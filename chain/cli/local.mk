@@ -1,1 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
+# Apart from the shared library, which mpirun loads too: the CLI is for the program and its tests.
+noinst_LTLIBRARIES = libompi-chain-cli.la
+libompi_chain_cli_la_SOURCES = \
+  chain/cli/cli.cc chain/cli/cli.h \
+  chain/cli/console.cc \
+  chain/cli/devnet.cc chain/cli/devnet.h \
+  chain/cli/devnet_commands.cc \
+  chain/cli/devnet_run.cc \
+  chain/cli/devnet_start.cc \
+  chain/cli/help.cc \
+  chain/cli/lease_commands.cc \
+  chain/cli/node_commands.cc \
+  chain/cli/offer_commands.cc \
+  chain/cli/parse.cc \
+  chain/cli/process.cc chain/cli/process.h \
+  chain/cli/wallet_commands.cc
+# What only configure knows: where programs and Open MPI's own components are.
+libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \
+  -DOMPI_CHAIN_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"'
+libompi_chain_cli_la_LIBADD = libompi-chain.la
+
+bin_PROGRAMS += bin/ompi-chain
+bin_ompi_chain_SOURCES = chain/cli/main.cc
+bin_ompi_chain_LDADD = libompi-chain-cli.la libompi-chain.la $(PROTOBUF_LIBS)

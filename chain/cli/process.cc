@@ -8,7 +8,9 @@
 #include <sstream>
 
 #include <fcntl.h>
-#include <sys/pidfd.h>
+extern "C" {
+#include <sys/pidfd.h>  // glibc 2.36 forgets to say that it is C
+}
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>

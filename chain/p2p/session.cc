@@ -70,7 +70,6 @@ void Session::start(int fd) {
         role_ == Role::kServer ? BUFFEREVENT_SSL_ACCEPTING : BUFFEREVENT_SSL_CONNECTING,
         BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     CHAIN_CHECK(events_ != nullptr);
-    bufferevent_openssl_set_allow_dirty_shutdown(events_, 1);
     bufferevent_set_max_single_read(events_, kSocketBatchBytes);
     bufferevent_set_max_single_write(events_, kSocketBatchBytes);
     bufferevent_setcb(
@@ -119,10 +118,7 @@ void Session::on_event(short what) {
 
 std::string Session::connection_error() const {
     const int socket_errno = EVUTIL_SOCKET_ERROR();
-    const unsigned long tls_error = bufferevent_get_openssl_error(events_);
-    if (tls_error != 0) return "TLS: " + take_tls_error(tls_error);
-    if (socket_errno != 0) return evutil_socket_error_to_string(socket_errno);
-    return "connection broken";
+    return connection_error_text(bufferevent_get_openssl_error(events_), socket_errno);
 }
 
 void Session::on_connected() {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/p2p/tls.h"
 
+#include <cerrno>
 #include <memory>
+#include <system_error>
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -54,8 +56,8 @@ TlsContext::TlsContext() : context_(SSL_CTX_new(TLS_method())) {
     SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context_, 0);
     SSL_CTX_set_options(context_, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(context_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                   SSL_MODE_RELEASE_BUFFERS);
+    // Never SSL_MODE_ENABLE_PARTIAL_WRITE: libevent 2.1 then drops what a partial write left over.
+    SSL_CTX_set_mode(context_, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
 }
 
 TlsContext::~TlsContext() {
@@ -78,10 +80,15 @@ Result<Bytes32> channel_secret(ssl_st *ssl) {
     return secret;
 }
 
-std::string take_tls_error(unsigned long code) {
-    const char *reason = code != 0 ? ERR_reason_error_string(code) : nullptr;
+std::string connection_error_text(unsigned long code, int socket_errno) {
+    int system_errno = ERR_SYSTEM_ERROR(code) ? ERR_GET_REASON(code) : socket_errno;
+    const char *reason = ERR_SYSTEM_ERROR(code) ? nullptr : ERR_reason_error_string(code);
     ERR_clear_error();
-    return reason != nullptr ? reason : "unknown TLS error";
+    if (reason != nullptr) return std::string("TLS: ") + reason;
+    // With words of ours still unread, the end of a process looks like this.
+    if (system_errno == ECONNRESET || system_errno == EPIPE) system_errno = 0;
+    if (system_errno != 0) return std::generic_category().message(system_errno);
+    return "connection closed by the peer";
 }
 
 }  // namespace chain::p2p

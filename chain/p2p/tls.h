@@ -29,7 +29,7 @@ private:
 // Errors: kProtocol while the TLS handshake is unfinished.
 Result<Bytes32> channel_secret(ssl_st *ssl);
 
-// The reason of the oldest error in OpenSSL's queue, which is emptied.
-std::string take_tls_error(unsigned long code);
+// `code`, an error of OpenSSL's (0: none; `socket_errno` then counts), in words. Empties its queue.
+std::string connection_error_text(unsigned long code, int socket_errno);
 
 }  // namespace chain::p2p

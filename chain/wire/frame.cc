@@ -2,6 +2,7 @@
 #include "chain/wire/frame.h"
 
 #include <google/protobuf/message.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/unknown_field_set.h>
 
 namespace chain::wire {
@@ -28,6 +29,8 @@ bool has_unknown_fields(const google::protobuf::Message &message) {
 
 Status parse_strict(std::string_view bytes, std::size_t limit_bytes, std::string_view what,
                     google::protobuf::Message &message) {
+    // Protobuf prints what it finds malformed: a stranger could fill the disk with it.
+    [[maybe_unused]] static const auto silenced = google::protobuf::SetLogHandler(nullptr);
     if (bytes.size() > limit_bytes)
         return make_error(ErrorCode::kTooLarge, what, " of ", bytes.size(),
                           " bytes exceeds the limit of ", limit_bytes);

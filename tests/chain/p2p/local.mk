@@ -3,6 +3,10 @@ check_PROGRAMS += tests/p2p_test
 TESTS += tests/p2p_test
 tests_p2p_test_SOURCES = \
   tests/chain/p2p/net_fixture.h \
-  tests/chain/p2p/session_test.cc
+  tests/chain/p2p/loss_test.cc \
+  tests/chain/p2p/parts_test.cc \
+  tests/chain/p2p/raw_peer.h \
+  tests/chain/p2p/session_test.cc \
+  tests/chain/p2p/stranger_test.cc
 tests_p2p_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_p2p_test_LDADD = $(TEST_LIBS)

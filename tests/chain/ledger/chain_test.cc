@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/ledger/chain.h"
+
+#include "chain/ledger/mempool.h"
+#include "chain/wire/frame.h"
+#include "tests/chain/ledger/ledger_fixture.h"
+
+namespace chain::ledger {
+namespace {
+
+class ChainTest : public testing::Test {
+protected:
+    ChainTest() : chain_(world_.open_chain(make_memory_store())) {}
+
+    std::vector<Tx> txs(std::uint64_t first_nonce, int count) {
+        std::vector<Tx> out;
+        for (int i = 0; i < count; ++i)
+            out.push_back(world_.decode(world_.sign(
+                world_.transfer(0, first_nonce + static_cast<unsigned>(i), 1, 10 + i), {0})));
+        return out;
+    }
+    Block seal(const std::vector<Tx> &list) {
+        auto block = world_.sealer().seal(*chain_, list, now_ms_);
+        if (!block.ok()) ADD_FAILURE() << block.error().message;
+        return *block;
+    }
+    // Signs a header that was changed by hand, so that only the chain's own checks are left.
+    Block resign(const Block &block, const wire::BlockHeader &header) {
+        wire::SignedBlock changed = block.signed_block;
+        changed.set_header(header.SerializeAsString());
+        changed.set_signature(to_bytes(world_.sealer_key.sign(sign_tag::kBlock, changed.header())));
+        auto decoded = decode_block(changed.SerializeAsString(), world_.genesis);
+        if (!decoded.ok()) ADD_FAILURE() << decoded.error().message;
+        return *decoded;
+    }
+
+    World world_;
+    std::unique_ptr<Chain> chain_;
+    std::uint64_t now_ms_ = kGenesisTimeMs + 1000;
+};
+
+TEST_F(ChainTest, BlocksAndTransactionsAreFoundAgain) {
+    const auto list = txs(0, 3);
+    const Block first = seal(list);
+    ASSERT_TRUE(chain_->apply(first).ok());
+    const Block second = seal(txs(3, 1));
+    ASSERT_TRUE(chain_->apply(second).ok());
+    EXPECT_EQ(second.header.time_ms(), first.header.time_ms() + 1) << "later than its parent";
+    EXPECT_EQ(chain_->block_at(1)->signed_bytes, first.signed_bytes);
+    EXPECT_EQ(*chain_->height_of(second.id), 2u);
+    const auto place = *chain_->place_of(list[2].id);
+    ASSERT_TRUE(place);
+    EXPECT_EQ(place->height, 1u);
+    EXPECT_EQ(place->index, 2u);
+    EXPECT_FALSE(*chain_->place_of(Bytes32{}));
+    EXPECT_EQ(chain_->block_at(3).error().code, ErrorCode::kNotFound);
+    ASSERT_TRUE(chain_->undo_tip().ok());
+    EXPECT_FALSE(chain_->block_at(2).ok());
+    EXPECT_FALSE(chain_->height_of(second.id).ok());
+    ASSERT_TRUE(chain_->apply(second).ok()) << "what was taken back can be applied again";
+}
+
+TEST_F(ChainTest, RefusesBlocksThatDoNotFit) {
+    const Block right = seal(txs(0, 2));
+    const auto wrong = [&](auto change) {
+        wire::BlockHeader header = right.header;
+        change(header);
+        const Status applied = chain_->apply(resign(right, header));
+        EXPECT_FALSE(applied.ok());
+        EXPECT_EQ(chain_->tip().height, 0u);
+        return applied.ok() ? std::string() : applied.error().message;
+    };
+    EXPECT_NE(wrong([](auto &h) { h.set_height(2); }).find("attach"), std::string::npos);
+    EXPECT_NE(wrong([](auto &h) { h.set_previous(Bytes(32, 'x')); }).find("attach"),
+              std::string::npos);
+    EXPECT_NE(wrong([](auto &h) { h.set_time_ms(kGenesisTimeMs); }).find("not later"),
+              std::string::npos);
+    EXPECT_NE(wrong([](auto &h) { h.set_state_digest(Bytes(32, 'x')); }).find("digest"),
+              std::string::npos);
+    ASSERT_TRUE(chain_->apply(right).ok());
+    EXPECT_EQ(chain_->apply(right).error().code, ErrorCode::kConflict);
+}
+
+TEST_F(ChainTest, DecodingRefusesWhatTheSealerDidNotSeal) {
+    const Block right = seal(txs(0, 2));
+    const auto refused = [&](auto change) {
+        wire::SignedBlock block = right.signed_block;
+        change(block);
+        return decode_block(block.SerializeAsString(), world_.genesis).error().code;
+    };
+    EXPECT_EQ(refused([](auto &b) { b.mutable_txs()->RemoveLast(); }), ErrorCode::kProtocol);
+    EXPECT_EQ(refused([](auto &b) { b.mutable_txs()->SwapElements(0, 1); }), ErrorCode::kProtocol);
+    EXPECT_EQ(refused([](auto &b) { b.mutable_signature()->at(5) ^= 1; }),
+              ErrorCode::kBadSignature);
+    EXPECT_EQ(refused([&](auto &b) {
+                  b.set_signature(to_bytes(world_.keys[0].sign(sign_tag::kBlock, b.header())));
+              }),
+              ErrorCode::kBadSignature);
+    EXPECT_EQ(refused([&](auto &b) {
+                  wire::BlockHeader header = right.header;
+                  header.set_sealer(to_bytes(world_.keys[0].public_key()));
+                  b.set_header(header.SerializeAsString());
+                  b.set_signature(to_bytes(world_.keys[0].sign(sign_tag::kBlock, b.header())));
+              }),
+              ErrorCode::kBadSignature);
+    EXPECT_EQ(refused([&](auto &b) { b.add_txs(Bytes(wire::kMaxBlockBytes, 'x')); }),
+              ErrorCode::kTooLarge);
+    World other(3);
+    EXPECT_EQ(decode_block(right.signed_bytes, other.genesis).error().code,
+              ErrorCode::kInvalidInput);
+}
+
+TEST_F(ChainTest, ABlockWithOneWrongTransactionChangesNothing) {
+    std::vector<Tx> list = txs(0, 2);
+    const Block right = seal(list);
+    list.push_back(world_.decode(world_.sign(world_.transfer(0, 9, 1, 1), {0})));
+    EXPECT_FALSE(chain_->draft_header(list, now_ms_).ok());
+    wire::SignedBlock block = right.signed_block;
+    block.add_txs(list[2].signed_bytes);
+    wire::BlockHeader header = right.header;
+    header.set_tx_count(3);
+    header.set_tx_root(to_bytes(tx_root(block)));
+    Block wrong = right;
+    wrong.signed_block = block;
+    const Status applied = chain_->apply(resign(wrong, header));
+    ASSERT_FALSE(applied.ok());
+    EXPECT_EQ(applied.error().code, ErrorCode::kConflict);
+    EXPECT_NE(applied.error().message.find("transaction 2"), std::string::npos);
+    EXPECT_TRUE(chain_->check_recount().ok());
+}
+
+TEST_F(ChainTest, KnownSignaturesAreNotVerifiedAgain) {
+    const Block block = seal(txs(0, 5));
+    const auto chain_hits = [&] { return chain_->signatures().hit_count(); };
+    for (const auto &bytes : block.signed_block.txs())
+        ASSERT_TRUE(decode_tx(bytes, world_.genesis.chain_id, &chain_->signatures()).ok());
+    const std::size_t before = chain_hits();
+    ASSERT_TRUE(chain_->apply(block).ok());
+    EXPECT_EQ(chain_hits(), before + 5);
+    SignatureCache small(3);
+    for (const auto &bytes : block.signed_block.txs())
+        ASSERT_TRUE(decode_tx(bytes, world_.genesis.chain_id, &small).ok());
+    EXPECT_EQ(small.size(), 3u);
+}
+
+TEST_F(ChainTest, LeasesOfAnAccountNewestFirst) {
+    std::vector<LeaseId> ids;
+    for (std::uint64_t i = 0; i < 3; ++i) {
+        const wire::TxBody body = world_.open_lease(0, i, {1, 2}, now_ms_ + 10);
+        ids.push_back(tx_id(body.SerializeAsString()));
+        ASSERT_TRUE(chain_->apply(seal({world_.decode(world_.sign(body, {0, 1, 2}))})).ok());
+    }
+    const auto found = chain_->leases_of(world_.keys[1].public_key(), 2);
+    ASSERT_TRUE(found.ok());
+    ASSERT_EQ(found->size(), 2u);
+    EXPECT_EQ((*found)[0].id, ids[2]);
+    EXPECT_EQ((*found)[1].id, ids[1]);
+    EXPECT_EQ(chain_->leases_of(world_.keys[0].public_key(), 10)->size(), 3u);
+    EXPECT_EQ(chain_->leases_of(world_.keys[3].public_key(), 10)->size(), 0u);
+}
+
+// A store whose bytes rot is found out, and verify_all names the height.
+TEST(DamagedStore, IsFoundAtOpeningAndByVerifyAll) {
+    const World world;
+    const TemporaryFolder folder;
+    const std::string path = folder.path() + "/chain";
+    {
+        const auto chain = world.open_chain(std::move(open_leveldb_store(path)).value());
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            const Tx tx = world.decode(world.sign(world.transfer(0, i, 1, 5), {0}));
+            ASSERT_TRUE(chain->apply(*world.sealer().seal(*chain, {tx}, kGenesisTimeMs)).ok());
+        }
+        EXPECT_EQ(open_leveldb_store(path).error().code, ErrorCode::kConflict);
+    }
+    Bytes block_key = "b";
+    append_u64_be(block_key, 2);
+    {
+        auto store = std::move(open_leveldb_store(path)).value();
+        Bytes block = **store->get(block_key);
+        block[block.size() - 10] ^= 1;
+        WriteBatch batch;
+        batch.put(block_key, block);
+        ASSERT_TRUE(store->write(batch, true).ok());
+        const auto chain = world.open_chain(std::move(store));
+        const auto verified = chain->verify_all();
+        ASSERT_TRUE(verified.ok());
+        EXPECT_FALSE(verified->ok);
+        EXPECT_EQ(verified->wrong_height, 2u);
+    }
+    auto store = std::move(open_leveldb_store(path)).value();
+    WriteBatch batch;
+    batch.put(account_key(world.keys[3].public_key()), encode_account({.balance = Amount{7}}));
+    ASSERT_TRUE(store->write(batch, true).ok());
+    EXPECT_EQ(Chain::open(std::move(store), world.genesis).error().code, ErrorCode::kCorrupt);
+    const World other(2);
+    EXPECT_EQ(Chain::open(std::move(open_leveldb_store(path)).value(), other.genesis).error().code,
+              ErrorCode::kConflict);
+}
+
+TEST_F(ChainTest, MempoolJudgesByWhatIsPending) {
+    Mempool pool(*chain_);
+    const auto add = [&](const wire::TxBody &body) {
+        return pool.add(world_.decode(world_.sign(body, {0})), now_ms_);
+    };
+    ASSERT_TRUE(add(world_.transfer(0, 0, 1, kStartUnits)).ok());
+    EXPECT_EQ(*pool.next_nonce(world_.keys[0].public_key()), 1u);
+    const Status poor = add(world_.transfer(0, 1, 1, 1));
+    ASSERT_FALSE(poor.ok());
+    EXPECT_EQ(poor.error().code, ErrorCode::kInsufficientFunds);
+    const TxId poor_id = tx_id(world_.transfer(0, 1, 1, 1).SerializeAsString());
+    EXPECT_EQ(pool.rejection(poor_id), poor.error().message);
+    EXPECT_EQ(add(world_.transfer(0, 0, 1, kStartUnits)).error().code, ErrorCode::kConflict);
+    const auto taken = pool.take(10, 1 << 20);
+    ASSERT_EQ(taken.size(), 1u);
+    ASSERT_TRUE(chain_->apply(seal(taken)).ok());
+    pool.rebuild(now_ms_);
+    EXPECT_EQ(pool.count(), 0u);
+    EXPECT_EQ(pool.size_bytes(), 0u);
+}
+
+TEST_F(ChainTest, MempoolIsBounded) {
+    Mempool pool(*chain_);
+    std::uint64_t nonce = 0;
+    for (; nonce < Mempool::kTxsPerSenderMax; ++nonce) {
+        Tx tx;  // not signed: the pool takes what decode_tx gave, and that is tested elsewhere
+        tx.body = world_.transfer(0, nonce, 1, 1);
+        tx.signed_bytes = tx.body.SerializeAsString();
+        tx.id = tx_id(tx.signed_bytes);
+        tx.sender = world_.keys[0].public_key();
+        tx.signers = {tx.sender};
+        ASSERT_TRUE(pool.add(tx, now_ms_).ok());
+    }
+    const Status full =
+        pool.add(world_.decode(world_.sign(world_.transfer(0, nonce, 1, 1), {0})), now_ms_);
+    ASSERT_FALSE(full.ok());
+    EXPECT_EQ(full.error().code, ErrorCode::kTooLarge);
+    EXPECT_TRUE(
+        pool.add(world_.decode(world_.sign(world_.transfer(1, 0, 2, 1), {1})), now_ms_).ok())
+        << "one sender's flood does not shut out the others";
+    for (unsigned i = 0; i < Mempool::kRejectionsMax + 10; ++i) {
+        Tx tx;
+        tx.body = world_.transfer(2, 77, 1, 1 + i);
+        tx.id = tx_id(tx.body.SerializeAsString());
+        tx.sender = world_.keys[2].public_key();
+        tx.signers = {tx.sender};
+        EXPECT_FALSE(pool.add(tx, now_ms_).ok());
+    }
+    EXPECT_FALSE(pool.rejection(tx_id(world_.transfer(2, 77, 1, 1).SerializeAsString())));
+    EXPECT_TRUE(pool.rejection(
+        tx_id(world_.transfer(2, 77, 1, Mempool::kRejectionsMax + 10).SerializeAsString())));
+}
+
+}  // namespace
+}  // namespace chain::ledger

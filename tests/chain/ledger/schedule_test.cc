@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Random schedules of transactions, right and wrong ones: whatever comes in whatever order, no unit
+// is made or lost, the incremental books agree with a full recount, and every block can be taken
+// back. A failing schedule is shrunk by leaving out steps for as long as it still fails.
+#include <sstream>
+
+#include "chain/ledger/mempool.h"
+#include "tests/chain/ledger/ledger_fixture.h"
+
+namespace chain::ledger {
+namespace {
+
+constexpr unsigned kAccounts = 4;
+
+enum class Kind { kTransfer, kOpen, kClaim, kClose, kExpire, kWait, kCount };
+
+// Numbers are read modulo what is possible at that moment, so a step means something whatever was
+// left out before it.
+struct Step {
+    Kind kind;
+    std::uint32_t a, b, c;
+};
+
+std::string describe(const std::vector<Step> &steps) {
+    std::ostringstream out;
+    for (const Step &step : steps)
+        out << "{" << static_cast<int>(step.kind) << "," << step.a << "," << step.b << "," << step.c
+            << "} ";
+    return out.str();
+}
+
+std::vector<Step> random_steps(std::mt19937_64 &random) {
+    std::vector<Step> steps(4 + random() % 16);
+    for (Step &step : steps) {
+        step = {static_cast<Kind>(random() % static_cast<unsigned>(Kind::kCount)),
+                static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random()),
+                static_cast<std::uint32_t>(random())};
+        if (random() % 4 == 0) step.kind = Kind::kOpen;
+    }
+    return steps;
+}
+
+// Turns steps into transactions against the state as it is.
+class Player {
+public:
+    explicit Player(const World &world) : world_(world) {}
+
+    // nullopt: the step only lets time pass.
+    std::optional<wire::SignedTx> play(const Step &step, const StateReader &state) {
+        const unsigned sender = step.a % kAccounts;
+        const std::uint64_t nonce = state.account(world_.keys[sender].public_key())->nonce;
+        switch (step.kind) {
+            case Kind::kTransfer:
+                return world_.sign(
+                    world_.transfer(sender, nonce, step.b % kAccounts, amount_of(step.c)),
+                    {sender});
+            case Kind::kOpen: return open(step, sender, nonce);
+            case Kind::kClaim:
+                if (leases_.empty()) return std::nullopt;
+                return world_.sign(world_.claim(sender, nonce, voucher(step)), {sender});
+            case Kind::kClose: {
+                if (leases_.empty()) return std::nullopt;
+                std::vector<wire::SignedVoucher> vouchers;
+                if (step.c % 2 == 0) vouchers.push_back(voucher(step));
+                return world_.sign(world_.close(sender, nonce, lease_of(step).id, vouchers),
+                                   {sender});
+            }
+            case Kind::kExpire:
+                if (leases_.empty()) return std::nullopt;
+                return world_.sign(world_.expire(sender, nonce, lease_of(step).id), {sender});
+            case Kind::kWait:
+            case Kind::kCount: break;
+        }
+        now_ms += step.b % 120'000;
+        return std::nullopt;
+    }
+
+    std::uint64_t now_ms = kGenesisTimeMs + 1;
+
+private:
+    struct Opened {
+        LeaseId id;
+        unsigned renter;
+        std::int64_t price;
+        unsigned leg_count;
+    };
+
+    // From nothing to more than anybody has.
+    static std::int64_t amount_of(std::uint32_t number) {
+        return static_cast<std::int64_t>(number) << number % 10;
+    }
+
+    std::optional<wire::SignedTx> open(const Step &step, unsigned sender, std::uint64_t nonce) {
+        std::vector<unsigned> providers, signers{sender};
+        for (unsigned i = 0; i < 1 + step.b % 3; ++i) {
+            const unsigned provider = (sender + 1 + (step.b >> 4 * i) % kAccounts) % kAccounts;
+            providers.push_back(provider);
+            if (std::find(signers.begin(), signers.end(), provider) == signers.end())
+                signers.push_back(provider);
+        }
+        const std::int64_t price = amount_of(step.c);
+        const wire::TxBody body = world_.open_lease(sender, nonce, providers, now_ms, price);
+        const wire::SignedTx tx = world_.sign(body, signers);
+        leases_.push_back(
+            {tx_id(tx.body()), sender, price, static_cast<unsigned>(providers.size())});
+        return tx;
+    }
+
+    const Opened &lease_of(const Step &step) const { return leases_[step.b % leases_.size()]; }
+
+    wire::SignedVoucher voucher(const Step &step) const {
+        const Opened &lease = lease_of(step);
+        const std::uint64_t sequence = 1 + step.c % 8;
+        return world_.voucher(lease.renter, lease.id, step.c / 8 % (lease.leg_count + 1), sequence,
+                              sequence * 30'000'000'000, lease.price);
+    }
+
+    const World &world_;
+    std::vector<Opened> leases_;
+};
+
+// Empty: all is well. Otherwise what went wrong.
+std::string run_in_memory(const World &world, const std::vector<Step> &steps) {
+    const auto store = make_memory_store();
+    const StoreReader reader(*store);
+    auto genesis = execute_genesis(world.genesis);
+    if (!genesis.ok()) return genesis.error().message;
+    Tip tip = genesis->tip;
+    WriteBatch allocations;
+    for (const auto &[key, value] : genesis->changes) allocations.put(key, *value);
+    if (!store->write(allocations, false).ok()) return "the store does not write";
+    Player player(world);
+    for (const Step &step : steps) {
+        const auto signed_tx = player.play(step, reader);
+        if (!signed_tx) continue;
+        Tx tx;  // put together by hand: decoding would spend the time on signatures
+        if (!tx.body.ParseFromString(signed_tx->body())) return "a body does not parse";
+        tx.id = tx_id(signed_tx->body());
+        for (const auto &signature : signed_tx->signatures())
+            tx.signers.push_back(*to_bytes32(signature.public_key(), "key"));
+        tx.sender = tx.signers[0];
+        player.now_ms = std::max(player.now_ms, tip.time_ms + 1);
+        auto done = execute(reader, tip, world.genesis, player.now_ms, {tx}, nullptr);
+        if (!done.ok()) {
+            if (done.error().code == ErrorCode::kInternal) return done.error().message;
+            continue;
+        }
+        WriteBatch batch;
+        for (const auto &[key, value] : done->changes) {
+            if (value)
+                batch.put(key, *value);
+            else
+                batch.remove(key);
+        }
+        if (!store->write(batch, false).ok()) return "the store does not write";
+        tip = done->tip;
+    }
+    auto counted = recount(*store);
+    if (!counted.ok()) return counted.error().message;
+    counted->totals.minted = tip.totals.minted;
+    if (counted->totals != tip.totals) return "the totals are not those of a recount";
+    if (counted->digest != tip.digest) return "the digest is not that of a recount";
+    return {};
+}
+
+template <class Run>
+void expect_well(const Run &run, std::vector<Step> steps, std::uint64_t seed) {
+    std::string wrong = run(steps);
+    if (wrong.empty()) return;
+    for (std::size_t i = 0; i < steps.size();) {
+        std::vector<Step> fewer = steps;
+        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+        const std::string still = run(fewer);
+        if (still.empty()) {
+            ++i;
+            continue;
+        }
+        steps = std::move(fewer);
+        wrong = still;
+    }
+    FAIL() << "seed " << seed << ": " << wrong << "\nsteps: " << describe(steps);
+}
+
+TEST(Schedules, NoUnitIsMadeOrLost) {
+    const World world(kAccounts);
+    const std::uint64_t seed = std::random_device{}();
+    std::cout << "seed " << seed << "\n";
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 2'000 && !testing::Test::HasFatalFailure(); ++i)
+        expect_well([&](const auto &steps) { return run_in_memory(world, steps); },
+                    random_steps(random), seed);
+}
+
+// The same schedule as blocks, on both stores, and back to the genesis block by block.
+std::string run_on_chains(const World &world, const std::vector<Step> &steps) {
+    const TemporaryFolder folder;
+    const auto memory = world.open_chain(make_memory_store());
+    auto leveldb_store = open_leveldb_store(folder.path() + "/chain");
+    if (!leveldb_store.ok()) return leveldb_store.error().message;
+    auto leveldb = world.open_chain(std::move(leveldb_store).value());
+    const auto sealer = world.sealer();
+    std::vector<Tip> tips{memory->tip()};
+    Player player(world);
+    Mempool pool(*memory);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        if (const auto tx = player.play(steps[i], memory->state()))
+            (void)pool.add(world.decode(*tx), player.now_ms).ok();
+        if (i % 3 != 2 || pool.count() == 0) continue;
+        const auto block = sealer.seal(*memory, pool.take(100, 1 << 19), player.now_ms);
+        if (!block.ok()) return "seal: " + block.error().message;
+        const auto decoded = decode_block(block->signed_bytes, world.genesis);
+        if (!decoded.ok() || decoded->id != block->id) return "the sealed block does not decode";
+        for (Chain *chain : {memory.get(), leveldb.get()})
+            if (const Status applied = chain->apply(*decoded); !applied.ok())
+                return "apply: " + applied.error().message;
+        player.now_ms = std::max(player.now_ms, memory->tip().time_ms);
+        pool.rebuild(player.now_ms);
+        tips.push_back(memory->tip());
+        if (leveldb->tip().digest != memory->tip().digest) return "the stores disagree";
+    }
+    leveldb.reset();
+    leveldb_store = open_leveldb_store(folder.path() + "/chain");
+    if (!leveldb_store.ok()) return leveldb_store.error().message;
+    leveldb = world.open_chain(std::move(leveldb_store).value());
+    const auto verified = leveldb->verify_all();
+    if (!verified.ok() || !verified->ok) return "verify_all fails after opening again";
+    for (Chain *chain : {memory.get(), leveldb.get()}) {
+        for (std::size_t height = tips.size() - 1; height > 0; --height) {
+            if (chain->tip().height != height) return "a block is missing";
+            if (const Status undone = chain->undo_tip(); !undone.ok())
+                return "undo: " + undone.error().message;
+            const Tip &before = tips[height - 1];
+            if (chain->tip().digest != before.digest || chain->tip().totals != before.totals ||
+                chain->tip().id != before.id || chain->tip().time_ms != before.time_ms)
+                return "undoing does not give the parent's state";
+            if (const Status counted = chain->check_recount(); !counted.ok())
+                return counted.error().message;
+        }
+        if (chain->undo_tip().ok()) return "the genesis was taken back";
+    }
+    return {};
+}
+
+TEST(Schedules, BothStoresAgreeAndEveryBlockCanBeTakenBack) {
+    const World world(kAccounts);
+    const std::uint64_t seed = std::random_device{}();
+    std::cout << "seed " << seed << "\n";
+    std::mt19937_64 random(seed);
+    for (int i = 0; i < 15 && !testing::Test::HasFatalFailure(); ++i)
+        expect_well([&](const auto &steps) { return run_on_chains(world, steps); },
+                    random_steps(random), seed);
+}
+
+}  // namespace
+}  // namespace chain::ledger
