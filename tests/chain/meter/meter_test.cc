@@ -26,7 +26,8 @@ void burn_ms(std::uint64_t ms, clockid_t clock = CLOCK_THREAD_CPUTIME_ID) {
     timespec start{}, now{};
     clock_gettime(clock, &start);
     do {
-        for (volatile int i = 0; i < 1000; i = i + 1) {
+        for (int i = 0; i < 1000; ++i) {
+            asm volatile("");
         }
         clock_gettime(clock, &now);
     } while ((now.tv_sec - start.tv_sec) * 1'000'000'000LL + now.tv_nsec - start.tv_nsec <

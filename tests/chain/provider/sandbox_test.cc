@@ -364,6 +364,15 @@ TEST_F(SandboxTest, LastWordsAreBoundedAndPlain) {
     EXPECT_TRUE(words.ends_with("a?[31mred\n"));
 }
 
+TEST_F(SandboxTest, HoldsAnOpenMpiJob) {
+    spec_.memory_bytes = 512 << 20;
+    spec_.environment = launch_environment(kLease, kJobFolder, 1'000'000'000, 512 << 20, 2);
+    // The fixture's component is none.
+    spec_.environment.emplace_back("OMPI_MCA_mca_base_component_show_load_errors", "0");
+    EXPECT_EQ(output_of("timeout 60 mpirun --oversubscribe -np 2 hostname"),
+              "leased-7\nleased-7\n");
+}
+
 TEST_F(SandboxTest, SaysWhyACommandCannotStart) {
     auto sandbox = start({"/no/such/program"});
     ASSERT_TRUE(sandbox.ok());
