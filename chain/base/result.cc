@@ -11,7 +11,7 @@ constexpr ErrorTraits kErrorTraits[] = {
     {ErrorCode::kInvalidInput, "invalid-input", 1, ""},
     {ErrorCode::kNotFound, "not-found", 1, ""},
     {ErrorCode::kNothingMatched, "nothing-matched", 3,
-     "See what is on offer with `ompi-chain offer list`, and why a peer was passed over with "
+     "See what is on offer with `ompi-chain offer list --all`, and why a peer was passed over with "
      "--chain-explain."},
     {ErrorCode::kInsufficientFunds, "insufficient-funds", 1,
      "See your balance with `ompi-chain wallet show`; lease fewer slots or a shorter time, or add "

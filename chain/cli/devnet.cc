@@ -185,7 +185,7 @@ Status Devnet::complete(std::ostream &talk) {
     genesis.params.settle_grace_ms = kSettleGraceMs;
     for (const DevnetNode &node : nodes_) {
         if (interrupted()) return make_error(ErrorCode::kCancelled, "interrupted");
-        CHAIN_TRY(make_folders(node.path("scratch"), 0700));
+        CHAIN_TRY(make_folders(node.data_folder, 0700));
         CHAIN_ASSIGN(const PublicKey key, make_wallet(node));
         if (node.role == DevnetNode::Role::kSealer) genesis.sealer = key;
         genesis.allocations.emplace_back(key, plan_.tokens);

@@ -86,8 +86,6 @@ std::vector<std::string> Devnet::command_line(const DevnetNode &node, const Devn
                                      node.password_path(),
                                      "--host-name",
                                      node.name,
-                                     "--scratch",
-                                     node.path("scratch"),
                                      "--log-level",
                                      how.log_level};
     const auto add = [&argv](std::initializer_list<std::string> words) {
@@ -110,7 +108,6 @@ Status Devnet::launch(const DevnetNode &node, const DevnetStart &how,
     // What a dead daemon left would be taken for the new one's.
     for (const char *file : {client::layout::kListenAddress, client::layout::kControlSocket})
         unlink(node.path(file).c_str());
-    CHAIN_TRY(make_folders(node.path("scratch"), 0700));
     const auto process = spawn_daemon({command_line(node, how, connect_to), node.log_path(),
                                        node.pid_path(), how.dies_with_parent});
     return process.ok() ? ok_status() : process.error();

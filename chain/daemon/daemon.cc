@@ -3,8 +3,12 @@
 // Start, wiring and stop. The calls of the control socket are in control_calls.cc.
 #include "chain/daemon/daemon.h"
 
+#include <cerrno>
 #include <csignal>
 #include <thread>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
@@ -54,6 +58,19 @@ Result<Bytes> adopt_genesis(const std::string &given_path, const std::string &ow
                                                 : Status(ledger::parse_genesis(given).error()));
     CHAIN_TRY(write_file_atomic(own_path, given, 0644));
     return given;
+}
+
+// Below /var/tmp, because a lease runs under a uid of its own that could not pass through a home
+// folder. The name is known to everybody there, so what stands under it must be ours.
+Result<std::string> default_scratch_folder(const PublicKey &node_key) {
+    const std::string parent = "/var/tmp/ompi-chain-" + std::to_string(geteuid());
+    CHAIN_TRY(make_folders(parent, 0711));
+    struct stat status {};
+    if (lstat(parent.c_str(), &status) != 0) return errno_error(errno, "look at " + parent);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+        return make_error(ErrorCode::kPermission, parent,
+                          " belongs to somebody else; name a folder of your own with --scratch");
+    return parent + "/" + short_hex(node_key);
 }
 
 }  // namespace
@@ -131,8 +148,10 @@ Status Daemon::open_agents() {
                        *wallet_, *node_key_, results_folder});
     renter_ = std::make_unique<RenterAgent>(*node_);
     ProviderOptions provider_options = options_.provider;
-    if (provider_options.scratch_folder.empty())
-        provider_options.scratch_folder = options_.data_folder + "/scratch";
+    if (provider_options.scratch_folder.empty()) {
+        CHAIN_ASSIGN(own_scratch_folder_, default_scratch_folder(node_key_->public_key()));
+        provider_options.scratch_folder = own_scratch_folder_;
+    }
     provider_ = std::make_unique<ProviderAgent>(
         *node_, provider_options,
         [this](const wire::SignedOffer &offer) { sync_->publish_offer(offer); });
@@ -178,6 +197,7 @@ Daemon::~Daemon() {
     provider_.reset();
     renter_.reset();
     network_.reset();
+    if (!own_scratch_folder_.empty()) rmdir(own_scratch_folder_.c_str());  // if it is empty
 }
 
 void Daemon::run() {

@@ -94,6 +94,7 @@ private:
     std::unique_ptr<ControlServer> control_;
     std::vector<WaitingSend> waiting_sends_;
     std::vector<LoopHandle> watches_;
+    std::string own_scratch_folder_;  // made because none was named
 };
 
 }  // namespace chain::daemon

@@ -276,7 +276,8 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
         return;
     }
     std::string reason = "orted " + describe_exit(wait_status);
-    const std::string words = sandbox_->last_words();
+    std::string words = sandbox_->last_words();
+    while (!words.empty() && words.back() == '\n') words.pop_back();
     if (!words.empty()) reason += ": " + words;
     log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
         reason);

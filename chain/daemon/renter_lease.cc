@@ -378,8 +378,7 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
         case wire::TradeMessage::kFunded: return on_funded(leg);
         case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");
         case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
-        case wire::TradeMessage::kLegEnded:
-            return leg_ended(leg, message.leg_ended());
+        case wire::TradeMessage::kLegEnded: return leg_ended(leg, message.leg_ended());
         case wire::TradeMessage::kStageDone:
             if (phase_ == Phase::kStaging) return on_stage_done(leg, message.stage_done());
             return on_result(leg, message);

@@ -97,8 +97,7 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (state.results_done) return;
     const market::Offer &offer = state.award.offer;
     if (state.receiver == nullptr) {
-        state.results_folder =
-            node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
+        state.results_folder = node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
         if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
             notice("results of " + offer.host + ": " + made.error().message);
             state.results_done = true;
@@ -211,7 +210,7 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
         reason = record_.bill().reason();
     }
     if (ended_by.empty()) ended_by = "renter";
-    if (reason.empty())
+    if (reason.empty() && call.exit_status() != 0)
         reason = "the job ended with exit status " + std::to_string(call.exit_status());
     end(ended_by, reason);
 }
