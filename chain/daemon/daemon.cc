@@ -70,6 +70,7 @@ Result<std::string> default_scratch_folder(const PublicKey &node_key) {
     if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
         return make_error(ErrorCode::kPermission, parent,
                           " belongs to somebody else; name a folder of your own with --scratch");
+    if (chmod(parent.c_str(), 0711) != 0) return errno_error(errno, "open " + parent + " to pass");
     return parent + "/" + short_hex(node_key);
 }
 

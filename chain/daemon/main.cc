@@ -5,6 +5,7 @@
 #include <string>
 
 #include <getopt.h>
+#include <sys/stat.h>
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
@@ -140,6 +141,7 @@ int main(int argc, char **argv) {
     const auto go_on = parse_command_line(argc, argv, options);
     if (!go_on.ok()) return fail(go_on.error());
     if (!*go_on) return 0;
+    umask(022);  // what must be private says so itself; leases pass through folders of ours
     auto daemon = chain::daemon::Daemon::open(std::move(options));
     if (!daemon.ok()) return fail(daemon.error());
     (*daemon)->run();
