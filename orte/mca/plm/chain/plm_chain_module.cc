@@ -15,6 +15,7 @@ extern "C" {
 #include "orte/mca/plm/base/plm_private.h"
 #include "orte/mca/regx/regx.h"
 #include "orte/mca/rmaps/rmaps_types.h"
+#include "orte/mca/routed/routed.h"
 #include "orte/mca/state/state.h"
 #include "orte/runtime/orte_globals.h"
 #include "orte/runtime/orte_quit.h"
@@ -36,6 +37,7 @@ static bool listening = false;
 static bool start_timer_active = false;
 static bool launched = false; /* orteds were asked for */
 static bool ending = false;   /* we ordered the end of the job */
+static orte_state_cbfunc_t orte_comm_failed = nullptr; /* of errmgr */
 
 static timeval timeval_of_ms(int ms) {
     return timeval{ms / 1000, (ms % 1000) * 1000};
@@ -63,7 +65,8 @@ static void end_job(void) {
     if (ending) return;
     arm_end_timer();
     orte_job_term_ordered = true;
-    orte_execute_quiet = true; /* our words were the last ones */
+    orte_abnormal_term_ordered = true; /* orteds halt at once, without waiting for each other */
+    orte_execute_quiet = true;         /* our words were the last ones */
     orte_plm.terminate_orteds();
 }
 
@@ -76,24 +79,62 @@ static orte_proc_t *daemon_of_host(const std::string &host) {
     return nullptr;
 }
 
-static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
-    /* orteds that end because we said so are no loss. */
-    if (orte_orteds_term_ordered || orte_job_term_ordered || ending) return;
-    const wire::LeaseNode *node = session->node_by_leg(event.leg());
-    const std::string host = node != nullptr ? node->host() : printable(event.host());
-    const std::string reason = printable(event.reason());
+/* orteds that end because we said so are no loss. */
+static bool is_end_ordered(void) {
+    return ending || orte_orteds_term_ordered || orte_job_term_ordered || orte_finalizing;
+}
+
+static void lose_peer(const wire::LeaseNode *node, const std::string &host,
+                      const std::string &reason) {
     orte_show_help("help-plm-chain.txt", "peer-lost", true, host.c_str(),
                    node != nullptr ? printable(node->provider()).c_str() : "unknown",
                    reason.c_str());
-    session->note_end("provider", host + " was lost: " + reason);
-    orte_proc_t *daemon = daemon_of_host(host);
-    if (daemon == nullptr || !launched) {
-        end_job();
+    if (LeaseSession *session = LeaseSession::current())
+        session->note_end("provider", host + " was lost: " + reason);
+    if (orte_proc_t *daemon = daemon_of_host(host)) {
+        ORTE_FLAG_UNSET(daemon, ORTE_PROC_FLAG_ALIVE);
+        daemon->state = ORTE_PROC_STATE_COMM_FAILED;
+        orte_routed.route_lost(nullptr, &daemon->name);
+    }
+    end_job();
+}
+
+/* What the lease says of a peer: silent for too long, or its sandbox ended. */
+static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
+    if (is_end_ordered()) return;
+    const wire::LeaseNode *node = session->node_by_leg(event.leg());
+    lose_peer(node, node != nullptr ? node->host() : printable(event.host()),
+              printable(event.reason()));
+}
+
+/* What ORTE sees of a peer, often earlier: the connection of its orted broke. */
+static void on_comm_failed(int fd, short args, void *cbdata) {
+    auto *caddy = static_cast<orte_state_caddy_t *>(cbdata);
+    ORTE_ACQUIRE_OBJECT(caddy);
+    orte_job_t *daemons = orte_get_job_data_object(ORTE_PROC_MY_NAME->jobid);
+    const orte_process_name_t name = caddy->name;
+    auto *proc = daemons == nullptr || name.jobid != daemons->jobid || name.vpid == 0
+                     ? nullptr
+                     : static_cast<orte_proc_t *>(opal_pointer_array_get_item(
+                           daemons->procs, static_cast<int>(name.vpid)));
+    LeaseSession *session = LeaseSession::current();
+    if (proc == nullptr || proc->node == nullptr || session == nullptr || is_end_ordered()) {
+        orte_comm_failed(fd, args, cbdata);
         return;
     }
-    orte_execute_quiet = true;
-    ORTE_ACTIVATE_PROC_STATE(&daemon->name, ORTE_PROC_STATE_COMM_FAILED);
-    arm_end_timer();
+    const std::string host = proc->node->name;
+    lose_peer(session->node_by_host(host), host, "the connection to it broke");
+    OBJ_RELEASE(caddy);
+}
+
+/* ORTE's own handler prints its own words and waits for daemons that are gone. */
+static void watch_comm_failures(void) {
+    orte_state_t *state;
+    OPAL_LIST_FOREACH(state, &orte_proc_states, orte_state_t) {
+        if (state->proc_state != ORTE_PROC_STATE_COMM_FAILED || state->cbfunc == nullptr) continue;
+        orte_comm_failed = state->cbfunc;
+        state->cbfunc = on_comm_failed;
+    }
 }
 
 static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event) {
@@ -243,6 +284,7 @@ static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
                        sent.error().to_text().c_str());
         return false;
     }
+    if (!launched) watch_comm_failures();
     launched = true;
     jdata->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
     daemons->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;

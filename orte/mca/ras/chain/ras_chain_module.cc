@@ -41,6 +41,8 @@ namespace wire = chain::wire;
 static orte_job_t *pending_job = nullptr;
 static opal_event_t news_event;
 static bool news_event_active = false;
+/* Absolute; kept here because parameters are gone when finalize() runs. */
+static std::string report_path;
 
 static std::string text_of(const char *value) {
     return value == nullptr ? std::string() : std::string(value);
@@ -350,16 +352,18 @@ static int allocate(orte_job_t *jdata, opal_list_t *nodes) {
     opal_if_do_not_resolve = true;
     const auto order = chain::client::parse_lease_flags(flags_of_parameters());
     if (!order.ok()) return fail(jdata, "bad-flags", order.error());
+    report_path = order->report_path;
+    if (!report_path.empty() && report_path.front() != '/')
+        report_path = working_folder() + "/" + report_path;
     return order->explain ? explain(jdata, *order) : open_lease(jdata, *order);
 }
 
 static void write_report(const wire::Bill &bill) {
-    const std::string path = text_of(mca_ras_chain_component.report);
-    if (path.empty()) return;
+    if (report_path.empty()) return;
     const auto written =
-        chain::write_file_atomic(path, chain::client::format_bill_json(bill), 0644);
+        chain::write_file_atomic(report_path, chain::client::format_bill_json(bill), 0644);
     if (!written.ok())
-        orte_show_help("help-ras-chain.txt", "report-failed", true, path.c_str(),
+        orte_show_help("help-ras-chain.txt", "report-failed", true, report_path.c_str(),
                        written.error().to_text().c_str());
 }
 
