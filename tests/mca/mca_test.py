@@ -172,7 +172,7 @@ class Lease(unittest.TestCase):
         self.assertEqual(sorted(job.stdout.split()), ["peer-a", "peer-b"])
         self.assertIn("f00d", job.stderr)
         with open(f"{self.work}/bill.json", encoding="utf-8") as bill:
-            self.assertEqual(json.load(bill)["lease_id"], "f00d")
+            self.assertEqual(json.load(bill)["lease"], "f00d")
         self.assertIn("close 0 renter", self.calls())
 
     def test_report_that_cannot_be_written_is_a_message(self):

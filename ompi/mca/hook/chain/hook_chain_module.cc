@@ -118,8 +118,10 @@ extern "C" void ompi_hook_chain_mpi_init_bottom(int argc, char **argv, int reque
     const char *folder = getenv(CHAIN_ENV_RANK_DIR);
     if (getenv(CHAIN_ENV_LEASE) == nullptr || folder == nullptr || rank_file != nullptr) return;
     const uint64_t per_us = measure_ticks_per_us();
-    spin_max_ticks = scale(per_us, static_cast<uint64_t>(mca_hook_chain_component.spin_max_ns), 1000);
-    update_ticks = per_us * 1000 * static_cast<uint64_t>(mca_hook_chain_component.update_interval_ms);
+    spin_max_ticks =
+        scale(per_us, static_cast<uint64_t>(mca_hook_chain_component.spin_max_ns), 1000);
+    update_ticks =
+        per_us * 1000 * static_cast<uint64_t>(mca_hook_chain_component.update_interval_ms);
     struct chain_rank_file *file = map_rank_file(folder);
     if (file == nullptr) return;
     start_ns = clock_ns(CLOCK_MONOTONIC);

@@ -29,8 +29,8 @@ static int cpu_ns_of(pid_t pid, uint64_t *cpu_ns) {
     if (cpu_ns == nullptr) return OPAL_ERR_BAD_PARAM;
     if (clock_getcpuclockid(pid, &clock) != 0) return OPAL_ERR_NOT_FOUND;
     if (clock_gettime(clock, &time) != 0) return OPAL_ERR_NOT_FOUND;
-    *cpu_ns = static_cast<uint64_t>(time.tv_sec) * 1'000'000'000ULL +
-              static_cast<uint64_t>(time.tv_nsec);
+    *cpu_ns =
+        static_cast<uint64_t>(time.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(time.tv_nsec);
     return OPAL_SUCCESS;
 }
 
@@ -79,17 +79,10 @@ static int fill_from_stat(pid_t pid, opal_pstats_t *stats) {
                 stats->state[0] = word[0];
                 stats->state[1] = '\0';
                 break;
-            case 18:
-                stats->priority = static_cast<int32_t>(strtol(word, nullptr, 10));
-                break;
-            case 20:
-                stats->num_threads = static_cast<int16_t>(strtol(word, nullptr, 10));
-                break;
-            case 39:
-                stats->processor = static_cast<int16_t>(strtol(word, nullptr, 10));
-                break;
-            default:
-                break;
+            case 18: stats->priority = static_cast<int32_t>(strtol(word, nullptr, 10)); break;
+            case 20: stats->num_threads = static_cast<int16_t>(strtol(word, nullptr, 10)); break;
+            case 39: stats->processor = static_cast<int16_t>(strtol(word, nullptr, 10)); break;
+            default: break;
         }
     }
     return OPAL_SUCCESS;

@@ -35,8 +35,8 @@ static opal_event_t start_timer;
 static opal_event_t end_timer;
 static bool listening = false;
 static bool start_timer_active = false;
-static bool launched = false; /* orteds were asked for */
-static bool ending = false;   /* we ordered the end of the job */
+static bool launched = false;                          /* orteds were asked for */
+static bool ending = false;                            /* we ordered the end of the job */
 static orte_state_cbfunc_t orte_comm_failed = nullptr; /* of errmgr */
 
 static timeval timeval_of_ms(int ms) {
@@ -140,9 +140,7 @@ static void watch_comm_failures(void) {
 static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event) {
     const std::string reason = printable(event.reason());
     switch (event.kind()) {
-        case wire::LeaseEvent::LEG_LOST:
-            on_peer_lost(session, event);
-            break;
+        case wire::LeaseEvent::LEG_LOST: on_peer_lost(session, event); break;
         case wire::LeaseEvent::LEASE_ENDING:
             if (ending || orte_job_term_ordered) break;
             orte_show_help("help-plm-chain.txt", "lease-ending", true, reason.c_str());
@@ -152,8 +150,7 @@ static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event)
         case wire::LeaseEvent::NOTICE:
             orte_show_help("help-plm-chain.txt", "notice", false, reason.c_str());
             break;
-        default: /* LAUNCHED, and what later daemons may say */
-            break;
+        default: /* LAUNCHED, and what later daemons may say */ break;
     }
 }
 
@@ -171,9 +168,7 @@ static void on_news(int fd, short flags, void *arg) {
         const auto news = session->next_news();
         if (!news) return;
         switch (news->kind) {
-            case SessionNews::Kind::kLeaseEvent:
-                on_lease_event(session, news->event);
-                break;
+            case SessionNews::Kind::kLeaseEvent: on_lease_event(session, news->event); break;
             case SessionNews::Kind::kLaunchFailed:
                 orte_show_help("help-plm-chain.txt", "launch-failed", true,
                                news->error.to_text().c_str());
@@ -191,8 +186,7 @@ static void on_news(int fd, short flags, void *arg) {
             case SessionNews::Kind::kProgress:
             case SessionNews::Kind::kReady:
             case SessionNews::Kind::kOpenFailed:
-            case SessionNews::Kind::kLaunched:
-                break;
+            case SessionNews::Kind::kLaunched: break;
         }
     }
 }
@@ -255,6 +249,7 @@ static int collect_launches(LeaseSession *session, orte_job_t *daemons,
         if (leased == nullptr || node->daemon == nullptr) return ORTE_ERR_NOT_FOUND;
         wire::NodeLaunch launch;
         launch.set_leg(leased->leg());
+        launch.mutable_launch()->set_host(leased->host());
         launch.mutable_launch()->set_jobid(daemons->jobid);
         launch.mutable_launch()->set_vpid(node->daemon->name.vpid);
         launch.mutable_launch()->set_daemon_count(daemons->num_procs);
@@ -280,8 +275,7 @@ static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
         return false;
     }
     if (const auto sent = session->launch(launches); !sent.ok()) {
-        orte_show_help("help-plm-chain.txt", "launch-failed", true,
-                       sent.error().to_text().c_str());
+        orte_show_help("help-plm-chain.txt", "launch-failed", true, sent.error().to_text().c_str());
         return false;
     }
     if (!launched) watch_comm_failures();
@@ -306,8 +300,7 @@ static void launch_daemons(int fd, short args, void *cbdata) {
         const int rc = orte_plm_base_setup_virtual_machine(jdata);
         if (rc != ORTE_SUCCESS) ORTE_ERROR_LOG(rc);
         failed = rc != ORTE_SUCCESS || daemons->map == nullptr;
-        nothing_to_launch =
-            !failed && (orte_do_not_launch || daemons->map->num_new_daemons == 0);
+        nothing_to_launch = !failed && (orte_do_not_launch || daemons->map->num_new_daemons == 0);
     }
     if (nothing_to_launch) {
         jdata->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
@@ -326,8 +319,8 @@ static int plm_init(void) {
         return rc;
     }
     orte_plm_globals.daemon_nodes_assigned_at_launch = true;
-    const int rc = orte_state.add_job_state(ORTE_JOB_STATE_LAUNCH_DAEMONS, launch_daemons,
-                                            ORTE_SYS_PRI);
+    const int rc =
+        orte_state.add_job_state(ORTE_JOB_STATE_LAUNCH_DAEMONS, launch_daemons, ORTE_SYS_PRI);
     if (rc != ORTE_SUCCESS) ORTE_ERROR_LOG(rc);
     return rc;
 }

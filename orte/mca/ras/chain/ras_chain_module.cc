@@ -204,9 +204,7 @@ static void on_news(int fd, short flags, void *arg) {
         if (!news) return;
         orte_job_t *jdata = pending_job;
         switch (news->kind) {
-            case SessionNews::Kind::kProgress:
-                say_progress(news->text);
-                continue;
+            case SessionNews::Kind::kProgress: say_progress(news->text); continue;
             case SessionNews::Kind::kLeaseEvent:
                 if (news->event.kind() == wire::LeaseEvent::NOTICE)
                     say_progress(news->event.reason());
@@ -224,8 +222,7 @@ static void on_news(int fd, short flags, void *arg) {
                 fail(jdata, session->was_funded() ? "lease-ended" : "failed", news->error);
                 return;
             case SessionNews::Kind::kLaunched:
-            case SessionNews::Kind::kLaunchFailed:
-                continue;
+            case SessionNews::Kind::kLaunchFailed: continue;
         }
     }
 }
@@ -250,8 +247,8 @@ static std::string format_explanation(const wire::Explanation &explanation) {
     std::string text = table.empty() ? "Nobody offers anything right now.\n" : table.format();
     if (explanation.price_per_ghz_h() > 0)
         text += "Price: " + chain::client::format_units(explanation.price_per_ghz_h()) +
-                " tokens per GHz·h. Escrow: " +
-                chain::client::format_units(explanation.escrow()) + " tokens.\n";
+                " tokens per GHz·h. Escrow: " + chain::client::format_units(explanation.escrow()) +
+                " tokens.\n";
     if (!explanation.summary().empty())
         text += chain::client::printable(explanation.summary()) + "\n";
     return text;
@@ -265,8 +262,9 @@ static int explain(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const auto reply = client->call(request, mca_ras_chain_component.explain_timeout_ms);
     if (!reply.ok()) return fail(jdata, "failed", reply.error());
     if (!reply->has_explanation())
-        return fail(jdata, "failed", chain::make_error(ErrorCode::kProtocol,
-                                                       "the daemon's answer explains nothing."));
+        return fail(
+            jdata, "failed",
+            chain::make_error(ErrorCode::kProtocol, "the daemon's answer explains nothing."));
     const std::string text = format_explanation(reply->explanation());
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
@@ -376,8 +374,9 @@ static int finalize(void) {
     if (session->is_ready() || session->was_funded()) {
         const wire::Bill bill =
             session->close(orte_exit_status, mca_ras_chain_component.bill_timeout_ms);
-        std::fputs(chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks)
-                       .c_str(), stderr);
+        std::fputs(
+            chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks).c_str(),
+            stderr);
         write_report(bill);
     }
     LeaseSession::drop();
