@@ -16,7 +16,7 @@ wire::Launch good_launch() {
     launch.set_daemon_count(3);
     launch.set_node_regex("vm,peer[1:1-2]@0(3)");
     launch.set_hnp_uri("2931621888.0;tcp://192.0.2.1,10.77.0.1:43121");
-    launch.set_job_folder("/home/renter/images");
+    launch.set_job_folder("/srv/renter/images");
     return launch;
 }
 
@@ -95,8 +95,8 @@ INSTANTIATE_TEST_SUITE_P(
         HOSTILE(Ipv6Bare, l.set_hnp_uri("2931621888.0;tcp6://2001:db8::1:1")),
         HOSTILE(FolderEmpty, l.set_job_folder("")), HOSTILE(FolderRoot, l.set_job_folder("/")),
         HOSTILE(FolderRelative, l.set_job_folder("images")),
-        HOSTILE(FolderUp, l.set_job_folder("/home/../etc")),
-        HOSTILE(FolderNewline, l.set_job_folder("/home/x\ny")),
+        HOSTILE(FolderUp, l.set_job_folder("/srv/../etc")),
+        HOSTILE(FolderNewline, l.set_job_folder("/srv/x\ny")),
         HOSTILE(FolderNul, l.set_job_folder(std::string("/home\0/x", 8)))),
     [](const auto &info) { return std::string(info.param.name); });
 
