@@ -27,14 +27,15 @@ Status check_ready(const wire::LeaseReady &ready) {
     std::set<std::string> hosts;
     for (const wire::LeaseNode &node : ready.nodes()) {
         if (!wire::is_valid_host_name(node.host()))
-            return make_error(ErrorCode::kProtocol, "the daemon's lease has a node without a "
+            return make_error(ErrorCode::kProtocol,
+                              "the daemon's lease has a node without a "
                               "usable host name.");
         if (node.slot_count() == 0 || node.slot_count() > kLeaseSlotsMax)
             return make_error(ErrorCode::kProtocol, "the leased node ", node.host(), " has ",
                               node.slot_count(), " slots.");
         if (!hosts.insert(node.host()).second)
-            return make_error(ErrorCode::kConflict, "two leased peers are both named ",
-                              node.host(), "; one of their owners must choose another name "
+            return make_error(ErrorCode::kConflict, "two leased peers are both named ", node.host(),
+                              "; one of their owners must choose another name "
                               "(ompi-chain offer set).");
     }
     return ok_status();
@@ -88,8 +89,7 @@ std::optional<SessionNews> LeaseSession::understand(const wire::ControlReply &re
         news.kind = SessionNews::Kind::kLaunched;
         if (reply.has_error()) {
             news.kind = SessionNews::Kind::kLaunchFailed;
-            news.error = Error{error_code_from_name(reply.error().code()),
-                               reply.error().message()};
+            news.error = Error{error_code_from_name(reply.error().code()), reply.error().message()};
         }
         return news;
     }
@@ -150,8 +150,8 @@ void LeaseSession::note_end(const std::string &ended_by, const std::string &reas
 
 wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
     if (lost_)
-        return known_bill(make_error(ErrorCode::kDaemonNotRunning,
-                                     "the daemon of this machine went away"));
+        return known_bill(
+            make_error(ErrorCode::kDaemonNotRunning, "the daemon of this machine went away"));
     wire::ControlRequest request;
     wire::LeaseCloseCall &call = *request.mutable_lease_close();
     call.set_exit_status(exit_status);
@@ -171,8 +171,8 @@ wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
         if (!*reply || (*reply)->id() != *id) continue;
         if ((*reply)->has_bill()) return (*reply)->bill();
         if ((*reply)->has_error())
-            return known_bill(Error{error_code_from_name((*reply)->error().code()),
-                                    (*reply)->error().message()});
+            return known_bill(
+                Error{error_code_from_name((*reply)->error().code()), (*reply)->error().message()});
     }
 }
 

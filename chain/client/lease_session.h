@@ -20,13 +20,13 @@ namespace chain::client {
 // What happened on the connection, in the order in which it came.
 struct SessionNews {
     enum class Kind {
-        kProgress,      // text: stage and detail
-        kReady,         // the lease runs; nodes() and ready() are there
-        kOpenFailed,    // error
-        kLaunched,      // the daemon took the launch
-        kLaunchFailed,  // error
-        kLeaseEvent,    // event
-        kConnectionLost // error
+        kProgress,       // text: stage and detail
+        kReady,          // the lease runs; nodes() and ready() are there
+        kOpenFailed,     // error
+        kLaunched,       // the daemon took the launch
+        kLaunchFailed,   // error
+        kLeaseEvent,     // event
+        kConnectionLost  // error
     };
     Kind kind;
     std::string text;

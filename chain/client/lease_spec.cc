@@ -126,8 +126,8 @@ Status refuse_later_flags(const LeaseFlags &flags) {
     };
     for (const auto &row : later)
         if (row.given)
-            return make_error(ErrorCode::kNotYet, row.flag,
-                              " is not there yet in this version. ", row.instead);
+            return make_error(ErrorCode::kNotYet, row.flag, " is not there yet in this version. ",
+                              row.instead);
     if (!flags.net.empty() && flags.net != "auto" && flags.net != "plain") {
         if (flags.net == "wireguard" || flags.net == "tunnel")
             return make_error(ErrorCode::kNotYet, "--chain-net ", flags.net,
@@ -164,10 +164,10 @@ Status set_money_and_time(const LeaseFlags &flags, wire::LeaseSpec &spec) {
     if (!flags.time.empty()) {
         const auto time = parse_duration_ms(flags.time);
         if (!time.ok() || *time == 0)
-            return flag_error("--chain-time", flags.time,
-                              time.ok() ? Error{ErrorCode::kInvalidInput, "nothing can run"}
-                                        : time.error(),
-                              "It is a time, as in --chain-time 1h30m.");
+            return flag_error(
+                "--chain-time", flags.time,
+                time.ok() ? Error{ErrorCode::kInvalidInput, "nothing can run"} : time.error(),
+                "It is a time, as in --chain-time 1h30m.");
         spec.set_duration_ms(*time);
     }
     if (!flags.wait.empty()) {

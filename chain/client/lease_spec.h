@@ -39,9 +39,9 @@ struct LeaseFlags {
 struct LeaseOrder {
     wire::LeaseSpec spec;
     bool explain = false;
-    bool stage_program_only = false;      // --chain-stage-in none
-    std::vector<std::string> stage_in;    // paths as typed
-    std::vector<std::string> stage_out;   // globs; empty: every new or changed file
+    bool stage_program_only = false;     // --chain-stage-in none
+    std::vector<std::string> stage_in;   // paths as typed
+    std::vector<std::string> stage_out;  // globs; empty: every new or changed file
     std::uint64_t stage_max_bytes = 0;
     std::string report_path;
 };

@@ -62,8 +62,10 @@ private:
         const std::string cwd = absolute_path(app.cwd, "/");
         const std::string below = name_below(cwd, plan_.job_folder);
         if (cwd != plan_.job_folder && below.empty())
-            return make_error(ErrorCode::kInvalidInput, "the programs of a leased job share one "
-                              "working folder: ", cwd, " is not below ", plan_.job_folder, ".");
+            return make_error(ErrorCode::kInvalidInput,
+                              "the programs of a leased job share one "
+                              "working folder: ",
+                              cwd, " is not below ", plan_.job_folder, ".");
         there.cwd = plan_.peer_job_folder + (below.empty() ? "" : "/" + below);
         CHAIN_TRY(add_program(cwd, there.argv[0]));
         if (!order_.stage_program_only)
@@ -186,7 +188,8 @@ private:
         const std::string path = absolute_path(typed, plan_.job_folder);
         if (is_system_path(path) && name_below(path, plan_.job_folder).empty())
             return make_error(ErrorCode::kInvalidInput, "--chain-stage-in ", typed,
-                              ": peers have their own ", path, "; copy what you need to the "
+                              ": peers have their own ", path,
+                              "; copy what you need to the "
                               "working folder.");
         struct stat status {};
         if (::stat(path.c_str(), &status) != 0)

@@ -49,8 +49,8 @@ Result<std::uint64_t> take_number(std::string_view &text, char stop, std::uint64
 Status check_address(std::string_view text, int family) {
     unsigned char address[sizeof(in6_addr)];
     const std::string copy(text);
-    if (text.empty() || text.size() > kAddressBytesMax ||
-        copy.find('\0') != std::string::npos || inet_pton(family, copy.c_str(), address) != 1)
+    if (text.empty() || text.size() > kAddressBytesMax || copy.find('\0') != std::string::npos ||
+        inet_pton(family, copy.c_str(), address) != 1)
         return launch_error("hnp_uri", "has something that is no IP address");
     return ok_status();
 }

@@ -8,7 +8,8 @@
 //
 // Keys: refuse=CODE (answer to a lease), refuse_launch=CODE, lose=LEG@MS (kill -9),
 // freeze=LEG@MS (SIGSTOP, then reported as lost), end=MS, vanish=MS, notice=TEXT, include=NETWORK,
-// memory=BYTES. Times count from the launch. FOLDER/calls.txt gets what was asked for.
+// memory=BYTES, components=PATH (where orted and ranks find MCA components). Times count from the
+// launch. FOLDER/calls.txt gets what was asked for.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -203,12 +204,24 @@ private:
         CHAIN_CHECK(make_folders(own, 0700).ok());
         CHAIN_CHECK(make_folders(own + "/ranks", 0700).ok());
         const std::string memory = key("memory").empty() ? "1073741824" : key("memory");
-        std::vector<std::string> argv{
-            "bwrap", "--dev-bind", "/", "/", "--proc", "/proc", "--unshare-uts", "--unshare-pid",
-            "--hostname", peer.host, "--die-with-parent", "--new-session"};
+        std::vector<std::string> argv{"bwrap",
+                                      "--dev-bind",
+                                      "/",
+                                      "/",
+                                      "--proc",
+                                      "/proc",
+                                      "--unshare-uts",
+                                      "--unshare-pid",
+                                      "--hostname",
+                                      peer.host,
+                                      "--die-with-parent",
+                                      "--new-session",
+                                      "--clearenv"};
         const auto set = [&argv](const std::string &name, const std::string &value) {
             argv.insert(argv.end(), {"--setenv", name, value});
         };
+        set("PATH", "/usr/bin:/bin");
+        set("OMPI_MCA_mca_base_component_path", key("components"));
         set("TMPDIR", own);
         set(CHAIN_ENV_LEASE, "f00d");
         set(CHAIN_ENV_RANK_DIR, own + "/ranks");

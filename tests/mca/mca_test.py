@@ -130,11 +130,14 @@ class Lease(unittest.TestCase):
             if os.path.exists(f"{BUILD}/tests/mca/{program}"):
                 shutil.copy(f"{BUILD}/tests/mca/{program}", self.work)
         self.env = environment(OMPI_CHAIN_SOCKET=f"{self.folder}/sock")
+        # Another spelling than the renter's, to tell them apart.
+        self.peer_components = self.env["OMPI_MCA_mca_base_component_path"].replace(
+            "/components:", "/components/:")
 
     @contextlib.contextmanager
     def peers(self, *keys, peers="peer-a:1,peer-b:1"):
         daemon = subprocess.Popen([f"{BUILD}/tests/fake_lease", f"{self.folder}/sock", self.folder,
-                                   peers, *keys])
+                                   peers, f"components={self.peer_components}", *keys])
         try:
             while not os.path.exists(f"{self.folder}/sock"):
                 time.sleep(0.01)
@@ -169,7 +172,7 @@ class Lease(unittest.TestCase):
         self.assertEqual(sorted(job.stdout.split()), ["peer-a", "peer-b"])
         self.assertIn("f00d", job.stderr)
         with open(f"{self.work}/bill.json", encoding="utf-8") as bill:
-            self.assertEqual(json.load(bill)["lease_id"], "f00d")
+            self.assertEqual(json.load(bill)["lease"], "f00d")
         self.assertIn("close 0 renter", self.calls())
 
     def test_report_that_cannot_be_written_is_a_message(self):
@@ -202,8 +205,8 @@ class Lease(unittest.TestCase):
         if not os.path.exists(f"{self.work}/hello_oshmem"):
             self.skipTest("no oshcc here")
         with self.peers(peers="peer-a:2"):
-            job = self.mpirun("-np", "2", "./hello_oshmem", launcher="oshrun",
-                              SHMEM_SYMMETRIC_SIZE="64M")
+            job = self.mpirun("-np", "2", "-x", "SHMEM_SYMMETRIC_SIZE=64M", "./hello_oshmem",
+                              launcher="oshrun")
             self.assertEqual(job.returncode, 0, job.stderr)
             self.assertIn("PE 0 of 2 on peer-a got 1", job.stdout)
         with self.peers("memory=100000000", peers="peer-a:2"):
@@ -271,9 +274,9 @@ class Lease(unittest.TestCase):
         with self.peers():
             job = self.mpirun("-np", "1", "env", OMPI_CHAIN_DATA="/renter")
         self.assertEqual(job.returncode, 0, job.stderr)
-        for name in ["OMPI_CHAIN_SOCKET", "OMPI_CHAIN_DATA", "OMPI_MCA_ras_chain_lease",
-                     "OMPI_MCA_mca_base_component_path"]:
+        for name in ["OMPI_CHAIN_SOCKET", "OMPI_CHAIN_DATA", "OMPI_MCA_ras_chain_lease"]:
             self.assertNotIn(f"\n{name}=", "\n" + job.stdout)
+        self.assertIn(f"OMPI_MCA_mca_base_component_path={self.peer_components}\n", job.stdout)
         self.assertIn("OMPI_MCA_btl=tcp,vader,self", job.stdout)
         self.assertIn("OMPI_MCA_opal_common_ucx_opal_mem_hooks=0", job.stdout)
 

@@ -16,16 +16,16 @@ wire::Launch good_launch() {
     launch.set_daemon_count(3);
     launch.set_node_regex("vm,peer[1:1-2]@0(3)");
     launch.set_hnp_uri("2931621888.0;tcp://192.0.2.1,10.77.0.1:43121");
-    launch.set_job_folder("/home/renter/images");
+    launch.set_job_folder("/srv/renter/images");
     return launch;
 }
 
 TEST(OrtedCommand, IsOneOrtedWithTypedValues) {
     const auto argv = orted_command(good_launch(), "/usr/bin/orted");
     ASSERT_TRUE(argv.ok()) << argv.error().message;
-    const std::vector<std::string> head{"/usr/bin/orted", "-mca", "ess",          "env",
-                                        "-mca",           "ess_base_jobid", "2931621888",
-                                        "-mca",           "ess_base_vpid",  "1"};
+    const std::vector<std::string> head{
+        "/usr/bin/orted", "-mca",       "ess",  "env",           "-mca",
+        "ess_base_jobid", "2931621888", "-mca", "ess_base_vpid", "1"};
     ASSERT_GE(argv->size(), head.size());
     EXPECT_TRUE(std::equal(head.begin(), head.end(), argv->begin()));
     EXPECT_EQ(argv->size() % 3, 1u);
@@ -54,8 +54,10 @@ TEST_P(HostileLaunch, IsRefused) {
     EXPECT_EQ(argv.error().code, ErrorCode::kProtocol);
 }
 
-#define HOSTILE(NAME, STATEMENT) \
-    Hostile { #NAME, [](wire::Launch &l) { STATEMENT; } }
+#define HOSTILE(NAME, STATEMENT)                   \
+    Hostile {                                      \
+#NAME, [](wire::Launch & l) { STATEMENT; } \
+    }
 
 INSTANTIATE_TEST_SUITE_P(
     Table, HostileLaunch,
@@ -74,8 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         HOSTILE(RegexNewline, l.set_node_regex("vm\nvm")),
         HOSTILE(RegexNul, l.set_node_regex(std::string("vm\0x", 4))),
         HOSTILE(RegexLong, l.set_node_regex(std::string(kNodeRegexBytesMax + 1, 'a'))),
-        HOSTILE(UriEmpty, l.set_hnp_uri("")),
-        HOSTILE(UriFile, l.set_hnp_uri("file:/etc/passwd")),
+        HOSTILE(UriEmpty, l.set_hnp_uri("")), HOSTILE(UriFile, l.set_hnp_uri("file:/etc/passwd")),
         HOSTILE(UriOtherJob, l.set_hnp_uri("1.0;tcp://192.0.2.1:1")),
         HOSTILE(UriNotMpirun, l.set_hnp_uri("2931621888.1;tcp://192.0.2.1:1")),
         HOSTILE(UriNoAddress, l.set_hnp_uri("2931621888.0;tcp://:1")),
@@ -92,11 +93,10 @@ INSTANTIATE_TEST_SUITE_P(
                                         "tcp://192.0.2.1:1")),
         HOSTILE(UriLong, l.set_hnp_uri("2931621888.0;tcp://" + std::string(8000, '1') + ":1")),
         HOSTILE(Ipv6Bare, l.set_hnp_uri("2931621888.0;tcp6://2001:db8::1:1")),
-        HOSTILE(FolderEmpty, l.set_job_folder("")),
-        HOSTILE(FolderRoot, l.set_job_folder("/")),
+        HOSTILE(FolderEmpty, l.set_job_folder("")), HOSTILE(FolderRoot, l.set_job_folder("/")),
         HOSTILE(FolderRelative, l.set_job_folder("images")),
-        HOSTILE(FolderUp, l.set_job_folder("/home/../etc")),
-        HOSTILE(FolderNewline, l.set_job_folder("/home/x\ny")),
+        HOSTILE(FolderUp, l.set_job_folder("/srv/../etc")),
+        HOSTILE(FolderNewline, l.set_job_folder("/srv/x\ny")),
         HOSTILE(FolderNul, l.set_job_folder(std::string("/home\0/x", 8)))),
     [](const auto &info) { return std::string(info.param.name); });
 

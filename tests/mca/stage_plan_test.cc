@@ -58,8 +58,8 @@ TEST_F(StagePlanTest, ShipsProgramAndFilesAmongTheArguments) {
     EXPECT_EQ(names(*result), (Names{"filter", "in.png", "data/a.txt"}));
     EXPECT_EQ(result->total_bytes, 111u);
     EXPECT_EQ(result->peer_job_folder, work_);
-    EXPECT_EQ(result->apps[0].argv, (Names{"./filter", "in.png", "out.png", "--mask=data/a.txt",
-                                           "-v"}));
+    EXPECT_EQ(result->apps[0].argv,
+              (Names{"./filter", "in.png", "out.png", "--mask=data/a.txt", "-v"}));
 }
 
 TEST_F(StagePlanTest, FilesElsewhereKeepTheirAbsoluteName) {
@@ -91,8 +91,8 @@ TEST_F(StagePlanTest, BareNameInTheWorkingFolderIsShippedAsOrteFindsIt) {
 }
 
 TEST_F(StagePlanTest, SystemFilesAreCopiedAndTheArgumentIsRewritten) {
-    const auto result = plan({"./filter", "/etc/passwd", "--again=/etc/passwd", "/proc/cpuinfo",
-                              "/dev/null"});
+    const auto result =
+        plan({"./filter", "/etc/passwd", "--again=/etc/passwd", "/proc/cpuinfo", "/dev/null"});
     ASSERT_TRUE(result.ok());
     EXPECT_EQ(names(*result), (Names{"filter", ".chain-in/0-passwd"}));
     EXPECT_EQ(result->apps[0].argv[1], work_ + "/.chain-in/0-passwd");

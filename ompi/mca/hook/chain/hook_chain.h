@@ -17,7 +17,7 @@ extern "C" {
 
 struct ompi_hook_chain_component_t {
     ompi_hook_base_component_t super;
-    int spin_max_ns;      /* calls of opal_progress closer than this: the rank is spinning */
+    int spin_max_ns; /* calls of opal_progress closer than this: the rank is spinning */
     int update_interval_ms;
 };
 

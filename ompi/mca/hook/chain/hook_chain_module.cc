@@ -7,9 +7,11 @@
  */
 #include "ompi/mca/hook/chain/hook_chain.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@
 
 extern "C" {
 #include "opal/runtime/opal_progress.h"
+#include "opal/util/show_help.h"
 #include "orte/runtime/orte_globals.h"
 #include "orte/util/proc_info.h"
 }
@@ -91,10 +94,15 @@ static struct chain_rank_file *map_rank_file(const char *folder) {
     if (fd < 0) return nullptr;
     void *memory = MAP_FAILED;
     /* posix_fallocate, so that a full disk is an error here and no SIGBUS later. */
-    if (posix_fallocate(fd, 0, sizeof(struct chain_rank_file)) == 0)
+    const int rc = posix_fallocate(fd, 0, sizeof(struct chain_rank_file));
+    if (rc == 0)
         memory = mmap(nullptr, sizeof(struct chain_rank_file), PROT_READ | PROT_WRITE, MAP_SHARED,
                       fd, 0);
+    else
+        errno = rc;
+    const int reason = errno;
     close(fd);
+    errno = reason;
     return memory == MAP_FAILED ? nullptr : static_cast<struct chain_rank_file *>(memory);
 }
 
@@ -118,10 +126,19 @@ extern "C" void ompi_hook_chain_mpi_init_bottom(int argc, char **argv, int reque
     const char *folder = getenv(CHAIN_ENV_RANK_DIR);
     if (getenv(CHAIN_ENV_LEASE) == nullptr || folder == nullptr || rank_file != nullptr) return;
     const uint64_t per_us = measure_ticks_per_us();
-    spin_max_ticks = scale(per_us, static_cast<uint64_t>(mca_hook_chain_component.spin_max_ns), 1000);
-    update_ticks = per_us * 1000 * static_cast<uint64_t>(mca_hook_chain_component.update_interval_ms);
+    spin_max_ticks =
+        scale(per_us, static_cast<uint64_t>(mca_hook_chain_component.spin_max_ns), 1000);
+    update_ticks =
+        per_us * 1000 * static_cast<uint64_t>(mca_hook_chain_component.update_interval_ms);
     struct chain_rank_file *file = map_rank_file(folder);
-    if (file == nullptr) return;
+    if (file == nullptr) {
+        opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
+        opal_show_help_add_dir(CHAIN_HELP_DIR);
+        opal_show_help("help-hook-chain.txt", "no-rank-file", true,
+                       static_cast<unsigned long>(ORTE_PROC_MY_NAME->vpid), folder,
+                       strerror(errno));
+        return;
+    }
     start_ns = clock_ns(CLOCK_MONOTONIC);
     start_ticks = updated_at_ticks = now_ticks();
     file->rank = ORTE_PROC_MY_NAME->vpid;

@@ -4,6 +4,9 @@ opal_mca_pstat_chain_mca_pstat_chain_la_SOURCES = \
   opal/mca/pstat/chain/pstat_chain.h \
   opal/mca/pstat/chain/pstat_chain_component.cc \
   opal/mca/pstat/chain/pstat_chain_module.cc
-opal_mca_pstat_chain_mca_pstat_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS)
+opal_mca_pstat_chain_mca_pstat_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS) \
+  -DCHAIN_HELP_DIR='"$(helpdir)"' \
+  -DCHAIN_COMPONENT_SOURCE_DIR='"$(abs_top_srcdir)/opal/mca/pstat/chain"'
 opal_mca_pstat_chain_mca_pstat_chain_la_CXXFLAGS = $(COMPONENT_CXXFLAGS)
 opal_mca_pstat_chain_mca_pstat_chain_la_LDFLAGS = $(COMPONENT_LDFLAGS)
+dist_help_DATA += opal/mca/pstat/chain/help-pstat-chain.txt

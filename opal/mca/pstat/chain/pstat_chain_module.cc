@@ -13,9 +13,26 @@
 extern "C" {
 #include "opal/constants.h"
 #include "opal/dss/dss_types.h"
+#include "opal/util/show_help.h"
+}
+
+/* 0: not set, or not a number. */
+static uint64_t lease_hz(void) {
+    const char *text = getenv(CHAIN_ENV_HZ);
+    char *end = nullptr;
+    if (text == nullptr || text[0] < '0' || text[0] > '9') return 0;
+    errno = 0;
+    const unsigned long long hz = strtoull(text, &end, 10);
+    return errno != 0 || *end != '\0' ? 0 : hz;
 }
 
 static int chain_init(void) {
+    const char *text = getenv(CHAIN_ENV_HZ);
+    if (text != nullptr && lease_hz() == 0) {
+        opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
+        opal_show_help_add_dir(CHAIN_HELP_DIR);
+        opal_show_help("help-pstat-chain.txt", "bad-frequency", true, CHAIN_ENV_HZ, text);
+    }
     return OPAL_SUCCESS;
 }
 
@@ -29,19 +46,16 @@ static int cpu_ns_of(pid_t pid, uint64_t *cpu_ns) {
     if (cpu_ns == nullptr) return OPAL_ERR_BAD_PARAM;
     if (clock_getcpuclockid(pid, &clock) != 0) return OPAL_ERR_NOT_FOUND;
     if (clock_gettime(clock, &time) != 0) return OPAL_ERR_NOT_FOUND;
-    *cpu_ns = static_cast<uint64_t>(time.tv_sec) * 1'000'000'000ULL +
-              static_cast<uint64_t>(time.tv_nsec);
+    *cpu_ns =
+        static_cast<uint64_t>(time.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(time.tv_nsec);
     return OPAL_SUCCESS;
 }
 
 static int cycles_of(pid_t pid, uint64_t *cycles) {
     uint64_t cpu_ns = 0;
     if (cycles == nullptr) return OPAL_ERR_BAD_PARAM;
-    const char *text = getenv(CHAIN_ENV_HZ);
-    char *end = nullptr;
-    errno = 0;
-    const unsigned long long hz = text == nullptr ? 0 : strtoull(text, &end, 10);
-    if (hz == 0 || errno != 0 || *end != '\0' || text[0] == '-') return OPAL_ERR_NOT_AVAILABLE;
+    const uint64_t hz = lease_hz();
+    if (hz == 0) return OPAL_ERR_NOT_AVAILABLE;
     if (const int rc = cpu_ns_of(pid, &cpu_ns); rc != OPAL_SUCCESS) return rc;
     const unsigned __int128 product = static_cast<unsigned __int128>(cpu_ns) * hz / 1'000'000'000U;
     *cycles = product > UINT64_MAX ? UINT64_MAX : static_cast<uint64_t>(product);
@@ -79,17 +93,10 @@ static int fill_from_stat(pid_t pid, opal_pstats_t *stats) {
                 stats->state[0] = word[0];
                 stats->state[1] = '\0';
                 break;
-            case 18:
-                stats->priority = static_cast<int32_t>(strtol(word, nullptr, 10));
-                break;
-            case 20:
-                stats->num_threads = static_cast<int16_t>(strtol(word, nullptr, 10));
-                break;
-            case 39:
-                stats->processor = static_cast<int16_t>(strtol(word, nullptr, 10));
-                break;
-            default:
-                break;
+            case 18: stats->priority = static_cast<int32_t>(strtol(word, nullptr, 10)); break;
+            case 20: stats->num_threads = static_cast<int16_t>(strtol(word, nullptr, 10)); break;
+            case 39: stats->processor = static_cast<int16_t>(strtol(word, nullptr, 10)); break;
+            default: break;
         }
     }
     return OPAL_SUCCESS;

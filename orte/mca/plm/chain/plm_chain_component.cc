@@ -44,9 +44,9 @@ static int component_register(void) {
     return ORTE_SUCCESS;
 }
 
-/* The lease is a parameter of ras/chain, which ORTE opens after the plm is selected; so it is looked
- * up here as ras/chain will see it, so that parameter files count too, and forgotten again. FLAG_DWG
- * stays with the variable: without it, it would outlive ras/chain and its storage. */
+/* The lease is a parameter of ras/chain, which ORTE opens after the plm is selected; so it is
+ * looked up here as ras/chain will see it, so that parameter files count too, and forgotten again.
+ * FLAG_DWG stays with the variable: without it, it would outlive ras/chain and its storage. */
 static bool is_lease_asked_for(void) {
     char *lease = nullptr;
     const int index = mca_base_var_register(

@@ -15,6 +15,7 @@ extern "C" {
 #include "orte/mca/plm/base/plm_private.h"
 #include "orte/mca/regx/regx.h"
 #include "orte/mca/rmaps/rmaps_types.h"
+#include "orte/mca/routed/routed.h"
 #include "orte/mca/state/state.h"
 #include "orte/runtime/orte_globals.h"
 #include "orte/runtime/orte_quit.h"
@@ -34,8 +35,9 @@ static opal_event_t start_timer;
 static opal_event_t end_timer;
 static bool listening = false;
 static bool start_timer_active = false;
-static bool launched = false; /* orteds were asked for */
-static bool ending = false;   /* we ordered the end of the job */
+static bool launched = false;                          /* orteds were asked for */
+static bool ending = false;                            /* we ordered the end of the job */
+static orte_state_cbfunc_t orte_comm_failed = nullptr; /* of errmgr */
 
 static timeval timeval_of_ms(int ms) {
     return timeval{ms / 1000, (ms % 1000) * 1000};
@@ -63,7 +65,8 @@ static void end_job(void) {
     if (ending) return;
     arm_end_timer();
     orte_job_term_ordered = true;
-    orte_execute_quiet = true; /* our words were the last ones */
+    orte_abnormal_term_ordered = true; /* orteds halt at once, without waiting for each other */
+    orte_execute_quiet = true;         /* our words were the last ones */
     orte_plm.terminate_orteds();
 }
 
@@ -76,32 +79,68 @@ static orte_proc_t *daemon_of_host(const std::string &host) {
     return nullptr;
 }
 
-static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
-    /* orteds that end because we said so are no loss. */
-    if (orte_orteds_term_ordered || orte_job_term_ordered || ending) return;
-    const wire::LeaseNode *node = session->node_by_leg(event.leg());
-    const std::string host = node != nullptr ? node->host() : printable(event.host());
-    const std::string reason = printable(event.reason());
+/* orteds that end because we said so are no loss. */
+static bool is_end_ordered(void) {
+    return ending || orte_orteds_term_ordered || orte_job_term_ordered || orte_finalizing;
+}
+
+static void lose_peer(const wire::LeaseNode *node, const std::string &host,
+                      const std::string &reason) {
     orte_show_help("help-plm-chain.txt", "peer-lost", true, host.c_str(),
                    node != nullptr ? printable(node->provider()).c_str() : "unknown",
                    reason.c_str());
-    session->note_end("provider", host + " was lost: " + reason);
-    orte_proc_t *daemon = daemon_of_host(host);
-    if (daemon == nullptr || !launched) {
-        end_job();
+    if (LeaseSession *session = LeaseSession::current())
+        session->note_end("provider", host + " was lost: " + reason);
+    if (orte_proc_t *daemon = daemon_of_host(host)) {
+        ORTE_FLAG_UNSET(daemon, ORTE_PROC_FLAG_ALIVE);
+        daemon->state = ORTE_PROC_STATE_COMM_FAILED;
+        orte_routed.route_lost(nullptr, &daemon->name);
+    }
+    end_job();
+}
+
+/* What the lease says of a peer: silent for too long, or its sandbox ended. */
+static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
+    if (is_end_ordered()) return;
+    const wire::LeaseNode *node = session->node_by_leg(event.leg());
+    lose_peer(node, node != nullptr ? node->host() : printable(event.host()),
+              printable(event.reason()));
+}
+
+/* What ORTE sees of a peer, often earlier: the connection of its orted broke. */
+static void on_comm_failed(int fd, short args, void *cbdata) {
+    auto *caddy = static_cast<orte_state_caddy_t *>(cbdata);
+    ORTE_ACQUIRE_OBJECT(caddy);
+    orte_job_t *daemons = orte_get_job_data_object(ORTE_PROC_MY_NAME->jobid);
+    const orte_process_name_t name = caddy->name;
+    auto *proc = daemons == nullptr || name.jobid != daemons->jobid || name.vpid == 0
+                     ? nullptr
+                     : static_cast<orte_proc_t *>(opal_pointer_array_get_item(
+                           daemons->procs, static_cast<int>(name.vpid)));
+    LeaseSession *session = LeaseSession::current();
+    if (proc == nullptr || proc->node == nullptr || session == nullptr || is_end_ordered()) {
+        orte_comm_failed(fd, args, cbdata);
         return;
     }
-    orte_execute_quiet = true;
-    ORTE_ACTIVATE_PROC_STATE(&daemon->name, ORTE_PROC_STATE_COMM_FAILED);
-    arm_end_timer();
+    const std::string host = proc->node->name;
+    lose_peer(session->node_by_host(host), host, "the connection to it broke");
+    OBJ_RELEASE(caddy);
+}
+
+/* ORTE's own handler prints its own words and waits for daemons that are gone. */
+static void watch_comm_failures(void) {
+    orte_state_t *state;
+    OPAL_LIST_FOREACH(state, &orte_proc_states, orte_state_t) {
+        if (state->proc_state != ORTE_PROC_STATE_COMM_FAILED || state->cbfunc == nullptr) continue;
+        orte_comm_failed = state->cbfunc;
+        state->cbfunc = on_comm_failed;
+    }
 }
 
 static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event) {
     const std::string reason = printable(event.reason());
     switch (event.kind()) {
-        case wire::LeaseEvent::LEG_LOST:
-            on_peer_lost(session, event);
-            break;
+        case wire::LeaseEvent::LEG_LOST: on_peer_lost(session, event); break;
         case wire::LeaseEvent::LEASE_ENDING:
             if (ending || orte_job_term_ordered) break;
             orte_show_help("help-plm-chain.txt", "lease-ending", true, reason.c_str());
@@ -111,8 +150,7 @@ static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event)
         case wire::LeaseEvent::NOTICE:
             orte_show_help("help-plm-chain.txt", "notice", false, reason.c_str());
             break;
-        default: /* LAUNCHED, and what later daemons may say */
-            break;
+        default: /* LAUNCHED, and what later daemons may say */ break;
     }
 }
 
@@ -130,9 +168,7 @@ static void on_news(int fd, short flags, void *arg) {
         const auto news = session->next_news();
         if (!news) return;
         switch (news->kind) {
-            case SessionNews::Kind::kLeaseEvent:
-                on_lease_event(session, news->event);
-                break;
+            case SessionNews::Kind::kLeaseEvent: on_lease_event(session, news->event); break;
             case SessionNews::Kind::kLaunchFailed:
                 orte_show_help("help-plm-chain.txt", "launch-failed", true,
                                news->error.to_text().c_str());
@@ -150,8 +186,7 @@ static void on_news(int fd, short flags, void *arg) {
             case SessionNews::Kind::kProgress:
             case SessionNews::Kind::kReady:
             case SessionNews::Kind::kOpenFailed:
-            case SessionNews::Kind::kLaunched:
-                break;
+            case SessionNews::Kind::kLaunched: break;
         }
     }
 }
@@ -214,6 +249,7 @@ static int collect_launches(LeaseSession *session, orte_job_t *daemons,
         if (leased == nullptr || node->daemon == nullptr) return ORTE_ERR_NOT_FOUND;
         wire::NodeLaunch launch;
         launch.set_leg(leased->leg());
+        launch.mutable_launch()->set_host(leased->host());
         launch.mutable_launch()->set_jobid(daemons->jobid);
         launch.mutable_launch()->set_vpid(node->daemon->name.vpid);
         launch.mutable_launch()->set_daemon_count(daemons->num_procs);
@@ -239,10 +275,10 @@ static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
         return false;
     }
     if (const auto sent = session->launch(launches); !sent.ok()) {
-        orte_show_help("help-plm-chain.txt", "launch-failed", true,
-                       sent.error().to_text().c_str());
+        orte_show_help("help-plm-chain.txt", "launch-failed", true, sent.error().to_text().c_str());
         return false;
     }
+    if (!launched) watch_comm_failures();
     launched = true;
     jdata->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
     daemons->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
@@ -264,8 +300,7 @@ static void launch_daemons(int fd, short args, void *cbdata) {
         const int rc = orte_plm_base_setup_virtual_machine(jdata);
         if (rc != ORTE_SUCCESS) ORTE_ERROR_LOG(rc);
         failed = rc != ORTE_SUCCESS || daemons->map == nullptr;
-        nothing_to_launch =
-            !failed && (orte_do_not_launch || daemons->map->num_new_daemons == 0);
+        nothing_to_launch = !failed && (orte_do_not_launch || daemons->map->num_new_daemons == 0);
     }
     if (nothing_to_launch) {
         jdata->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
@@ -284,8 +319,8 @@ static int plm_init(void) {
         return rc;
     }
     orte_plm_globals.daemon_nodes_assigned_at_launch = true;
-    const int rc = orte_state.add_job_state(ORTE_JOB_STATE_LAUNCH_DAEMONS, launch_daemons,
-                                            ORTE_SYS_PRI);
+    const int rc =
+        orte_state.add_job_state(ORTE_JOB_STATE_LAUNCH_DAEMONS, launch_daemons, ORTE_SYS_PRI);
     if (rc != ORTE_SUCCESS) ORTE_ERROR_LOG(rc);
     return rc;
 }

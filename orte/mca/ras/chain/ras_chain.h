@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * ras/chain: asks the renter's daemon for a lease and hands ORTE the leased peers as nodes. The
- * parameters of this component are the --chain-* flags (docs: ompi_info --param ras chain --level 9).
+ * parameters of this component are the --chain-* flags (docs: ompi_info --param ras chain --level
+ * 9).
  */
 #ifndef ORTE_MCA_RAS_CHAIN_H
 #define ORTE_MCA_RAS_CHAIN_H

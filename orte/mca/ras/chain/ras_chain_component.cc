@@ -29,28 +29,25 @@ orte_ras_chain_component_t mca_ras_chain_component = {
 static void register_text(const char *name, const char *help, mca_base_var_info_lvl_t level,
                           char **storage, const char *value) {
     *storage = const_cast<char *>(value);
-    (void)mca_base_component_var_register(&mca_ras_chain_component.super.base_version, name, help,
-                                          MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
-                                          static_cast<mca_base_var_flag_t>(0), level,
-                                          MCA_BASE_VAR_SCOPE_READONLY, storage);
+    (void)mca_base_component_var_register(
+        &mca_ras_chain_component.super.base_version, name, help, MCA_BASE_VAR_TYPE_STRING, nullptr,
+        0, static_cast<mca_base_var_flag_t>(0), level, MCA_BASE_VAR_SCOPE_READONLY, storage);
 }
 
 static void register_switch(const char *name, const char *help, mca_base_var_info_lvl_t level,
                             bool *storage) {
     *storage = false;
-    (void)mca_base_component_var_register(&mca_ras_chain_component.super.base_version, name, help,
-                                          MCA_BASE_VAR_TYPE_BOOL, nullptr, 0,
-                                          static_cast<mca_base_var_flag_t>(0), level,
-                                          MCA_BASE_VAR_SCOPE_READONLY, storage);
+    (void)mca_base_component_var_register(
+        &mca_ras_chain_component.super.base_version, name, help, MCA_BASE_VAR_TYPE_BOOL, nullptr, 0,
+        static_cast<mca_base_var_flag_t>(0), level, MCA_BASE_VAR_SCOPE_READONLY, storage);
 }
 
 static void register_number(const char *name, const char *help, mca_base_var_info_lvl_t level,
                             int *storage, int value) {
     *storage = value;
-    (void)mca_base_component_var_register(&mca_ras_chain_component.super.base_version, name, help,
-                                          MCA_BASE_VAR_TYPE_INT, nullptr, 0,
-                                          static_cast<mca_base_var_flag_t>(0), level,
-                                          MCA_BASE_VAR_SCOPE_READONLY, storage);
+    (void)mca_base_component_var_register(
+        &mca_ras_chain_component.super.base_version, name, help, MCA_BASE_VAR_TYPE_INT, nullptr, 0,
+        static_cast<mca_base_var_flag_t>(0), level, MCA_BASE_VAR_SCOPE_READONLY, storage);
 }
 
 static void register_flags(orte_ras_chain_component_t *self) {
@@ -97,8 +94,8 @@ static void register_flags(orte_ras_chain_component_t *self) {
 static int component_register(void) {
     orte_ras_chain_component_t *self = &mca_ras_chain_component;
     register_flags(self);
-    register_text("start", "--chain-start: reserve ahead; not yet in this version",
-                  OPAL_INFO_LVL_3, &self->start, nullptr);
+    register_text("start", "--chain-start: reserve ahead; not yet in this version", OPAL_INFO_LVL_3,
+                  &self->start, nullptr);
     register_text("home",
                   "--chain-home: slots of this machine that join the job; not yet in this version",
                   OPAL_INFO_LVL_3, &self->home, nullptr);

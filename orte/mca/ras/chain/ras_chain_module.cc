@@ -41,6 +41,8 @@ namespace wire = chain::wire;
 static orte_job_t *pending_job = nullptr;
 static opal_event_t news_event;
 static bool news_event_active = false;
+/* Absolute; kept here because parameters are gone when finalize() runs. */
+static std::string report_path;
 
 static std::string text_of(const char *value) {
     return value == nullptr ? std::string() : std::string(value);
@@ -202,9 +204,7 @@ static void on_news(int fd, short flags, void *arg) {
         if (!news) return;
         orte_job_t *jdata = pending_job;
         switch (news->kind) {
-            case SessionNews::Kind::kProgress:
-                say_progress(news->text);
-                continue;
+            case SessionNews::Kind::kProgress: say_progress(news->text); continue;
             case SessionNews::Kind::kLeaseEvent:
                 if (news->event.kind() == wire::LeaseEvent::NOTICE)
                     say_progress(news->event.reason());
@@ -222,8 +222,7 @@ static void on_news(int fd, short flags, void *arg) {
                 fail(jdata, session->was_funded() ? "lease-ended" : "failed", news->error);
                 return;
             case SessionNews::Kind::kLaunched:
-            case SessionNews::Kind::kLaunchFailed:
-                continue;
+            case SessionNews::Kind::kLaunchFailed: continue;
         }
     }
 }
@@ -248,8 +247,8 @@ static std::string format_explanation(const wire::Explanation &explanation) {
     std::string text = table.empty() ? "Nobody offers anything right now.\n" : table.format();
     if (explanation.price_per_ghz_h() > 0)
         text += "Price: " + chain::client::format_units(explanation.price_per_ghz_h()) +
-                " tokens per GHz·h. Escrow: " +
-                chain::client::format_units(explanation.escrow()) + " tokens.\n";
+                " tokens per GHz·h. Escrow: " + chain::client::format_units(explanation.escrow()) +
+                " tokens.\n";
     if (!explanation.summary().empty())
         text += chain::client::printable(explanation.summary()) + "\n";
     return text;
@@ -263,8 +262,9 @@ static int explain(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const auto reply = client->call(request, mca_ras_chain_component.explain_timeout_ms);
     if (!reply.ok()) return fail(jdata, "failed", reply.error());
     if (!reply->has_explanation())
-        return fail(jdata, "failed", chain::make_error(ErrorCode::kProtocol,
-                                                       "the daemon's answer explains nothing."));
+        return fail(
+            jdata, "failed",
+            chain::make_error(ErrorCode::kProtocol, "the daemon's answer explains nothing."));
     const std::string text = format_explanation(reply->explanation());
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
@@ -350,16 +350,18 @@ static int allocate(orte_job_t *jdata, opal_list_t *nodes) {
     opal_if_do_not_resolve = true;
     const auto order = chain::client::parse_lease_flags(flags_of_parameters());
     if (!order.ok()) return fail(jdata, "bad-flags", order.error());
+    report_path = order->report_path;
+    if (!report_path.empty() && report_path.front() != '/')
+        report_path = working_folder() + "/" + report_path;
     return order->explain ? explain(jdata, *order) : open_lease(jdata, *order);
 }
 
 static void write_report(const wire::Bill &bill) {
-    const std::string path = text_of(mca_ras_chain_component.report);
-    if (path.empty()) return;
+    if (report_path.empty()) return;
     const auto written =
-        chain::write_file_atomic(path, chain::client::format_bill_json(bill), 0644);
+        chain::write_file_atomic(report_path, chain::client::format_bill_json(bill), 0644);
     if (!written.ok())
-        orte_show_help("help-ras-chain.txt", "report-failed", true, path.c_str(),
+        orte_show_help("help-ras-chain.txt", "report-failed", true, report_path.c_str(),
                        written.error().to_text().c_str());
 }
 
@@ -372,8 +374,9 @@ static int finalize(void) {
     if (session->is_ready() || session->was_funded()) {
         const wire::Bill bill =
             session->close(orte_exit_status, mca_ras_chain_component.bill_timeout_ms);
-        std::fputs(chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks)
-                       .c_str(), stderr);
+        std::fputs(
+            chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks).c_str(),
+            stderr);
         write_report(bill);
     }
     LeaseSession::drop();

@@ -14,15 +14,15 @@ extern "C" {
 #define LEASE_PARAMETER "OMPI_MCA_ras_chain_lease"
 #define UCX_HOOKS "OMPI_MCA_opal_common_ucx_opal_mem_hooks"
 
-#define WORD(NAME, PARAMETER, TEXT)                                                           \
-    {                                                                                         \
-        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 1, nullptr,               \
-            OPAL_CMD_LINE_TYPE_STRING, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH                       \
+#define WORD(NAME, PARAMETER, TEXT)                                             \
+    {                                                                           \
+        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 1, nullptr, \
+            OPAL_CMD_LINE_TYPE_STRING, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH         \
     }
-#define SWITCH(NAME, PARAMETER, TEXT)                                                         \
-    {                                                                                         \
-        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 0, nullptr,               \
-            OPAL_CMD_LINE_TYPE_BOOL, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH                         \
+#define SWITCH(NAME, PARAMETER, TEXT)                                           \
+    {                                                                           \
+        "ras_chain_" PARAMETER, '\0', "chain-" NAME, "chain-" NAME, 0, nullptr, \
+            OPAL_CMD_LINE_TYPE_BOOL, TEXT, OPAL_CMD_LINE_OTYPE_LAUNCH           \
     }
 
 static opal_cmd_line_init_t flags[] = {
@@ -45,8 +45,7 @@ static opal_cmd_line_init_t flags[] = {
          "default)"),
     WORD("stage-max", "stage_max", "Send and take back at most this much, as in 512M"),
     WORD("relaunch", "relaunch", "Start again when a peer is lost (not yet in this version)"),
-    SWITCH("tolerate-loss", "tolerate_loss",
-           "Go on without a lost peer (not yet in this version)"),
+    SWITCH("tolerate-loss", "tolerate_loss", "Go on without a lost peer (not yet in this version)"),
     WORD("net", "net", "Network between the peers: auto, or plain in a network that you trust"),
     WORD("report", "report", "Write the bill as JSON to this file"),
     {nullptr, '\0', nullptr, nullptr, 0, nullptr, OPAL_CMD_LINE_TYPE_NULL, nullptr,

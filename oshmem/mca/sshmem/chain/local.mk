@@ -5,9 +5,7 @@ oshmem_mca_sshmem_chain_mca_sshmem_chain_la_SOURCES = \
   oshmem/mca/sshmem/chain/sshmem_chain.h \
   oshmem/mca/sshmem/chain/sshmem_chain_component.cc \
   oshmem/mca/sshmem/chain/sshmem_chain_module.cc
-# Open MPI keeps OpenSHMEM's generated headers beside its own.
 oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS) \
-  $(ORTE_CFLAGS:-I%=-isystem %/../openshmem) \
   -DCHAIN_HELP_DIR='"$(helpdir)"' \
   -DCHAIN_COMPONENT_SOURCE_DIR='"$(abs_top_srcdir)/oshmem/mca/sshmem/chain"'
 oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CXXFLAGS = $(COMPONENT_CXXFLAGS)

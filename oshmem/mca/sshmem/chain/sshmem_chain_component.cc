@@ -32,7 +32,7 @@ oshmem_sshmem_chain_component_t mca_sshmem_chain_component = {
 };
 
 static int component_register(void) {
-    mca_sshmem_chain_component.priority = 90;
+    mca_sshmem_chain_component.priority = 110; /* sshmem/ucx has 100 */
     (void)mca_base_component_var_register(
         &mca_sshmem_chain_component.super.base_version, "priority",
         "Priority of this component under a lease; without one it is never used",
