@@ -137,6 +137,8 @@ void RenterLease::place_results(std::uint32_t leg) {
     placing->results = state.receiver->files();
     placing->host = record_.bill().legs(static_cast<int>(leg)).host();
     for (const provider::StagedFile &file : files_) placing->staged[file.name] = file.sha256;
+    for (provider::StagedFile &result : placing->results)
+        result.source_path = state.results_folder + "/" + result.name;
     state.receiver.reset();
     node_.workers.run(
         [placing, folder = call_.job_folder()] {

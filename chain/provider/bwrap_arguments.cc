@@ -87,7 +87,9 @@ void append_system(std::vector<std::string> &arguments, const SandboxSpec &spec)
     }
     for (const char *path :
          {"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
-          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime", "/sys/devices/system"})
+          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime", "/sys/devices/system",
+          // UCX, under OpenSHMEM, finds its devices here and nowhere else.
+          "/sys/class/net", "/sys/devices/virtual/net"})
         append(arguments, {"--ro-bind-try", path, path});
     for (const char *name : {"passwd", "group", "hosts"})
         append(arguments,
