@@ -25,4 +25,3 @@ bin_ompi_chain_SOURCES = chain/cli/main.cc
 bin_ompi_chain_LDADD = libompi-chain-cli.la libompi-chain.la $(PROTOBUF_LIBS)
 
 dist_man_MANS += man/ompi-chain.1 man/ompi-chaind.8
-EXTRA_DIST += docs/control_protocol.md
