@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "chain/base/log.h"
+#include "chain/client/client.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
 #include "chain/wire/frame.h"
@@ -272,7 +273,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     const bool clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
     if (clean) {
         // The job is over; the renter's mpirun says so in a moment.
-        set_deadline(kEndWaitMs, [this] { end("renter", "the job ended"); });
+        set_deadline(kEndWaitMs, [this] { end("renter", std::string(client::kJobEnded)); });
         return;
     }
     std::string reason = "orted " + describe_exit(wait_status);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
+#include "chain/client/client.h"
 #include "chain/daemon/bill.h"
 #include "chain/daemon/renter_lease.h"
 #include "chain/provider/results.h"
@@ -214,7 +215,8 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
         reason = record_.bill().reason();
     }
     if (ended_by.empty()) ended_by = "renter";
-    if (reason.empty() && call.exit_status() != 0)
+    if (reason.empty() && call.exit_status() == 0) reason = client::kJobEnded;
+    if (reason.empty())
         reason = "the job ended with exit status " + std::to_string(call.exit_status());
     end(ended_by, reason);
 }
