@@ -16,7 +16,7 @@ using client::Json;
 
 // Why it waits or ended, else what runs in it.
 std::string last_column(const wire::Bill &bill) {
-    if (!bill.reason().empty())
+    if (!bill.reason().empty() && bill.reason() != client::kJobEnded)
         return bill.ended_by().empty() ? bill.reason() : bill.ended_by() + ": " + bill.reason();
     return bill.command();
 }

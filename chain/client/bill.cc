@@ -67,7 +67,7 @@ std::string title_line(const wire::Bill &bill) {
 
 // A normal end has no reason: there is nothing to say about it.
 std::string end_lines(const wire::Bill &bill) {
-    if (bill.ended_by().empty() || bill.reason().empty()) return {};
+    if (bill.ended_by().empty() || bill.reason().empty() || bill.reason() == kJobEnded) return {};
     return "Ended by the " + printable(bill.ended_by()) + ": " + printable(bill.reason()) + "\n";
 }
 

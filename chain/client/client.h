@@ -67,6 +67,9 @@ private:
     std::deque<wire::LeaseEvent> events_;
 };
 
+// Reason of a lease that ended as it should: stands in the JSON, and is worth no line to a person.
+inline constexpr std::string_view kJobEnded = "the job ended";
+
 // The bill as people read it (stderr of mpirun, `lease show`) and as --chain-report writes it.
 std::string format_bill_text(const wire::Bill &bill, bool per_rank);
 std::string format_bill_json(const wire::Bill &bill);

@@ -156,7 +156,7 @@ wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
     wire::LeaseCloseCall &call = *request.mutable_lease_close();
     call.set_exit_status(exit_status);
     call.set_ended_by(ended_by_.empty() ? "renter" : ended_by_);
-    call.set_reason(reason_.empty() ? "the job ended" : reason_);
+    call.set_reason(reason_);
     auto id = client_.start(std::move(request), kSendTimeoutMs);
     if (!id.ok()) return known_bill(id.error());
     const std::uint64_t give_up_ms =

@@ -69,9 +69,7 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
     done.mutable_done();
     switch (request.call_case()) {
         case wire::ControlRequest::kNodeStatus: return node_status();
-        case wire::ControlRequest::kNodeStop:
-            watches_.push_back(loop_.after_ms(50, [this] { loop_.stop(); }));  // after the reply
-            return done;
+        case wire::ControlRequest::kNodeStop: begin_stop(); return done;
         case wire::ControlRequest::kWalletNew:
             CHAIN_TRY(wallet_->create(request.wallet_new().password()));
             return wallet_show({});

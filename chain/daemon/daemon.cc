@@ -209,12 +209,24 @@ Daemon::~Daemon() {
 
 void Daemon::run() {
     for (const int signal_number : {SIGTERM, SIGINT})
-        watches_.push_back(loop_.on_signal(signal_number, [this] { loop_.stop(); }));
+        watches_.push_back(loop_.on_signal(signal_number, [this] { begin_stop(); }));
     watches_.push_back(loop_.every_ms(1'000, [this] { answer_waiting_sends(); }));
     log(LogLevel::kNote, kCategory, kSoftware, " runs on ", options_.data_folder, ", chain ",
         short_hex(ledger_->chain_id()), " at height ", ledger_->height());
     loop_.run();
     log(LogLevel::kNote, kCategory, "stops");
+}
+
+void Daemon::begin_stop() {
+    if (stop_at_ms_ != 0) return loop_.stop();  // asked twice: at once
+    stop_at_ms_ = system_clock().steady_ms() + kStopWaitMs;
+    renter_->on_daemon_stops();
+    provider_->on_daemon_stops();
+    constexpr std::uint64_t kLookEveryMs = 50;
+    watches_.push_back(loop_.every_ms(kLookEveryMs, [this] {
+        const bool idle = renter_->idle() && provider_->idle();
+        if (idle || system_clock().steady_ms() >= stop_at_ms_) loop_.stop();
+    }));
 }
 
 void Daemon::on_trade(const PublicKey &peer, std::string_view payload) {

@@ -20,6 +20,7 @@
 
 namespace chain::daemon {
 
+inline constexpr std::uint64_t kStopWaitMs = 5'000;
 inline constexpr std::string_view kSoftware = "ompi-chaind 0.1.0";
 
 struct DaemonOptions {
@@ -69,6 +70,8 @@ private:
     void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
                       const wire::PeerConnectCall &call);
     void answer_waiting_sends();
+    // Ends what runs, in order, and then the loop: within kStopWaitMs.
+    void begin_stop();
 
     struct WaitingSend {
         ControlConnectionPtr client;
@@ -79,6 +82,7 @@ private:
 
     const DaemonOptions options_;
     std::uint64_t started_at_ms_ = 0;
+    std::uint64_t stop_at_ms_ = 0;  // steady; 0: nobody has asked
     // In the order in which they are made; the agents go first.
     Loop loop_;
     std::optional<WorkerPool> workers_;

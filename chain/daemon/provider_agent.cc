@@ -167,6 +167,19 @@ bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
     return found != legs_.end() && found->second->peer() == peer;
 }
 
+// Slots are not reserved for somebody who cannot pay.
+Status ProviderAgent::check_funds(const wire::OpenLease &open, const PublicKey &renter) const {
+    Amount escrow{0};
+    for (const wire::LeaseLeg &leg : open.legs()) {
+        CHAIN_ASSIGN(const Amount part, amount_from_units(leg.escrow()));
+        CHAIN_ASSIGN(escrow, add(escrow, part));
+    }
+    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(renter));
+    if (account.balance < escrow)
+        return make_error(ErrorCode::kRefused, "the renter's account does not cover the escrow");
+    return ok_status();
+}
+
 Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
                                                const wire::Propose &propose) const {
     CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
@@ -200,6 +213,7 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     CHAIN_ASSIGN(const Amount collateral, incentive::collateral(escrow, node_.backend.params()));
     if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
         return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
+    CHAIN_TRY(check_funds(open, renter));
     CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
     if (account.balance < collateral)
         return make_error(ErrorCode::kRefused, "the collateral is more than I have");
@@ -263,6 +277,12 @@ void ProviderAgent::on_new_block() {
     for (const auto &[key, leg] : legs_) leg->on_new_block();
 }
 
+void ProviderAgent::on_daemon_stops() {
+    options_.slot_count = 0;
+    publish_offer();
+    for (const auto &[key, leg] : legs_) leg->on_daemon_stops();
+}
+
 // A leg of ours on the ledger that nobody here runs: this daemon was killed, or a transaction that
 // was given up went through after all. The highest voucher in the journal settles it.
 void ProviderAgent::settle_forgotten_leases() {
@@ -278,8 +298,7 @@ void ProviderAgent::settle_forgotten_leases() {
             if (leg.provider != (*key)->public_key() || leg.state == ledger::LegState::kSettled)
                 continue;
             const auto live = legs_.find(leg_key);
-            if (live != legs_.end() && live->second->phase() != ProviderLeg::Phase::kClosing)
-                continue;
+            if (live != legs_.end() && !live->second->close_was_lost()) continue;
             settle(leg_key);
         }
     }

@@ -46,6 +46,8 @@ public:
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_drained(const PublicKey &peer);
     void on_new_block();
+    void on_daemon_stops();
+    bool idle() const { return legs_.empty(); }
 
     // What is known of a lease in which this account is a provider.
     wire::Bill bill_of(const ledger::Lease &lease) const;
@@ -57,6 +59,7 @@ private:
     std::uint32_t slots_leased() const;
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
+    Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;
     void drop_leg(const LegKey &key);
     void settle_forgotten_leases();
     void settle(const LegKey &key);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "chain/base/log.h"
+#include "chain/client/client.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
 #include "chain/wire/frame.h"
@@ -272,7 +273,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     const bool clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
     if (clean) {
         // The job is over; the renter's mpirun says so in a moment.
-        set_deadline(kEndWaitMs, [this] { end("renter", "the job ended"); });
+        set_deadline(kEndWaitMs, [this] { end("renter", std::string(client::kJobEnded)); });
         return;
     }
     std::string reason = "orted " + describe_exit(wait_status);
@@ -380,6 +381,13 @@ void ProviderLeg::on_drained() {
     if (phase_ == Phase::kPacking && results_ != nullptr) send_results();
 }
 
+bool ProviderLeg::close_was_lost() const {
+    if (phase_ != Phase::kClosing) return false;
+    if (!close_tx_.has_value()) return true;
+    const TxStatus status = node_.backend.outcome(*close_tx_).status;
+    return status == TxStatus::kRejected || status == TxStatus::kUnknown;
+}
+
 void ProviderLeg::close() {
     if (phase_ >= Phase::kClosing) return;
     phase_ = Phase::kClosing;
@@ -395,6 +403,7 @@ void ProviderLeg::close() {
         log(LogLevel::kWarning, kCategory, "close of lease ", short_hex(key_.lease), ": ",
             tx.error().message);
     } else {
+        close_tx_ = *tx;
         wire::TradeMessage message = trade_message(key_);
         message.mutable_leg_settled()->set_tx_id(to_bytes(*tx));
         if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));

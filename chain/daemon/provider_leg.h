@@ -13,7 +13,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "chain/daemon/node.h"
 #include "chain/meter/meter.h"
@@ -58,6 +60,10 @@ public:
     void on_new_block();
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
+    void on_daemon_stops() { end("provider", "the provider's daemon was stopped"); }
+
+    // The close transaction could not be sent, or came to nothing: somebody must send it again.
+    bool close_was_lost() const;
 
     Phase phase() const { return phase_; }
     const LegTerms &terms() const { return terms_; }
@@ -104,7 +110,7 @@ private:
     std::uint64_t sequence_ = 0;
     unsigned unsigned_readings_ = 0;
     wire::Reading last_reading_;
-    ledger::TxId close_tx_{};
+    std::optional<ledger::TxId> close_tx_;
     wire::ProviderRecord record_;
     std::uint64_t voucher_cycles_ = 0;
     std::uint64_t voucher_sequence_ = 0;

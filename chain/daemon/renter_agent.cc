@@ -123,6 +123,10 @@ void RenterAgent::on_new_block() {
     for (const auto &[number, lease] : leases_) lease->on_new_block();
 }
 
+void RenterAgent::on_daemon_stops() {
+    for (const auto &[number, lease] : leases_) lease->on_daemon_stops();
+}
+
 bool RenterAgent::is_live(const ledger::LeaseId &id) const {
     for (const auto &[number, lease] : leases_)
         if (lease->id() == id) return true;

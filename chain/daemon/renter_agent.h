@@ -32,6 +32,8 @@ public:
     void on_drained(const PublicKey &peer);
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_new_block();
+    void on_daemon_stops();
+    bool idle() const { return leases_.empty(); }
 
     // What is known of a lease of this account that is on the ledger or under way.
     wire::Bill bill_of(const ledger::Lease &lease) const;

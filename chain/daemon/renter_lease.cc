@@ -350,10 +350,7 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
             record_.bill().legs(static_cast<int>(node.leg())).host());
         static_cast<void>(node_.send_trade(legs_[node.leg()].award.offer.node_key, message));
     }
-    set_deadline(demand_.duration_ms, [this] {
-        event(wire::LeaseEvent::LEASE_ENDING, 0, "the agreed time is used up");
-        record_.mutable_bill()->set_reason("the agreed time is used up");
-    });
+    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up"); });
     client_->done(request_id);
 }
 

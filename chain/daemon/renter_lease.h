@@ -45,6 +45,7 @@ public:
     void launch(std::uint64_t request_id, const wire::LeaseLaunchCall &call);
     void close(std::uint64_t request_id, const wire::LeaseCloseCall &call);
     void on_client_gone();
+    void on_daemon_stops();
 
     bool has_leg(const PublicKey &peer, const LegKey &key) const;
     void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
@@ -65,7 +66,7 @@ private:
         bool staged = false;
         bool lost = false;
         bool results_done = false;
-        bool placing = false;  // a worker puts the results into the working folder
+        bool placing = false;     // a worker puts the results into the working folder
         bool close_sent = false;  // the provider sent its close transaction
         std::unique_ptr<provider::StageSender> sender;
         std::unique_ptr<provider::StageReceiver> receiver;
@@ -94,6 +95,8 @@ private:
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone);
+    // Asks mpirun to end its ranks; if it does not in time, ends the lease under them.
+    void end_soon(const std::string &reason);
     void end(const std::string &ended_by, const std::string &reason);
     void check_ended();
     bool leg_is_done(const LegState &leg) const;

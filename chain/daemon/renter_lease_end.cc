@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
+#include "chain/client/client.h"
 #include "chain/daemon/bill.h"
 #include "chain/daemon/renter_lease.h"
 #include "chain/provider/results.h"
@@ -50,13 +51,15 @@ void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     state.cycles = reading.cycles();
     state.sequence = reading.sequence();
     sign_voucher(leg, reading);
-    if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning) {
-        const std::string reason =
-            demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up";
-        record_.mutable_bill()->set_reason(reason);
-        event(wire::LeaseEvent::LEASE_ENDING, leg, reason);
-        set_deadline(kEndingWaitMs, [this, reason] { end("renter", reason); });
-    }
+    if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning)
+        end_soon(demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up");
+}
+
+void RenterLease::end_soon(const std::string &reason) {
+    if (!record_.bill().reason().empty()) return;  // said already
+    record_.mutable_bill()->set_reason(reason);
+    event(wire::LeaseEvent::LEASE_ENDING, 0, reason);
+    set_deadline(kEndingWaitMs, [this, reason] { end("renter", reason); });
 }
 
 void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading) {
@@ -212,7 +215,8 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
         reason = record_.bill().reason();
     }
     if (ended_by.empty()) ended_by = "renter";
-    if (reason.empty() && call.exit_status() != 0)
+    if (reason.empty() && call.exit_status() == 0) reason = client::kJobEnded;
+    if (reason.empty())
         reason = "the job ended with exit status " + std::to_string(call.exit_status());
     end(ended_by, reason);
 }
@@ -220,6 +224,14 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
 void RenterLease::on_client_gone() {
     if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kCancelled, "mpirun is gone"));
     if (phase_ < Phase::kEnding) end("renter", "mpirun is gone");
+}
+
+void RenterLease::on_daemon_stops() {
+    constexpr const char *kReason = "the renter's daemon was stopped";
+    if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kCancelled, kReason));
+    if (phase_ >= Phase::kEnding) return;
+    event(wire::LeaseEvent::LEASE_ENDING, 0, kReason);
+    end("renter", kReason);
 }
 
 void RenterLease::end(const std::string &ended_by, const std::string &reason) {

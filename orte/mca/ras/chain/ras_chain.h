@@ -33,6 +33,7 @@ struct orte_ras_chain_component_t {
     bool tolerate_loss;
     char *net;
     char *report;
+    int open_timeout_ms;
     int bill_timeout_ms;
     int explain_timeout_ms;
     bool bill_ranks;

@@ -108,6 +108,10 @@ static int component_register(void) {
                     OPAL_INFO_LVL_3, &self->tolerate_loss);
     register_switch("bill_ranks", "Print the bill of each rank, not of each peer only",
                     OPAL_INFO_LVL_3, &self->bill_ranks);
+    register_number(
+        "open_timeout",
+        "Milliseconds, besides --chain-wait, that the daemon has to bring a lease about",
+        OPAL_INFO_LVL_5, &self->open_timeout_ms, 120'000);
     register_number("bill_timeout",
                     "Milliseconds to wait for results and the bill when the job has ended",
                     OPAL_INFO_LVL_5, &self->bill_timeout_ms, 120'000);

@@ -40,6 +40,7 @@ namespace wire = chain::wire;
 /* The lease that is being opened: from allocate() until the daemon's last word on it. */
 static orte_job_t *pending_job = nullptr;
 static opal_event_t news_event;
+static opal_event_t open_timer;
 static bool news_event_active = false;
 /* Absolute; kept here because parameters are gone when finalize() runs. */
 static std::string report_path;
@@ -167,7 +168,10 @@ static int insert_nodes(orte_job_t *jdata, const wire::LeaseReady &ready) {
 }
 
 static void stop_listening(void) {
-    if (news_event_active) opal_event_del(&news_event);
+    if (news_event_active) {
+        opal_event_del(&news_event);
+        opal_event_del(&open_timer);
+    }
     news_event_active = false;
 }
 
@@ -225,6 +229,35 @@ static void on_news(int fd, short flags, void *arg) {
             case SessionNews::Kind::kLaunchFailed: continue;
         }
     }
+}
+
+static void on_open_timeout(int fd, short flags, void *arg) {
+    (void)fd;
+    (void)flags;
+    (void)arg;
+    orte_job_t *jdata = pending_job;
+    if (jdata == nullptr) return;
+    stop_listening();
+    pending_job = nullptr;
+    LeaseSession::current()->note_end("renter", "no lease in time");
+    fail(jdata, "failed",
+         chain::make_error(ErrorCode::kTimeout, "the daemon brought no lease about in time ",
+                           "(OMPI_MCA_ras_chain_open_timeout, ",
+                           mca_ras_chain_component.open_timeout_ms, " ms)."));
+}
+
+static void listen(LeaseSession *session, std::uint64_t wait_ms) {
+    const std::uint64_t limit_ms =
+        wait_ms + static_cast<std::uint64_t>(mca_ras_chain_component.open_timeout_ms);
+    const timeval limit{static_cast<time_t>(limit_ms / 1000),
+                        static_cast<suseconds_t>(limit_ms % 1000 * 1000)};
+    opal_event_set(orte_event_base, &news_event, session->fd(), OPAL_EV_READ | OPAL_EV_PERSIST,
+                   on_news, nullptr);
+    opal_event_set_priority(&news_event, ORTE_MSG_PRI);
+    opal_event_add(&news_event, nullptr);
+    opal_event_evtimer_set(orte_event_base, &open_timer, on_open_timeout, nullptr);
+    opal_event_evtimer_add(&open_timer, &limit);
+    news_event_active = true;
 }
 
 static std::string format_explanation(const wire::Explanation &explanation) {
@@ -335,11 +368,7 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
 
     /* Asynchronous, so that Ctrl-C and the like are served while the market takes its time. */
     pending_job = jdata;
-    opal_event_set(orte_event_base, &news_event, (*session)->fd(), OPAL_EV_READ | OPAL_EV_PERSIST,
-                   on_news, nullptr);
-    opal_event_set_priority(&news_event, ORTE_MSG_PRI);
-    opal_event_add(&news_event, nullptr);
-    news_event_active = true;
+    listen(*session, order.spec.wait_ms());
     return ORTE_ERR_ALLOCATION_PENDING;
 }
 
