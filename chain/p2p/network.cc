@@ -13,6 +13,7 @@
 #include "chain/base/log.h"
 #include "chain/p2p/limits.h"
 #include "chain/p2p/network_impl.h"
+#include "chain/p2p/reachable.h"
 
 namespace chain::p2p {
 
@@ -226,6 +227,13 @@ std::vector<PeerView> NetworkImpl::peers() const {
     views.reserve(up_.size());
     for (const auto &[key, session] : up_) views.push_back(session->view());
     return views;
+}
+
+std::string NetworkImpl::reachable_address() const {
+    if (listen_address_.empty()) return {};
+    if (!options_.announce_address.empty()) return options_.announce_address;
+    if (!is_any_address(listen_address_)) return listen_address_;
+    return p2p::reachable_address(listen_address_, peers(), default_route_host());
 }
 
 // ---- frames
