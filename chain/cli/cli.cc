@@ -14,7 +14,7 @@ namespace {
 std::vector<Command> all_commands() {
     std::vector<Command> all;
     for (auto part : {wallet_commands(), offer_commands(), lease_commands(), peer_commands(),
-                      block_commands(), node_commands(), devnet_commands()})
+                      block_commands(), node_commands(), network_commands(), devnet_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
@@ -129,6 +129,7 @@ const std::vector<Noun> &nouns() {
         {"peer", "daemons that this one talks to"},
         {"block", "the ledger, block by block"},
         {"node", "the daemon of this machine"},
+        {"network", "a network of your own, with friends"},
         {"devnet", "a private network on this machine"},
     };
     return table;

@@ -91,6 +91,7 @@ std::vector<Command> lease_commands();
 std::vector<Command> peer_commands();
 std::vector<Command> block_commands();
 std::vector<Command> node_commands();
+std::vector<Command> network_commands();
 std::vector<Command> devnet_commands();
 
 // ---- parsing and help
@@ -114,6 +115,8 @@ Status confirm(const Invocation &invocation, const std::string &question);
 Result<std::string> read_password(const Invocation &invocation, std::string_view prompt,
                                   bool twice);
 
+// One word of a POSIX shell; quoted only where it must be.
+std::string shell_quoted(const std::string &text);
 // "ompc1qxy…k2p9": enough of an address to tell it from another in a table.
 std::string short_address(std::string_view address);
 // Lines of "name  value", the values aligned.

@@ -138,6 +138,15 @@ Result<std::string> read_password(const Invocation &invocation, std::string_view
     return password;
 }
 
+std::string shell_quoted(const std::string &text) {
+    constexpr std::string_view kPlain =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789%+,-./:=@_";
+    if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+    std::string out = "'";
+    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
 std::string short_address(std::string_view address) {
     constexpr std::size_t kHead = 9, kTail = 4;
     if (address.size() <= kHead + kTail + 1) return std::string(address);

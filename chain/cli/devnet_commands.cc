@@ -99,7 +99,7 @@ Status check_same_plan(const Invocation &invocation, const Devnet &devnet) {
 
 std::string folder_option(const Invocation &invocation, const Devnet &devnet) {
     if (!invocation.arguments.has("folder")) return {};
-    return " --folder " + devnet.folder();
+    return " --folder " + shell_quoted(devnet.folder());
 }
 
 void print_usage(const Invocation &invocation, const Devnet &devnet, bool was_running) {
@@ -240,20 +240,13 @@ Result<int> run_status(Invocation &invocation) {
     return 0;
 }
 
-// For a POSIX shell.
-std::string quoted(const std::string &text) {
-    std::string out = "'";
-    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    return out + "'";
-}
-
 Result<int> run_env(Invocation &invocation) {
     CHAIN_ASSIGN(const Devnet devnet, Devnet::open(folder_of(invocation)));
     if (!devnet.running())
         return make_error(ErrorCode::kDaemonNotRunning, "the devnet in ", devnet.folder(),
                           " does not run");
     for (const auto &[name, value] : renter_environment(devnet))
-        invocation.console.out << "export " << name << "=" << quoted(value) << "\n";
+        invocation.console.out << "export " << name << "=" << shell_quoted(value) << "\n";
     return 0;
 }
 

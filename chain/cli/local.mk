@@ -10,6 +10,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/devnet_start.cc \
   chain/cli/help.cc \
   chain/cli/lease_commands.cc \
+  chain/cli/network_commands.cc \
   chain/cli/node_commands.cc \
   chain/cli/offer_commands.cc \
   chain/cli/parse.cc \

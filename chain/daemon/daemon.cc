@@ -136,6 +136,12 @@ Status Daemon::open_network() {
         CHAIN_ASSIGN(const auto address, split_address(options_.listen_address));
         network_options.listen_address = address.first;
         network_options.listen_port = address.second;
+        if (!options_.announce_address.empty()) {
+            CHAIN_TRY(split_address(options_.announce_address).ok()
+                          ? ok_status()
+                          : Status(split_address(options_.announce_address).error()));
+            network_options.announce_address = options_.announce_address;
+        }
     }
     CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
     sync_ = std::make_unique<ChainSync>(*ledger_, *book_, *network_);
@@ -161,7 +167,7 @@ Status Daemon::open_agents() {
         wire::Topic::kTrade,
         [this](const PublicKey &peer, std::string_view bytes) { on_trade(peer, bytes); });
     network_->on_peer([this](const PublicKey &peer, bool up, const std::string &why) {
-        if (up) return;
+        if (up) return provider_->on_peer_up();
         renter_->on_peer_lost(peer, why);
         provider_->on_peer_lost(peer, why);
     });

@@ -25,8 +25,9 @@ inline constexpr std::string_view kSoftware = "ompi-chaind 0.1.0";
 
 struct DaemonOptions {
     std::string data_folder;
-    std::string genesis_path;    // empty: the one in the data folder
-    std::string listen_address;  // host:port; empty: listens to no peers
+    std::string genesis_path;      // empty: the one in the data folder
+    std::string listen_address;    // host:port; empty: listens to no peers
+    std::string announce_address;  // host:port under which others reach it; empty: found out
     std::vector<std::string> connect;
     std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;

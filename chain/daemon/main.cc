@@ -28,6 +28,9 @@ constexpr const char *kUsage =
     "  --genesis FILE        the network's genesis file; needed at the first start only\n"
     "  --listen HOST:PORT    take sessions of peers (port 0: any free one, written to\n"
     "                        DIR/listen.address)\n"
+    "  --announce HOST:PORT  where others reach this machine, if not where it listens (default: "
+    "found\n"
+    "                        out)\n"
     "  --connect HOST:PORT   keep a session with this peer; may be given several times\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
@@ -43,6 +46,7 @@ enum Option {
     kData = 1000,
     kGenesis,
     kListen,
+    kAnnounce,
     kConnect,
     kPasswordFile,
     kSeal,
@@ -60,6 +64,7 @@ constexpr option kOptions[] = {
     {"data", required_argument, nullptr, kData},
     {"genesis", required_argument, nullptr, kGenesis},
     {"listen", required_argument, nullptr, kListen},
+    {"announce", required_argument, nullptr, kAnnounce},
     {"connect", required_argument, nullptr, kConnect},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
@@ -84,6 +89,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kData: options.data_folder = optarg; break;
             case kGenesis: options.genesis_path = optarg; break;
             case kListen: options.listen_address = optarg; break;
+            case kAnnounce: options.announce_address = optarg; break;
             case kConnect: options.connect.emplace_back(optarg); break;
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;

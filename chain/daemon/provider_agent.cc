@@ -116,6 +116,11 @@ std::uint32_t ProviderAgent::slots_leased() const {
     return slots;
 }
 
+// By a session this machine learns under which of its addresses others reach it.
+void ProviderAgent::on_peer_up() {
+    if (offered_ && node_.network.reachable_address() != offered_address_) publish_offer();
+}
+
 void ProviderAgent::publish_offer() {
     refresh_timer_ = node_.loop.after_ms(market::kOfferLifeMs / 2, [this] { publish_offer(); });
     const auto key = node_.wallet.key();
@@ -126,7 +131,8 @@ void ProviderAgent::publish_offer() {
     body.set_chain_id(to_bytes(node_.backend.chain_id()));
     body.set_provider(to_bytes((*key)->public_key()));
     body.set_node_key(to_bytes(node_.node_key.public_key()));
-    body.set_address(node_.network.listen_address());
+    offered_address_ = node_.network.reachable_address();
+    body.set_address(offered_address_);
     body.set_host(options_.host);
     body.set_slot_count(options_.slot_count > leased ? options_.slot_count - leased : 0);
     body.set_hz(hz_);
@@ -233,7 +239,7 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     const auto own = node_.wallet.key();
     if (!terms.ok() || !own.ok()) {
         const Error &error = terms.ok() ? own.error() : terms.error();
-        log(LogLevel::kNote, kCategory, "refused lease ", short_hex(key.lease), ": ",
+        log(LogLevel::kDebug, kCategory, "refused lease ", short_hex(key.lease), ": ",
             error.message);
         answer.mutable_refuse()->set_code(std::string(error_traits(error.code).name));
         answer.mutable_refuse()->set_reason(error.message);

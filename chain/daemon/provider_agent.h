@@ -42,6 +42,7 @@ public:
 
     void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
     bool has_leg(const PublicKey &peer, const LegKey &key) const;
+    void on_peer_up();
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_drained(const PublicKey &peer);
     void on_new_block();
@@ -74,6 +75,7 @@ private:
     LoopHandle refresh_timer_;
     LoopHandle janitor_timer_;
     bool offered_ = false;
+    std::string offered_address_;
 };
 
 }  // namespace chain::daemon

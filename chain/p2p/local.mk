@@ -6,6 +6,7 @@ libompi_chain_la_SOURCES += \
   chain/p2p/hello.cc chain/p2p/hello.h \
   chain/p2p/limits.h \
   chain/p2p/network.cc chain/p2p/network.h chain/p2p/network_impl.h \
+  chain/p2p/reachable.cc chain/p2p/reachable.h \
   chain/p2p/session.cc chain/p2p/session.h \
   chain/p2p/tls.cc chain/p2p/tls.h \
   chain/p2p/token_bucket.h

@@ -13,6 +13,7 @@
 #include "chain/base/log.h"
 #include "chain/p2p/limits.h"
 #include "chain/p2p/network_impl.h"
+#include "chain/p2p/reachable.h"
 
 namespace chain::p2p {
 
@@ -159,7 +160,9 @@ void NetworkImpl::admitted(Session &session) {
 void NetworkImpl::install(Session &session) {
     const PublicKey peer = session.peer_key();
     up_[peer] = &session;
-    log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " at ", session.view().address, " is up");
+    // Only what this side dialled is a note: a stranger must not fill the log as it likes.
+    log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
+        short_hex(peer), " at ", session.view().address, " is up");
     note_change(peer, true, "");
     deliver_changes();
     finish_dials(session, peer);
@@ -182,7 +185,8 @@ void NetworkImpl::ended(Session &session, const Error &why) {
     if (found != up_.end() && found->second == &session) {
         const PublicKey peer = found->first;
         up_.erase(found);
-        log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " is gone: ", why.message);
+        log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
+            short_hex(peer), " is gone: ", why.message);
         note_change(peer, false, why.message);
         later([this, peer] {
             deliver_changes();
@@ -223,6 +227,13 @@ std::vector<PeerView> NetworkImpl::peers() const {
     views.reserve(up_.size());
     for (const auto &[key, session] : up_) views.push_back(session->view());
     return views;
+}
+
+std::string NetworkImpl::reachable_address() const {
+    if (listen_address_.empty()) return {};
+    if (!options_.announce_address.empty()) return options_.announce_address;
+    if (!is_any_address(listen_address_)) return listen_address_;
+    return p2p::reachable_address(listen_address_, peers(), default_route_host());
 }
 
 // ---- frames

@@ -23,6 +23,7 @@ namespace chain::p2p {
 struct PeerView {
     PublicKey node_key{};
     std::string address;  // host:port: of the connection; for inbound ones with its listening port
+    std::string local_host;  // our end of the connection
     std::string software;
     bool inbound = false;
     std::uint64_t connected_at_ms = 0;  // Unix time
@@ -35,6 +36,7 @@ struct Options {
     std::string listen_address = "127.0.0.1";
     std::uint16_t listen_port = 0;  // 0 with `listen`: any free port
     bool listen = true;
+    std::string announce_address;  // host:port for others; empty: found out
     Bytes32 chain_id{};
     std::string software;
     std::size_t peers_max = 64;
@@ -52,6 +54,9 @@ public:
     virtual ~Network() = default;
 
     virtual std::string listen_address() const = 0;  // host:port really bound; empty: none
+    // host:port for others to connect to; empty: none. Changes as sessions come and go when every
+    // address of the machine is listened on.
+    virtual std::string reachable_address() const = 0;
 
     // Keeps a session to `address` up, with growing pauses between tries, until the end.
     virtual void keep_connected(const std::string &address) = 0;

@@ -29,6 +29,7 @@ public:
     Status listen();
 
     std::string listen_address() const override { return listen_address_; }
+    std::string reachable_address() const override;
     void keep_connected(const std::string &address) override;
     void connect(const std::string &address, const PublicKey *expected,
                  std::function<void(Result<PublicKey>)> done) override;

@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 
+#include "chain/p2p/address.h"
 #include "chain/p2p/frames.h"
 #include "chain/p2p/limits.h"
 
@@ -257,6 +258,13 @@ void Session::go_up() {
     state_ = State::kUp;
     deadline_.cancel();
     view_.connected_at_ms = clock_.unix_ms();
+    SocketAddress own;
+    own.size_bytes = sizeof own.storage;
+    if (getsockname(bufferevent_getfd(events_), reinterpret_cast<sockaddr *>(&own.storage),
+                    &own.size_bytes) == 0) {
+        view_.local_host = format_address(own.get(), own.size_bytes);
+        view_.local_host.resize(view_.local_host.rfind(':'));
+    }
     ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
     bufferevent_setwatermark(events_, EV_WRITE, setup_.options.queue_max_bytes / 4, 0);
     const std::uint64_t tick_ms = std::max<std::uint64_t>(

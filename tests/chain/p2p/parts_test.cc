@@ -10,6 +10,7 @@
 #include "chain/p2p/frames.h"
 #include "chain/p2p/hello.h"
 #include "chain/p2p/limits.h"
+#include "chain/p2p/reachable.h"
 #include "chain/p2p/token_bucket.h"
 
 namespace chain::p2p {
@@ -183,6 +184,27 @@ TEST(Address, Table) {
     const auto v6 = resolve({"::1", 7411}, true);
     ASSERT_TRUE(v6.ok());
     EXPECT_EQ(format_address(v6->get(), v6->size_bytes), "[::1]:7411");
+}
+
+TEST(Reachable, AnyAddressBecomesOneThatOthersCanDial) {
+    const auto peer = [](const char *local_host, std::uint64_t connected_at_ms) {
+        PeerView view;
+        view.local_host = local_host;
+        view.connected_at_ms = connected_at_ms;
+        return view;
+    };
+    const std::string route = "192.0.2.7";
+    EXPECT_EQ(reachable_address("", {}, route), "");
+    EXPECT_EQ(reachable_address("127.0.0.1:7660", {peer("10.0.0.3", 1)}, route), "127.0.0.1:7660");
+    EXPECT_EQ(reachable_address("0.0.0.0:7660", {}, route), "192.0.2.7:7660");
+    EXPECT_EQ(reachable_address("0.0.0.0:7660", {peer("127.0.0.1", 1)}, route), "192.0.2.7:7660");
+    EXPECT_EQ(reachable_address("[::]:7660", {peer("[::1]", 1), peer("[fd00::2]", 2)}, route),
+              "[fd00::2]:7660");
+    EXPECT_EQ(
+        reachable_address("0.0.0.0:7660",
+                          {peer("10.0.0.3", 9), peer("10.1.0.3", 4), peer("127.0.0.1", 1)}, route),
+        "10.1.0.3:7660");
+    EXPECT_FALSE(is_any_address(default_route_host() + ":1"));
 }
 
 }  // namespace
