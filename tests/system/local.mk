@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-SYSTEM_TESTS_PY =
+SYSTEM_TESTS_PY = tests/system/network_test.py
 TESTS += tests/system/install_test.sh $(SYSTEM_TESTS_PY)
 EXTRA_DIST += tests/system/install_test.sh tests/system/chain_devnet.py tests/system/busy.c \
   $(SYSTEM_TESTS_PY)
