@@ -4,6 +4,10 @@
 #include "chain/daemon/renter_lease.h"
 
 #include <algorithm>
+#include <climits>
+#include <set>
+
+#include <unistd.h>
 
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
@@ -33,6 +37,14 @@ Result<std::vector<provider::StagedFile>> describe_all(const wire::LeaseOpenCall
         files.push_back(std::move(*file));
     }
     return files;
+}
+
+// As Open MPI calls this machine: without the domain.
+std::string own_host_name() {
+    char name[HOST_NAME_MAX + 1] = {};
+    if (gethostname(name, sizeof name - 1) != 0) return {};
+    const std::string full = name;
+    return full.substr(0, full.find('.'));
 }
 
 }  // namespace
@@ -237,7 +249,8 @@ void RenterLease::fund() {
     bill.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
     bill.set_escrow(clearing_.escrow.units);
     bill.set_started_at_ms(node_.clock.unix_ms());
-    std::set<std::string> hosts;
+    // Open MPI would start the ranks of a node named as this machine here, outside of the lease.
+    std::set<std::string> hosts = {"localhost", own_host_name()};
     for (const LegState &leg : legs_) {
         wire::BillLeg &entry = *bill.add_legs();
         entry.set_provider(to_address(leg.award.offer.provider));

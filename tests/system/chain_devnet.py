@@ -284,11 +284,12 @@ class Devnet:
             "--folder", self.chain_folder, "--providers", str(providers), "--slots", str(slots),
             "--tokens", tokens, "--log-level", log_level,
         ]
-        self.environment = self._environment()
+        self.environment = self.clean_environment(self.folder)
         self.nodes, self.jobs, self.seen = {}, [], []
         self.busy = BUSY
 
-    def _environment(self):
+    @staticmethod
+    def clean_environment(temporary_folder):
         """build/env.sh's, and nothing that a developer's shell has of another network."""
         clean = {
             name: value for name, value in os.environ.items()
@@ -303,7 +304,7 @@ class Devnet:
             if name in PASSED_BY_ENV_SH:
                 clean[name] = value
         clean["OMPI_ALLOW_RUN_AS_ROOT"] = clean["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1"
-        clean["TMPDIR"] = self.folder  # a killed mpirun leaves its session folder
+        clean["TMPDIR"] = temporary_folder  # a killed mpirun leaves its session folder
         return clean
 
     def chain(self, *words, timeout_s=120):
