@@ -20,6 +20,8 @@ MOMENTS = int(os.environ.get("CHAIN_TEST_MOMENTS", "6"))
 SEED = int(os.environ.get("CHAIN_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
 # Longer than the silence after which a peer is lost.
 FROZEN_S = 5
+# A lease of 6 s, its grace of 10 s, and the sealer's own look at it.
+EXPIRED_WITHIN_S = 25
 BIG_FILE_BYTES = 768 << 20
 
 
@@ -120,6 +122,25 @@ def killed_right_after_agreement(net):
     check_next_lease(net)
 
 
+def everybody_is_away(net):
+    """Renter and providers die and stay away: the lease expires, and the sealer settles it."""
+    net.wait_offers()
+    before = net.balances()
+    job = net.start_mpirun("--chain-lease", 2, "--chain-time", "6s", "-np", 2, BUSY, 20)
+    bill = net.wait_voucher(job=job)
+    for node in [net.renter, *net.providers]:
+        node.kill()
+    killed = time.monotonic()
+    assert job.wait(30).rc != 0
+    net.wait_nothing_locked(EXPIRED_WITHIN_S)
+    say(f"   nothing is locked {time.monotonic() - killed:.1f} s after the kill")
+    for node in [net.renter, *net.providers]:
+        node.restart()
+    check_money(net, before, bill["lease"])
+    check_nothing_left(net, bill["lease"])
+    check_next_lease(net)
+
+
 def stale_offer(net):
     """A provider is back a moment ago: the offer that the renter has of it is refused, the others
     that had agreed are asked again, and the job runs when the new offer is there."""
@@ -178,6 +199,7 @@ TESTS = [
     ("sealer_away_at_the_end", sealer_away_at_the_end),
     ("killed_while_files_are_sent", killed_while_files_are_sent),
     ("killed_right_after_agreement", killed_right_after_agreement),
+    ("everybody_is_away", everybody_is_away),
     ("stale_offer", stale_offer),
     ("random_moments", random_moments),
 ]
