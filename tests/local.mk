@@ -35,6 +35,7 @@ include tests/incentive/local.mk
 include tests/mca/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
+include tests/bench/local.mk
 
 check-system:
 	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
