@@ -49,6 +49,8 @@ public:
     // Leases in which `account` is renter or provider, newest first.
     virtual Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,
                                                          std::size_t count_max) const = 0;
+    // Leases that anyone may settle now because their time has passed; the oldest first.
+    virtual Result<std::vector<ledger::LeaseId>> expired_leases(std::size_t count_max) const = 0;
 
     // Checks against the newest state, keeps it as pending and passes it on.
     // Errors: those of the transition (kInsufficientFunds, kConflict …), kTooLarge (too many

@@ -84,6 +84,10 @@ Result<ledger::Lease> LedgerBackend::lease(const ledger::LeaseId &id) const {
     return chain_->state().lease(id);
 }
 
+Result<std::vector<ledger::LeaseId>> LedgerBackend::expired_leases(std::size_t count_max) const {
+    return chain_->expired_leases(chain_time_ms(), count_max);
+}
+
 Result<std::vector<ledger::Lease>> LedgerBackend::leases_of(const PublicKey &account,
                                                             std::size_t count_max) const {
     return chain_->leases_of(account, count_max);

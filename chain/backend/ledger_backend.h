@@ -58,6 +58,7 @@ public:
     Result<ledger::Lease> lease(const ledger::LeaseId &id) const override;
     Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,
                                                  std::size_t count_max) const override;
+    Result<std::vector<ledger::LeaseId>> expired_leases(std::size_t count_max) const override;
     Result<ledger::TxId> submit(const wire::SignedTx &tx) override;
     TxOutcome outcome(const ledger::TxId &id) const override;
     void on_new_block(std::function<void(std::uint64_t height)> fn) override;

@@ -210,11 +210,27 @@ Daemon::~Daemon() {
 void Daemon::run() {
     for (const int signal_number : {SIGTERM, SIGINT})
         watches_.push_back(loop_.on_signal(signal_number, [this] { begin_stop(); }));
-    watches_.push_back(loop_.every_ms(1'000, [this] { answer_waiting_sends(); }));
+    watches_.push_back(loop_.every_ms(1'000, [this] {
+        answer_waiting_sends();
+        if (options_.seal) settle_expired_leases();
+    }));
     log(LogLevel::kNote, kCategory, kSoftware, " runs on ", options_.data_folder, ", chain ",
         short_hex(ledger_->chain_id()), " at height ", ledger_->height());
     loop_.run();
     log(LogLevel::kNote, kCategory, "stops");
+}
+
+void Daemon::settle_expired_leases() {
+    constexpr std::size_t kExpiredAtOnceMax = 100;
+    const auto expired = ledger_->expired_leases(kExpiredAtOnceMax);
+    if (!expired.ok() || ledger_->mempool_count() > 0) return;  // what is pending may settle them
+    for (const ledger::LeaseId &lease : *expired) {
+        wire::TxBody body;
+        body.mutable_expire_lease()->set_lease_id(to_bytes(lease));
+        const auto tx = node_->submit(std::move(body));
+        log(tx.ok() ? LogLevel::kNote : LogLevel::kWarning, kCategory, "lease ", short_hex(lease),
+            " has expired", tx.ok() ? std::string() : ": " + tx.error().message);
+    }
 }
 
 void Daemon::begin_stop() {

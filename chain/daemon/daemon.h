@@ -70,6 +70,8 @@ private:
     void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
                       const wire::PeerConnectCall &call);
     void answer_waiting_sends();
+    // Of the sealer: settles leases that both sides have left behind, so that nothing stays locked.
+    void settle_expired_leases();
     // Ends what runs, in order, and then the loop: within kStopWaitMs.
     void begin_stop();
 

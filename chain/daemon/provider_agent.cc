@@ -239,7 +239,7 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     const auto own = node_.wallet.key();
     if (!terms.ok() || !own.ok()) {
         const Error &error = terms.ok() ? own.error() : terms.error();
-        log(LogLevel::kNote, kCategory, "refused lease ", short_hex(key.lease), ": ",
+        log(LogLevel::kDebug, kCategory, "refused lease ", short_hex(key.lease), ": ",
             error.message);
         answer.mutable_refuse()->set_code(std::string(error_traits(error.code).name));
         answer.mutable_refuse()->set_reason(error.message);

@@ -285,6 +285,24 @@ Result<std::vector<Lease>> Chain::leases_of(const PublicKey &account, std::size_
     return leases;
 }
 
+Result<std::vector<LeaseId>> Chain::expired_leases(std::uint64_t time_ms,
+                                                   std::size_t count_max) const {
+    std::vector<Bytes> found;
+    const std::size_t prefix_bytes = expiry_index_prefix().size();
+    CHAIN_TRY(store_->scan(expiry_index_prefix(), [&](std::string_view key, std::string_view id) {
+        if (found.size() >= count_max || read_u64_be(key.substr(prefix_bytes)) > time_ms)
+            return false;
+        found.emplace_back(id);
+        return true;
+    }));
+    std::vector<LeaseId> ids;
+    for (const Bytes &bytes : found) {
+        CHAIN_ASSIGN(const LeaseId id, to_bytes32(bytes, "lease id"));
+        ids.push_back(id);
+    }
+    return ids;
+}
+
 Result<Chain::Verification> Chain::verify_all() const {
     CHAIN_ASSIGN(const auto twin, Chain::open(make_memory_store(), genesis_));
     for (std::uint64_t height = 1; height <= tip_.height; ++height) {

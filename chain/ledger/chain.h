@@ -52,6 +52,8 @@ public:
     Result<std::optional<TxPlace>> place_of(const TxId &id) const;
     // Leases in which `account` is renter or provider, newest first.
     Result<std::vector<Lease>> leases_of(const PublicKey &account, std::size_t count_max) const;
+    // Leases that are not settled and whose expiry is at or before `time_ms`, the oldest first.
+    Result<std::vector<LeaseId>> expired_leases(std::uint64_t time_ms, std::size_t count_max) const;
 
     // Replays every block from the genesis in memory, verifying every signature, and counts the
     // stored state anew.

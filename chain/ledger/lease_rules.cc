@@ -148,7 +148,10 @@ Status settle(Overlay &state, Lease &lease, Leg &leg, const TxContext &context) 
     state.put_account(leg.provider, provider);
     leg.burned = parts.burned;
     leg.state = LegState::kSettled;
-    if (lease.settled()) lease.ended_at_ms = context.time_ms;
+    if (lease.settled()) {
+        lease.ended_at_ms = context.time_ms;
+        state.remove_raw(expiry_index_key(lease));
+    }
     return ok_status();
 }
 
@@ -225,6 +228,7 @@ Status open_lease(Overlay &state, const Tx &tx, const TxContext &context) {
     }
     state.put_raw(lease_index_key(lease.renter, context.height, context.tx_index),
                   to_bytes(lease.id));
+    state.put_raw(expiry_index_key(lease), to_bytes(lease.id));
     state.put_lease(lease);
     return ok_status();
 }

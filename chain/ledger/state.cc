@@ -13,6 +13,7 @@ constexpr std::string_view kAccountPrefix = "sa";
 constexpr std::string_view kLeasePrefix = "sl";
 constexpr std::string_view kResourcePrefix = "sr";
 constexpr std::string_view kIndexPrefix = "sx";
+constexpr std::string_view kExpiryPrefix = "se";
 
 Bytes joined(std::string_view prefix, const Bytes32 &id) {
     return Bytes(prefix) + to_bytes(id);
@@ -99,6 +100,16 @@ Bytes lease_index_key(const PublicKey &account, std::uint64_t height, std::uint3
     append_u64_be(key, ~height);
     append_u64_be(key, ~std::uint64_t{tx_index});
     return key;
+}
+
+Bytes expiry_index_prefix() {
+    return Bytes(kExpiryPrefix);
+}
+
+Bytes expiry_index_key(const Lease &lease) {
+    Bytes key = expiry_index_prefix();
+    append_u64_be(key, lease.expires_at_ms);
+    return key + to_bytes(lease.id);
 }
 
 Bytes encode_account(const Account &account) {

@@ -22,6 +22,9 @@ Bytes resource_key(const PublicKey &account, const PublicKey &node_key);
 // Sorts the leases of an account newest first.
 Bytes lease_index_prefix(const PublicKey &account);
 Bytes lease_index_key(const PublicKey &account, std::uint64_t height, std::uint32_t tx_index);
+// Sorts leases that are not settled by their expiry.
+Bytes expiry_index_prefix();
+Bytes expiry_index_key(const Lease &lease);
 
 class StateReader {
 public:
@@ -63,6 +66,8 @@ public:
     void put_raw(Bytes key, Bytes value) { changes_[std::move(key)] = std::move(value); }
 
     const Changes &changes() const { return changes_; }
+    void remove_raw(Bytes key) { changes_[std::move(key)] = std::nullopt; }
+
     // Takes over the changes of an overlay that lies on this one.
     void merge(Overlay &&above);
 

@@ -160,7 +160,9 @@ void NetworkImpl::admitted(Session &session) {
 void NetworkImpl::install(Session &session) {
     const PublicKey peer = session.peer_key();
     up_[peer] = &session;
-    log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " at ", session.view().address, " is up");
+    // Only what this side dialled is a note: a stranger must not fill the log as it likes.
+    log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
+        short_hex(peer), " at ", session.view().address, " is up");
     note_change(peer, true, "");
     deliver_changes();
     finish_dials(session, peer);
@@ -183,7 +185,8 @@ void NetworkImpl::ended(Session &session, const Error &why) {
     if (found != up_.end() && found->second == &session) {
         const PublicKey peer = found->first;
         up_.erase(found);
-        log(LogLevel::kNote, "p2p", "peer ", short_hex(peer), " is gone: ", why.message);
+        log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
+            short_hex(peer), " is gone: ", why.message);
         note_change(peer, false, why.message);
         later([this, peer] {
             deliver_changes();

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 
 BUILD_FOLDER = os.environ["TEST_BUILD_DIR"]
 BUSY = os.path.join(BUILD_FOLDER, "tests/system/busy")
@@ -525,30 +526,39 @@ class Devnet:
         return wait_until(agreed, timeout_s, differences, 0.1)
 
     def wait_offers(self, timeout_s=20):
-        """Until the renter sees every provider's offer with all its slots free."""
-        def complete():
-            offers = self.renter.call("offer", "list", "--all")["offers"]
-            return len({offer["provider"] for offer in offers
-                        if offer["slots"] > 0}) >= len(self.providers)
+        """Until the renter sees every provider's present offer, all slots free."""
+        def lacking():
+            offers = {offer["provider"]: offer
+                      for offer in self.renter.call("offer", "list", "--all")["offers"]}
+            for provider in self.providers:
+                offer, status = offers.get(provider.address), provider.status()
+                if offer is None or status["hz"] == 0 or offer["hz"] != status["hz"]:
+                    return f"{provider.name}'s offer: {offer}"
+                if offer["slots"] != status["slots_offered"]:
+                    return f"free slots of {provider.name}: {offer}"
+            return None
 
-        wait_until(complete, timeout_s, "the renter sees every offer", 0.1)
+        wait_until(lambda: lacking() is None, timeout_s,
+                   lambda: f"the renter sees every offer; lacking is {lacking()}", 0.1)
 
 
-def run_tests(tests):
-    """Runs the named functions, each with its wall time; the exit code."""
-    wanted = sys.argv[1:]
+def run_tests(tests, make_devnet):
+    """Runs (name, function of a Devnet) in turn on one devnet, which is made anew after a failure.
+    Arguments of the program choose some by name. The exit code."""
+    left = [(name, test) for name, test in tests if not sys.argv[1:] or name in sys.argv[1:]]
     failed = []
-    for test in tests:
-        if wanted and test.__name__ not in wanted:
-            continue
-        say(f"== {test.__name__}")
-        started = time.monotonic()
+    while left:
         try:
-            test()
-        except (Failure, AssertionError, subprocess.SubprocessError) as problem:
-            say(f"FAILED {test.__name__} after {time.monotonic() - started:.1f} s: {problem}")
-            failed.append(test.__name__)
-        else:
-            say(f"ok {test.__name__}: {time.monotonic() - started:.1f} s")
+            with make_devnet() as net:
+                while left:
+                    name, test = left.pop(0)
+                    say(f"== {name}")
+                    started = time.monotonic()
+                    test(net)
+                    say(f"ok {name}: {time.monotonic() - started:.1f} s")
+        except (AssertionError, OSError, subprocess.SubprocessError) as problem:
+            say(f"FAILED {name}: {type(problem).__name__}: {problem}")
+            traceback.print_exc(file=sys.stdout)
+            failed.append(name)
     say(f"failed: {', '.join(failed)}" if failed else "all passed")
     return 1 if failed else 0

@@ -159,6 +159,23 @@ TEST_F(ChainTest, LeasesOfAnAccountNewestFirst) {
     EXPECT_EQ(chain_->leases_of(world_.keys[3].public_key(), 10)->size(), 0u);
 }
 
+TEST_F(ChainTest, ExpiredLeasesAreFoundUntilTheyAreSettled) {
+    const wire::TxBody body = world_.open_lease(0, 0, {1, 2}, now_ms_ + 10);
+    const LeaseId id = tx_id(body.SerializeAsString());
+    ASSERT_TRUE(chain_->apply(seal({world_.decode(world_.sign(body, {0, 1, 2}))})).ok());
+    const std::uint64_t expiry_ms = body.open_lease().expires_at_ms();
+    EXPECT_TRUE(chain_->expired_leases(expiry_ms - 1, 10)->empty());
+    ASSERT_EQ(chain_->expired_leases(expiry_ms, 10)->size(), 1u);
+    EXPECT_EQ(chain_->expired_leases(expiry_ms, 10)->front(), id);
+    EXPECT_TRUE(chain_->expired_leases(expiry_ms, 0)->empty());
+    now_ms_ = expiry_ms;
+    const wire::TxBody expire = world_.expire(3, 0, id);
+    ASSERT_TRUE(chain_->apply(seal({world_.decode(world_.sign(expire, {3}))})).ok());
+    EXPECT_TRUE(chain_->expired_leases(~0ULL, 10)->empty());
+    ASSERT_TRUE(chain_->undo_tip().ok());
+    EXPECT_EQ(chain_->expired_leases(expiry_ms, 10)->size(), 1u) << "undone: due again";
+}
+
 // A store whose bytes rot is found out, and verify_all names the height.
 TEST(DamagedStore, IsFoundAtOpeningAndByVerifyAll) {
     const World world;
