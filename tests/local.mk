@@ -18,6 +18,9 @@ AM_TESTS_ENVIRONMENT = \
   export TEST_SOURCE_DIR TEST_BUILD_DIR TEST_CXX TEST_CPPFLAGS TEST_COMPONENT_CPPFLAGS \
     OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM PYTHONDONTWRITEBYTECODE;
 
+# Tests of the whole: daemons, sandboxes, mpirun. make check-system runs these scripts one at a time.
+SYSTEM_TESTS =
+
 include tests/chain/base/local.mk
 include tests/chain/identity/local.mk
 include tests/chain/ledger/local.mk
@@ -32,3 +35,8 @@ include tests/incentive/local.mk
 include tests/mca/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
+include tests/bench/local.mk
+
+check-system:
+	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
+.PHONY: check-system

@@ -96,6 +96,14 @@ public:
     Result<wire::BlockView> block_view(const ledger::BlockId &id) const;
     // Replays everything: slow. Errors: kIo.
     Result<ledger::Chain::Verification> verify_all() const { return chain_->verify_all(); }
+    // The two halves of it. The replay is the slow one, and the one call that may be made on
+    // another thread; the owner keeps this object until it has returned. Errors: kCancelled, kIo.
+    Result<ledger::Chain::Verification> replay_to(const ledger::Tip &tip,
+                                                  const std::atomic<bool> &stop) const {
+        return chain_->replay_to(tip, stop);
+    }
+    // Digest and totals of the stored state, counted anew. Errors: kCorrupt, kIo.
+    Status check_recount() const { return chain_->check_recount(); }
 
 private:
     LedgerBackend(Loop &loop, const Clock &clock, LedgerOptions options)

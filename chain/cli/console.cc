@@ -109,8 +109,9 @@ Status confirm(const Invocation &invocation, const std::string &question) {
     Console &console = invocation.console;
     if (invocation.arguments.has("yes") || !console.interactive) return ok_status();
     console.err << question << " [y/N] " << std::flush;
-    CHAIN_ASSIGN(std::string answer, read_line(console.input_fd));
-    if (answer == "y" || answer == "Y" || answer == "yes") return ok_status();
+    const auto answer = read_line(console.input_fd);
+    if (!answer.ok()) return answer.error();
+    if (*answer == "y" || *answer == "Y" || *answer == "yes") return ok_status();
     return make_error(ErrorCode::kCancelled, "cancelled; nothing was changed");
 }
 

@@ -53,6 +53,7 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return renter_->close(client, request.id(), request.lease_close());
         case wire::ControlRequest::kWalletSend:
             return wallet_send(client, request.id(), request.wallet_send());
+        case wire::ControlRequest::kBlockVerify: return block_verify(client, request.id());
         case wire::ControlRequest::kPeerConnect:
             return peer_connect(client, request.id(), request.peer_connect());
         default: break;
@@ -294,6 +295,37 @@ Result<wire::ControlReply> Daemon::block_show(const wire::BlockShowCall &call) {
     CHAIN_ASSIGN(const ledger::BlockId id, bytes32_from_hex(call.block_id(), "block id"));
     CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(id));
     return reply;
+}
+
+void Daemon::block_verify(const ControlConnectionPtr &client, std::uint64_t id) {
+    if (verifying_)
+        return client->fail(id, make_error(ErrorCode::kConflict, "the blocks are being verified"));
+    verifying_ = true;
+    struct Replay {
+        ledger::Tip tip;
+        std::optional<Result<ledger::Chain::Verification>> result;
+    };
+    auto replay = std::make_shared<Replay>();
+    replay->tip = ledger_->tip();
+    workers_->run(
+        [this, replay] { replay->result = ledger_->replay_to(replay->tip, stop_verifying_); },
+        [this, replay, client, id] {
+            verifying_ = false;
+            if (!replay->result->ok()) return client->fail(id, replay->result->error());
+            ledger::Chain::Verification found = **replay->result;
+            // Of the present state, which nobody changes while this thread counts.
+            if (const Status counted = ledger_->check_recount(); found.ok && !counted.ok())
+                found = {false, ledger_->height(), counted.error().message};
+            wire::ControlReply reply;
+            wire::BlockVerification &view = *reply.mutable_block_verification();
+            view.set_ok(found.ok);
+            view.set_height(replay->tip.height);
+            view.set_tip_id(to_hex(replay->tip.id));
+            view.set_state_digest(to_hex(replay->tip.digest.digest()));
+            view.set_wrong_height(found.wrong_height);
+            view.set_reason(found.reason);
+            client->reply(id, std::move(reply));
+        });
 }
 
 }  // namespace chain::daemon

@@ -204,6 +204,8 @@ Daemon::~Daemon() {
     provider_.reset();
     renter_.reset();
     network_.reset();
+    stop_verifying_ = true;
+    workers_.reset();  // what still runs there may read the ledger
     if (!own_scratch_folder_.empty()) rmdir(own_scratch_folder_.c_str());  // if it is empty
 }
 

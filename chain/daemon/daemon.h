@@ -6,6 +6,7 @@
 // Owner: the thread that calls run(), which is the loop's.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,8 @@ private:
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
     wire::Bill bill_of(const ledger::Lease &lease, const PublicKey &account);
+    // Answers when the blocks were replayed; a worker does it.
+    void block_verify(const ControlConnectionPtr &client, std::uint64_t id);
     // Answers when a block includes the transaction, or refuses it.
     void wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
                      const wire::WalletSendCall &call);
@@ -100,6 +103,8 @@ private:
     std::unique_ptr<ProviderAgent> provider_;
     std::unique_ptr<ControlServer> control_;
     std::vector<WaitingSend> waiting_sends_;
+    bool verifying_ = false;
+    std::atomic<bool> stop_verifying_{false};
     std::vector<LoopHandle> watches_;
     std::string own_scratch_folder_;  // made because none was named
 };

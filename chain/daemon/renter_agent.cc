@@ -182,9 +182,15 @@ wire::Bill RenterAgent::bill_of(const ledger::Lease &lease) const {
     wire::Bill bill;
     for (const auto &[number, live] : leases_)
         if (live->id() == lease.id) bill = live->bill();
-    if (bill.lease_id().empty())
+    if (bill.lease_id().empty()) {
         if (auto record = node_.journal.renter(lease.id); record.has_value()) bill = record->bill();
-    if (bill.state().empty()) bill.set_state(lease.settled() ? "settled" : "closing");
+        // Written down by a daemon that was killed before the end.
+        if (bill.state() != "failed") bill.set_state(lease.settled() ? "settled" : "closing");
+        if (bill.ended_by().empty()) {
+            bill.set_ended_by("renter");
+            bill.set_reason("the renter's daemon went away");
+        }
+    }
     bill.set_role("renter");
     bring_bill_up_to(lease, bill);
     return bill;

@@ -113,30 +113,35 @@ void RenterLease::describe_files() {
 }
 
 void RenterLease::clear_market() {
+    phase_ = Phase::kClearing;
     std::vector<market::Offer> offers = node_.book.offers();
     std::erase_if(offers,
                   [&](const market::Offer &offer) { return refused_offers_.contains(offer.id); });
     auto clearing = market::clear(demand_, std::move(offers), node_.backend.params());
     if (!clearing.ok()) return fail(clearing.error());
     if (!clearing->cleared()) {
+        const std::uint64_t now_ms = node_.clock.steady_ms();
         const bool may_wait = clearing->failure_code == ErrorCode::kNothingMatched &&
-                              node_.clock.steady_ms() < wait_until_ms_;
+                              now_ms < std::max(wait_until_ms_, reoffer_until_ms_);
         if (!may_wait) return fail(Error{clearing->failure_code, clearing->failure});
         progress("waiting", clearing->failure);
-        constexpr std::uint64_t kMarketPollMs = 500;
-        wait_timer_ = node_.loop.after_ms(kMarketPollMs, [this] {
-            refused_offers_.clear();
-            clear_market();
-        });
-        return;
+        return wait_for_market(now_ms < reoffer_until_ms_ ? kReofferPollMs : kMarketPollMs);
     }
     clearing_ = std::move(*clearing);
     agree();
 }
 
+void RenterLease::wait_for_market(std::uint64_t ms) {
+    wait_timer_ = node_.loop.after_ms(ms, [this] {
+        // Who waits for supply asks again those who refused: they may have changed their mind.
+        if (node_.clock.steady_ms() >= reoffer_until_ms_) refused_offers_.clear();
+        clear_market();
+    });
+}
+
 void RenterLease::agree() {
     phase_ = Phase::kAgreeing;
-    if (++agree_round_ > kAgreeRoundsMax)
+    if (++agree_round_ > kAgreeRoundsMax && node_.clock.steady_ms() >= wait_until_ms_)
         return fail(make_error(ErrorCode::kNothingMatched, "the peers that match refused, ",
                                kAgreeRoundsMax, " times in a row"));
     const auto account = node_.backend.account(demand_.renter);
@@ -207,8 +212,17 @@ void RenterLease::refuse(std::uint32_t leg, const std::string &why) {
     log(LogLevel::kNote, kCategory, name_peer(offer.host, offer.provider), " refused: ", why);
     progress("refused", name_peer(offer.host, offer.provider) + ": " + why);
     refused_offers_.insert(offer.id);
-    cancel_agreements("another peer refused");
-    clear_market();
+    clear_again("another peer refused");
+}
+
+void RenterLease::clear_again(const std::string &why) {
+    cancel_agreements(why);
+    legs_.clear();  // what is still said about this round concerns nobody
+    id_ = {};
+    phase_ = Phase::kClearing;
+    deadline_.cancel();
+    reoffer_until_ms_ = node_.clock.steady_ms() + kReofferWaitMs;
+    wait_for_market(agree_round_ < kAgreeRoundsMax ? kReofferPollMs : kMarketPollMs);
 }
 
 void RenterLease::cancel_agreements(const std::string &why) {
@@ -234,9 +248,9 @@ void RenterLease::fund() {
     }
     const auto submitted = node_.backend.submit(tx);
     if (!submitted.ok()) {
-        cancel_agreements("not funded");
         // Another transaction of this account took the nonce: the same peers, asked again.
-        if (submitted.error().code == ErrorCode::kConflict) return clear_market();
+        if (submitted.error().code == ErrorCode::kConflict) return clear_again("not funded");
+        cancel_agreements("not funded");
         return fail(submitted.error());
     }
     submitted_ = true;

@@ -2,7 +2,7 @@
 //
 // RenterLease: one lease at the renter, from the flag to the bill (trade.md 3 to 6):
 //
-//   hashing -> agreeing -> funding -> staging -> ready -> running -> ending -> ended
+//   hashing -> clearing <-> agreeing -> funding -> staging -> ready -> running -> ending -> ended
 //
 // It lives as long as mpirun's connection; when that closes, the lease ends. Each voucher is in the
 // journal before it is sent. What is left open on the ledger (a peer that was lost) is closed by
@@ -32,6 +32,10 @@ inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's led
 inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
 inline constexpr unsigned kAgreeRoundsMax = 4;
+inline constexpr std::uint64_t kMarketPollMs = 500;
+// Peers that were let go offer their slots again: how often, and how long, to look for that.
+inline constexpr std::uint64_t kReofferPollMs = 100;
+inline constexpr std::uint64_t kReofferWaitMs = 2'000;
 inline constexpr std::uint64_t kReadingSlackMs = 2'000;  // clocks of two machines, and a delay
 inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
 
@@ -58,7 +62,17 @@ public:
     const wire::Bill &bill() const { return record_.bill(); }
 
 private:
-    enum class Phase { kHashing, kAgreeing, kFunding, kStaging, kReady, kRunning, kEnding, kEnded };
+    enum class Phase {
+        kHashing,
+        kClearing,
+        kAgreeing,
+        kFunding,
+        kStaging,
+        kReady,
+        kRunning,
+        kEnding,
+        kEnded
+    };
     struct LegState {
         market::Award award;
         Bytes signature;      // the provider's
@@ -80,7 +94,10 @@ private:
     void agree();
     void propose_to(std::uint32_t leg);
     void refuse(std::uint32_t leg, const std::string &why);
+    // Forgets this round; the market is cleared again when the peers of it had time to offer anew.
+    void clear_again(const std::string &why);
     void cancel_agreements(const std::string &why);
+    void wait_for_market(std::uint64_t ms);
     void fund();
     void on_funded(std::uint32_t leg);
     void pump_files(std::uint32_t leg);
@@ -99,6 +116,7 @@ private:
     void end_soon(const std::string &reason);
     void end(const std::string &ended_by, const std::string &reason);
     void check_ended();
+    void give_up_settlement();
     bool leg_is_done(const LegState &leg) const;
     void close_one_sided();
     void finish();
@@ -133,6 +151,8 @@ private:
     wire::RenterRecord record_;
     std::uint64_t launched_at_ms_ = 0;  // steady
     std::uint64_t wait_until_ms_ = 0;   // steady; for --chain-wait
+    std::uint64_t reoffer_until_ms_ = 0;  // steady
+    bool awaits_blocks_ = false;  // every peer has closed; the ledger has not settled yet
     std::optional<std::uint64_t> close_request_;
     bool closed_one_sided_ = false;
     std::string lost_reason_;  // of the first peer that was lost

@@ -275,14 +275,28 @@ void RenterLease::check_ended() {
     if (phase_ != Phase::kEnding) return;
     const auto lease = node_.backend.lease(id_);
     bool any_lost = false;
+    bool all_settled = true;
     for (std::size_t i = 0; i < legs_.size(); ++i) {
         const bool settled = lease.ok() && i < lease->legs.size() &&
                              lease->legs[i].state == ledger::LegState::kSettled;
-        const bool done = settled || legs_[i].lost;
-        if (!done || legs_[i].placing) return;  // results or the settlement are on their way
-        any_lost = any_lost || !settled;
+        const bool done = settled || legs_[i].lost || legs_[i].close_sent;
+        if (!done || legs_[i].placing) return;  // results or the last voucher are on their way
+        any_lost = any_lost || (!settled && legs_[i].lost);
+        all_settled = all_settled && (settled || legs_[i].lost);
+    }
+    if (!all_settled) {
+        if (!awaits_blocks_) set_deadline(kSettleWaitMs, [this] { give_up_settlement(); });
+        awaits_blocks_ = true;
+        return;
     }
     if (any_lost) close_one_sided();
+    finish();
+}
+
+// No block includes what the peers have sent: the sealer is away. Nobody needs to wait for that;
+// RenterAgent sees to it that the lease is closed.
+void RenterLease::give_up_settlement() {
+    notice("the settlement is in no block yet; see `ompi-chain lease show " + short_hex(id_) + "`");
     finish();
 }
 

@@ -303,17 +303,25 @@ Result<std::vector<LeaseId>> Chain::expired_leases(std::uint64_t time_ms,
     return ids;
 }
 
-Result<Chain::Verification> Chain::verify_all() const {
+Result<Chain::Verification> Chain::replay_to(const Tip &tip, const std::atomic<bool> &stop) const {
     CHAIN_ASSIGN(const auto twin, Chain::open(make_memory_store(), genesis_));
-    for (std::uint64_t height = 1; height <= tip_.height; ++height) {
+    for (std::uint64_t height = 1; height <= tip.height; ++height) {
+        if (stop) return make_error(ErrorCode::kCancelled, "stopped at block ", height);
         CHAIN_ASSIGN(const Bytes bytes, block_bytes_at(height));
         const auto block = decode_block(bytes, genesis_);
         if (!block.ok()) return Verification{false, height, block.error().message};
         const Status applied = twin->apply(*block);
         if (!applied.ok()) return Verification{false, height, applied.error().message};
     }
-    if (twin->tip().digest != tip_.digest || twin->tip().totals != tip_.totals)
-        return Verification{false, tip_.height, "the stored state is not what the blocks make"};
+    if (twin->tip().id != tip.id || twin->tip().digest != tip.digest ||
+        twin->tip().totals != tip.totals)
+        return Verification{false, tip.height, "the stored state is not what the blocks make"};
+    return Verification{true, 0, {}};
+}
+
+Result<Chain::Verification> Chain::verify_all() const {
+    CHAIN_ASSIGN(const Verification replayed, replay_to(tip_, false));
+    if (!replayed.ok) return replayed;
     if (const Status counted = check_recount(); !counted.ok())
         return Verification{false, tip_.height, counted.error().message};
     return Verification{true, 0, {}};

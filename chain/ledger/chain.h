@@ -7,6 +7,7 @@
 // Owner: one thread. Owns its store.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -55,13 +56,16 @@ public:
     // Leases that are not settled and whose expiry is at or before `time_ms`, the oldest first.
     Result<std::vector<LeaseId>> expired_leases(std::uint64_t time_ms, std::size_t count_max) const;
 
-    // Replays every block from the genesis in memory, verifying every signature, and counts the
-    // stored state anew.
     struct Verification {
         bool ok = false;
         std::uint64_t wrong_height = 0;  // the first, when not ok
         std::string reason;
     };
+    // Replays every block from the genesis to `tip`, a present or past one of this chain, in
+    // memory, verifying every signature. May run on another thread while blocks are appended; not
+    // while one is taken back. Errors: kCancelled (`stop` became true), kIo.
+    Result<Verification> replay_to(const Tip &tip, const std::atomic<bool> &stop) const;
+    // Replays everything, and counts the stored state anew.
     Result<Verification> verify_all() const;
 
     // Digest and totals of the stored state, counted anew, against those kept.

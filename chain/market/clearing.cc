@@ -60,11 +60,10 @@ std::uint32_t share_evenly(std::vector<Verdict> &verdicts, std::size_t first, st
     return wanted;
 }
 
-// Locks for `award` at `price` what all its slots can use in the agreed time.
-Status price_award(Award &award, Amount price_per_ghz_h, std::uint64_t duration_ms,
+// Locks for `award` at the price what `cycles_max` of it cost.
+Status price_award(Award &award, Cycles cycles_max, Amount price_per_ghz_h,
                    const incentive::Params &params) {
-    if (award.cycles_max == 0)
-        award.cycles_max = incentive::cycles_bound(award.slot_count, award.offer.hz, duration_ms);
+    award.cycles_max = cycles_max;
     CHAIN_ASSIGN(award.escrow, incentive::escrow(price_per_ghz_h, award.cycles_max));
     CHAIN_ASSIGN(award.collateral, incentive::collateral(award.escrow, params));
     return ok_status();
@@ -78,15 +77,37 @@ Status sum_escrow(Clearing &clearing) {
     return ok_status();
 }
 
-// Cuts the cycles of every leg in proportion, so that the escrow fits into the budget.
+Cycles budget_covers_at_least(const Award &award) {
+    return incentive::cycles_bound(award.slot_count, award.offer.hz, kBudgetCoversAtLeastMs);
+}
+
+// Every leg's cycles in proportion to `budget`; the least, where that would be less than the least.
+std::vector<Cycles> cut_cycles(const Clearing &clearing, Amount budget) {
+    // Each leg's escrow rounds up by less than one unit: one unit less per leg keeps the sum
+    // within.
+    const auto legs = static_cast<std::int64_t>(clearing.awards.size());
+    const auto spendable =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(0, budget.units - legs));
+    const auto full = static_cast<std::uint64_t>(clearing.escrow.units);
+    std::vector<Cycles> cut;
+    std::vector<Cycles> least;
+    bool too_little = false;
+    for (const Award &award : clearing.awards) {
+        cut.push_back(static_cast<Cycles>(static_cast<unsigned __int128>(award.cycles_max) *
+                                          spendable / full));
+        least.push_back(budget_covers_at_least(award));
+        too_little = too_little || cut.back() < least.back();
+    }
+    return too_little ? least : cut;
+}
+
+// Cuts the cycles of every leg, so that the escrow fits into the budget.
 Status fit_budget(Clearing &clearing, const Demand &demand, const incentive::Params &params) {
     if (demand.budget.units == 0 || clearing.escrow <= demand.budget) return ok_status();
     Amount least{0};
     for (const Award &award : clearing.awards) {
         CHAIN_ASSIGN(const Amount part,
-                     incentive::escrow(clearing.price_per_ghz_h,
-                                       incentive::cycles_bound(award.slot_count, award.offer.hz,
-                                                               kBudgetCoversAtLeastMs)));
+                     incentive::escrow(clearing.price_per_ghz_h, budget_covers_at_least(award)));
         CHAIN_ASSIGN(least, add(least, part));
     }
     if (demand.budget < least) {
@@ -98,16 +119,9 @@ Status fit_budget(Clearing &clearing, const Demand &demand, const incentive::Par
         clearing.failure_code = ErrorCode::kBudgetTooSmall;
         return ok_status();
     }
-    // Each leg's escrow rounds up by less than one unit: one unit less per leg keeps the sum
-    // within.
-    const auto legs = static_cast<std::int64_t>(clearing.awards.size());
-    const auto spendable = static_cast<std::uint64_t>(demand.budget.units - legs);
-    const auto full = static_cast<std::uint64_t>(clearing.escrow.units);
-    for (Award &award : clearing.awards) {
-        award.cycles_max = static_cast<Cycles>(static_cast<unsigned __int128>(award.cycles_max) *
-                                               spendable / full);
-        CHAIN_TRY(price_award(award, clearing.price_per_ghz_h, demand.duration_ms, params));
-    }
+    const std::vector<Cycles> cut = cut_cycles(clearing, demand.budget);
+    for (std::size_t i = 0; i < clearing.awards.size(); ++i)
+        CHAIN_TRY(price_award(clearing.awards[i], cut[i], clearing.price_per_ghz_h, params));
     CHAIN_TRY(sum_escrow(clearing));
     CHAIN_CHECK(clearing.escrow <= demand.budget);
     return ok_status();
@@ -167,8 +181,11 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
             "the slots are spread over more than " + std::to_string(params.legs_max) + " peers";
         return clearing;
     }
-    for (Award &award : clearing.awards)
-        CHAIN_TRY(price_award(award, clearing.price_per_ghz_h, demand.duration_ms, params));
+    for (Award &award : clearing.awards) {
+        const Cycles all =
+            incentive::cycles_bound(award.slot_count, award.offer.hz, demand.duration_ms);
+        CHAIN_TRY(price_award(award, all, clearing.price_per_ghz_h, params));
+    }
     CHAIN_TRY(sum_escrow(clearing));
     CHAIN_TRY(fit_budget(clearing, demand, params));
     return clearing;

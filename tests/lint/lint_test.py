@@ -93,7 +93,7 @@ class Planted(unittest.TestCase):
         for bad in ("// TODO: later", "// FIXME", "open(\"/home/jane/x\")", "cd /work/main",
                     "/root/.config"):
             self.assert_caught(rules.no_leftovers, "chain/base/a.cc", bad + "\n",
-                               "// todos, network/main, $HOME/.openmpi, a/home/b\n")
+                               "// todos, network/main, $HOME/.openmpi, a/home/b, /root/somebody, /home/u/work\n")
 
     def test_component_shape(self):
         folder = "orte/mca/ras/chain/"

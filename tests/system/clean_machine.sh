@@ -39,9 +39,8 @@ enter() {
     root=$1
     shift
     mount --make-rprivate / && mount --bind "$root" "$root" && cd "$root" || exit 99
-    mkdir -p .old mnt/checkout
-    mount --bind -o ro "$checkout" mnt/checkout &&
-        mount -t proc proc proc && mount --rbind /sys sys && mount --rbind /dev dev &&
+    mkdir -p .old
+    mount -t proc proc proc && mount --rbind /sys sys && mount --rbind /dev dev &&
         mount -t tmpfs -o mode=1777 tmpfs tmp && mount -t tmpfs -o mode=755 tmpfs run || exit 99
     cp -L /etc/resolv.conf etc/resolv.conf
     cp -L /etc/hosts etc/hosts
@@ -49,9 +48,8 @@ enter() {
     # shellcheck disable=SC2016 # the new machine's shell expands it
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
         LANG=C.UTF-8 TERM="${TERM:-dumb}" /bin/sh -c '
-            git config --global --add safe.directory "*" && rm -rf /root/checkout &&
-                git clone --quiet --no-local /mnt/checkout /root/checkout &&
-                umount -l /mnt/checkout && cd /root/checkout || exit 99
+            rm -rf /root/checkout && git clone --quiet /mnt/origin.git /root/checkout &&
+                cd /root/checkout || exit 99
             git log -1 --oneline
             exec "$@"' clean_machine "$@" </dev/null
 }
@@ -75,6 +73,8 @@ trap 'exit 130' INT TERM
 if [ ! -e "$root/.whole" ]; then
     make_machine || skip "debootstrap could not make a Debian 12 below $root"
 fi
+rm -rf "$root/mnt/origin.git"
+git clone --quiet --bare --no-local "$checkout" "$root/mnt/origin.git" || exit 99
 unshare --mount --pid --fork --kill-child --uts sh "$0" --enter "$root" "$@"
 status=$?
 printf 'clean_machine: %s ended with %d\n' "$*" "$status"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-SYSTEM_TESTS_PY = tests/system/lease_test.py tests/system/network_test.py
-TESTS += tests/system/install_test.sh $(SYSTEM_TESTS_PY)
-EXTRA_DIST += tests/system/install_test.sh tests/system/chain_devnet.py tests/system/busy.c \
-  tests/system/errand.c \
-  $(SYSTEM_TESTS_PY)
+# Programs and modules that a script needs go to EXTRA_DIST, the scripts are there already.
+SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
+  tests/system/network_test.py
+EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
+  tests/system/busy.c tests/system/errand.c
 
 # A program of a renter: built with Open MPI's own wrapper, nothing of ours.
 check_SCRIPTS += tests/system/busy tests/system/errand

@@ -125,6 +125,16 @@ TEST(Clearing, ABudgetForLessThanAMinuteIsTooSmall) {
     EXPECT_NE(clearing->failure.find("0.0666"), std::string::npos) << clearing->failure;
 }
 
+TEST(Clearing, ABudgetOfOneUnitPerLegStillBuysAMinute) {
+    Demand demand = make_demand(2);
+    demand.budget = Amount{2};
+    const auto clearing =
+        clear(demand, {make_offer(1, 1, 3), make_offer(2, 1, 3)}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared()) << clearing->failure;
+    EXPECT_EQ(clearing->escrow, demand.budget);
+    for (const Award &award : clearing->awards) EXPECT_EQ(award.cycles_max, kHz * 60);
+}
+
 // Whatever the book: awards never exceed an offer, sum up to the demand, cost one price that no
 // awarded ask exceeds, leave no cheaper slot unused, and do not depend on the order of the book.
 TEST(Clearing, HoldsItsPromisesOnRandomBooks) {
@@ -160,6 +170,8 @@ TEST(Clearing, HoldsItsPromisesOnRandomBooks) {
             ASSERT_LE(award.offer.ask_per_ghz_h, clearing->price_per_ghz_h);
             ASSERT_EQ(award.escrow,
                       *incentive::escrow(clearing->price_per_ghz_h, award.cycles_max));
+            ASSERT_GE(award.cycles_max, incentive::cycles_bound(award.slot_count, award.offer.hz,
+                                                                kBudgetCoversAtLeastMs));
             sum = *add(sum, award.escrow);
         }
         ASSERT_EQ(sum, clearing->escrow);

@@ -199,41 +199,64 @@ TEST_F(StagingTest, FollowsNoLinkThatAProgramPutThere) {
     EXPECT_EQ(files_below(root_ / "victim"), 1u);
 }
 
-TEST_F(StagingTest, TableOfBrokenTransfers) {
-    const std::string text = "0123456789";
-    const struct {
-        const char *what;
-        std::function<Status(StageReceiver &)> run;
-        ErrorCode code;
-    } cases[] = {
+struct BrokenTransfer {
+    const char *what;
+    std::function<Status(StageReceiver &)> run;
+    ErrorCode code;
+};
+
+// Each is refused, the receiver takes nothing more, and no part of a file is left.
+class BrokenTransferTest : public StagingTest {
+protected:
+    void expect_refused(const std::vector<BrokenTransfer> &cases) {
+        for (const BrokenTransfer &c : cases) {
+            {
+                StageReceiver to = receiver(100);
+                const Status status = c.run(to);
+                ASSERT_FALSE(status.ok()) << c.what;
+                EXPECT_EQ(status.error().code, c.code) << c.what << ": " << status.error().message;
+                EXPECT_FALSE(to.on_file(announcement("z", "")).ok()) << c.what;
+            }
+            for (const auto &entry : std::filesystem::directory_iterator(root_ / "to")) {
+                EXPECT_FALSE(entry.path().filename().string().starts_with(".ompi-chain")) << c.what;
+                std::filesystem::remove_all(entry.path());
+            }
+        }
+    }
+
+    const std::string text_ = "0123456789";
+};
+
+TEST_F(BrokenTransferTest, Chunks) {
+    expect_refused({
         {"wrong hash",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
              return to.on_chunk(chunk_of(0, "9876543210"));
          },
          ErrorCode::kBadSignature},
         {"gap",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
              return to.on_chunk(chunk_of(1, "123456789"));
          },
          ErrorCode::kProtocol},
         {"overlap",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
              CHAIN_TRY(to.on_chunk(chunk_of(0, "01234")));
              return to.on_chunk(chunk_of(4, "456789"));
          },
          ErrorCode::kProtocol},
         {"beyond the size",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
-             return to.on_chunk(chunk_of(0, text + "x"));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
+             return to.on_chunk(chunk_of(0, text_ + "x"));
          },
          ErrorCode::kProtocol},
         {"empty chunk",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
              return to.on_chunk(chunk_of(0, ""));
          },
          ErrorCode::kProtocol},
@@ -242,18 +265,23 @@ TEST_F(StagingTest, TableOfBrokenTransfers) {
          ErrorCode::kProtocol},
         {"chunk of another file",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
-             return to.on_chunk(chunk_of(0, text, 1));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
+             return to.on_chunk(chunk_of(0, text_, 1));
          },
          ErrorCode::kProtocol},
+    });
+}
+
+TEST_F(BrokenTransferTest, Files) {
+    expect_refused({
         {"file within a file",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
-             return to.on_file(announcement("b", text, 1));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
+             return to.on_file(announcement("b", text_, 1));
          },
          ErrorCode::kProtocol},
         {"number skipped",
-         [&](StageReceiver &to) -> Status { return to.on_file(announcement("a", text, 1)); },
+         [&](StageReceiver &to) -> Status { return to.on_file(announcement("a", text_, 1)); },
          ErrorCode::kProtocol},
         {"same name twice",
          [&](StageReceiver &to) -> Status {
@@ -263,21 +291,21 @@ TEST_F(StagingTest, TableOfBrokenTransfers) {
          ErrorCode::kProtocol},
         {"set-uid",
          [&](StageReceiver &to) -> Status {
-             auto file = announcement("a", text);
+             auto file = announcement("a", text_);
              file.set_mode(04755);
              return to.on_file(file);
          },
          ErrorCode::kProtocol},
         {"short hash",
          [&](StageReceiver &to) -> Status {
-             auto file = announcement("a", text);
+             auto file = announcement("a", text_);
              file.set_sha256("x");
              return to.on_file(file);
          },
          ErrorCode::kProtocol},
         {"done too early",
          [&](StageReceiver &to) -> Status {
-             CHAIN_TRY(to.on_file(announcement("a", text)));
+             CHAIN_TRY(to.on_file(announcement("a", text_)));
              return to.on_done(done_of(1));
          },
          ErrorCode::kProtocol},
@@ -296,25 +324,12 @@ TEST_F(StagingTest, TableOfBrokenTransfers) {
          ErrorCode::kTooLarge},
         {"size that would overflow",
          [&](StageReceiver &to) -> Status {
-             auto file = announcement("a", text);
+             auto file = announcement("a", text_);
              file.set_size_bytes(~0ULL);
              return to.on_file(file);
          },
          ErrorCode::kTooLarge},
-    };
-    for (const auto &c : cases) {
-        {
-            StageReceiver to = receiver(100);
-            const Status status = c.run(to);
-            ASSERT_FALSE(status.ok()) << c.what;
-            EXPECT_EQ(status.error().code, c.code) << c.what << ": " << status.error().message;
-            EXPECT_FALSE(to.on_file(announcement("z", "")).ok()) << c.what;  // takes nothing more
-        }
-        for (const auto &entry : std::filesystem::directory_iterator(root_ / "to")) {
-            EXPECT_FALSE(entry.path().filename().string().starts_with(".ompi-chain")) << c.what;
-            std::filesystem::remove_all(entry.path());
-        }
-    }
+    });
 }
 
 TEST_F(StagingTest, AFullDiskIsSaid) {

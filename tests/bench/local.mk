@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Programs that print figures, one a line; see docs/benchmarks.md.
+BENCH_ROUNDS = 7
+BENCHES += tests/bench/lease_bench.py
+EXTRA_DIST += tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c
+
+BUILT_FOR_BENCHES = tests/bench/init_time
+CLEANFILES += $(BUILT_FOR_BENCHES)
+tests/bench/init_time: tests/bench/init_time.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
+	  $(top_srcdir)/tests/bench/init_time.c
+
+RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
+
+bench: all $(BUILT_FOR_BENCHES)
+	@for bench in $(BENCHES); do $(RUN_BENCH) $(srcdir)/$$bench || exit 1; done
+bench-lease: all $(BUILT_FOR_BENCHES)
+	@$(RUN_BENCH) $(srcdir)/tests/bench/lease_bench.py
+.PHONY: bench bench-lease
