@@ -122,6 +122,7 @@ private:
     void progress(const std::string &stage, const std::string &detail);
     void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason);
     void notice(const std::string &text);
+    void lose_results(const std::string &text);
     void remember();
     void refresh_bill();
     std::string network_include() const;

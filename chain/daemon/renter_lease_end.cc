@@ -91,7 +91,7 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (state.receiver == nullptr) {
         state.results_folder = node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
         if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
-            notice("results of " + offer.host + ": " + made.error().message);
+            lose_results("results of " + offer.host + ": " + made.error().message);
             state.results_done = true;
             return;
         }
@@ -105,11 +105,16 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (message.has_stage_chunk()) taken = state.receiver->on_chunk(message.stage_chunk());
     if (message.has_stage_done()) {
         if (!message.stage_done().error().empty())
-            notice("results of " + offer.host + ": " + message.stage_done().error());
+            lose_results("results of " + offer.host + ": " + message.stage_done().error());
         else
             taken = state.receiver->on_done(message.stage_done());
     }
-    if (!taken.ok()) notice("results of " + offer.host + ": " + taken.error().message);
+    if (!taken.ok()) {
+        const bool too_large = taken.error().code == ErrorCode::kTooLarge;
+        lose_results("results of " + offer.host + " did not come back: " + taken.error().message +
+                     (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out"
+                                : ""));
+    }
     if (message.has_stage_done() || !taken.ok()) {
         state.results_done = true;
         place_results(leg);
@@ -124,6 +129,7 @@ void RenterLease::place_results(std::uint32_t leg) {
         std::map<std::string, Bytes32> staged;
         std::string host;
         std::vector<std::string> notices;
+        std::vector<std::string> losses;
     };
     auto placing = std::make_shared<Placing>();
     placing->results = state.receiver->files();
@@ -142,8 +148,9 @@ void RenterLease::place_results(std::uint32_t leg) {
                                                     : std::optional<Bytes32>(staged->second),
                     placing->host);
                 if (!placed.ok())
-                    placing->notices.push_back("result " + result.name + " of " + placing->host +
-                                               ": " + placed.error().message);
+                    placing->losses.push_back("result " + result.name + " of " + placing->host +
+                                              ": " + placed.error().message + "; it is kept as " +
+                                              result.source_path + " until ompi-chaind stops");
                 else if (placed->how == provider::PlacedResult::How::kBeside)
                     placing->notices.push_back(result.name + " changed here meanwhile; what " +
                                                placing->host + " made is " + placed->name);
@@ -152,7 +159,9 @@ void RenterLease::place_results(std::uint32_t leg) {
         [this, placing, leg, alive = alive_] {
             if (!*alive) return;
             for (const std::string &text : placing->notices) notice(text);
-            static_cast<void>(remove_tree(legs_[leg].results_folder));
+            for (const std::string &text : placing->losses) lose_results(text);
+            if (placing->losses.empty())
+                static_cast<void>(remove_tree(legs_[leg].results_folder));
             legs_[leg].results_folder.clear();
             legs_[leg].placing = false;
             check_ended();
@@ -343,6 +352,12 @@ void RenterLease::fail(const Error &error) {
     wait_timer_.cancel();
     client_->fail(request_id_, error);
     on_end_();
+}
+
+// mpirun ends non-zero then, also if every rank did well.
+void RenterLease::lose_results(const std::string &text) {
+    record_.mutable_bill()->set_results_lost(true);
+    notice(text);
 }
 
 void RenterLease::notice(const std::string &text) {
