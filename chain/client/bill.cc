@@ -220,6 +220,7 @@ Json json_bill(const wire::Bill &bill) {
             {"ghz_h", format_ghz_hours(sums.cycles)},
             {"meter_class", bill.meter_class()},
             {"legs", std::move(legs)},
+            {"results_lost", bill.results_lost()},
             {"notices", std::move(notices)}};
 }
 

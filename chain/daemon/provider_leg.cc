@@ -343,8 +343,7 @@ void ProviderLeg::pack() {
         },
         [this, found, alive = alive_] {
             if (!*alive || phase_ != Phase::kPacking) return;
-            if (!found->error.empty())
-                log(LogLevel::kWarning, kCategory, "results: ", found->error);
+            if (!found->error.empty()) return fail_results(found->error);
             results_ = std::make_unique<provider::StageSender>(std::move(found->files));
             send_results();
         });
@@ -354,14 +353,7 @@ void ProviderLeg::send_results() {
     constexpr std::size_t kQueueEnoughBytes = 2u << 20;
     while (results_ != nullptr && node_.network.queued_bytes(peer_) < kQueueEnoughBytes) {
         auto next = results_->next();
-        if (!next.ok()) {
-            log(LogLevel::kWarning, kCategory, "results: ", next.error().message);
-            wire::TradeMessage message = trade_message(key_);
-            message.mutable_stage_done()->set_error(next.error().message);
-            static_cast<void>(node_.send_trade(peer_, message));
-            results_.reset();
-            break;
-        }
+        if (!next.ok()) return fail_results(next.error().message);
         if (!next->has_value()) {
             results_.reset();
             break;
@@ -372,6 +364,20 @@ void ProviderLeg::send_results() {
         if (!node_.send_trade(peer_, message).ok()) return;  // lost: on_renter_lost follows
     }
     if (results_ != nullptr) return;  // on_drained goes on
+    finish_results();
+}
+
+// The renter is told that there is no more to wait for, and why.
+void ProviderLeg::fail_results(const std::string &why) {
+    log(LogLevel::kWarning, kCategory, "results: ", why);
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_stage_done()->set_error(why);
+    static_cast<void>(node_.send_trade(peer_, message));
+    results_.reset();
+    finish_results();
+}
+
+void ProviderLeg::finish_results() {
     results_sent_ = true;
     if (voucher_sequence_ >= last_reading_.sequence()) return close();
     set_deadline(kLastVoucherWaitMs, [this] { close(); });

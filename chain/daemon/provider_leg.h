@@ -83,6 +83,8 @@ private:
     void say_ended(const std::string &reason, bool killed);
     void pack();
     void send_results();
+    void fail_results(const std::string &why);
+    void finish_results();
     void close();
     void fail_stage(const Error &error);
     void set_deadline(std::uint64_t ms, std::function<void()> fn);

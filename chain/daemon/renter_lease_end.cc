@@ -6,6 +6,7 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/reading_check.h"
 #include "chain/daemon/renter_lease.h"
 #include "chain/provider/results.h"
 #include "incentive/settlement.h"
@@ -19,31 +20,19 @@ constexpr std::uint64_t kEndingWaitMs = 5'000;
 
 }  // namespace
 
-// What a renter can know of a meter that it does not own (provider.md 4): it never goes back, and
-// no machine does more than slots x frequency x time.
-Status RenterLease::check_reading(const LegState &leg, const wire::Reading &reading) const {
-    const std::uint64_t elapsed_ms = node_.clock.steady_ms() - launched_at_ms_ + kReadingSlackMs;
-    const Cycles bound =
-        incentive::cycles_bound(leg.award.slot_count, leg.award.offer.hz, elapsed_ms);
-    if (reading.cycles() < leg.cycles || reading.sequence() <= leg.sequence)
-        return make_error(ErrorCode::kProtocol, "its meter went back");
-    if (reading.cycles() > std::min(bound, leg.award.cycles_max))
-        return make_error(ErrorCode::kProtocol, "it claims more than its slots can do");
-    if (reading.waited_cycles() > reading.cycles())
-        return make_error(ErrorCode::kProtocol, "it claims more waiting than work");
-    if (!wire::MeterClass_IsValid(reading.meter_class()) ||
-        reading.meter_class() == wire::METER_CLASS_UNSPECIFIED)
-        return make_error(ErrorCode::kProtocol, "it does not say how it meters");
-    if (reading.ranks_size() > static_cast<int>(leg.award.slot_count) * 64)
-        return make_error(ErrorCode::kProtocol, "it reports more ranks than could run");
-    return ok_status();
-}
-
 void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     if (phase_ != Phase::kRunning && phase_ != Phase::kEnding) return;
     LegState &state = legs_[leg];
     const market::Offer &offer = state.award.offer;
-    if (const Status plausible = check_reading(state, reading); !plausible.ok()) {
+    const ReadingBounds bounds{.slot_count = state.award.slot_count,
+                               .hz = offer.hz,
+                               .cycles_max = state.award.cycles_max,
+                               .cycles_before = state.cycles,
+                               .sequence_before = state.sequence,
+                               .launched_at_ms = launched_at_ms_,
+                               .now_ms = node_.clock.steady_ms(),
+                               .ended_at_ms = ended_at_ms_};
+    if (const Status plausible = check_reading(bounds, reading); !plausible.ok()) {
         notice("a reading of " + name_peer(offer.host, offer.provider) +
                " was not signed: " + plausible.error().message);
         return;
@@ -102,7 +91,7 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (state.receiver == nullptr) {
         state.results_folder = node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
         if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
-            notice("results of " + offer.host + ": " + made.error().message);
+            lose_results("results of " + offer.host + ": " + made.error().message);
             state.results_done = true;
             return;
         }
@@ -116,11 +105,16 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     if (message.has_stage_chunk()) taken = state.receiver->on_chunk(message.stage_chunk());
     if (message.has_stage_done()) {
         if (!message.stage_done().error().empty())
-            notice("results of " + offer.host + ": " + message.stage_done().error());
+            lose_results("results of " + offer.host + ": " + message.stage_done().error());
         else
             taken = state.receiver->on_done(message.stage_done());
     }
-    if (!taken.ok()) notice("results of " + offer.host + ": " + taken.error().message);
+    if (!taken.ok()) {
+        const bool too_large = taken.error().code == ErrorCode::kTooLarge;
+        lose_results("results of " + offer.host + " did not come back: " + taken.error().message +
+                     (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out"
+                                : ""));
+    }
     if (message.has_stage_done() || !taken.ok()) {
         state.results_done = true;
         place_results(leg);
@@ -135,6 +129,7 @@ void RenterLease::place_results(std::uint32_t leg) {
         std::map<std::string, Bytes32> staged;
         std::string host;
         std::vector<std::string> notices;
+        std::vector<std::string> losses;
     };
     auto placing = std::make_shared<Placing>();
     placing->results = state.receiver->files();
@@ -153,8 +148,9 @@ void RenterLease::place_results(std::uint32_t leg) {
                                                     : std::optional<Bytes32>(staged->second),
                     placing->host);
                 if (!placed.ok())
-                    placing->notices.push_back("result " + result.name + " of " + placing->host +
-                                               ": " + placed.error().message);
+                    placing->losses.push_back("result " + result.name + " of " + placing->host +
+                                              ": " + placed.error().message + "; it is kept as " +
+                                              result.source_path + " until ompi-chaind stops");
                 else if (placed->how == provider::PlacedResult::How::kBeside)
                     placing->notices.push_back(result.name + " changed here meanwhile; what " +
                                                placing->host + " made is " + placed->name);
@@ -163,7 +159,9 @@ void RenterLease::place_results(std::uint32_t leg) {
         [this, placing, leg, alive = alive_] {
             if (!*alive) return;
             for (const std::string &text : placing->notices) notice(text);
-            static_cast<void>(remove_tree(legs_[leg].results_folder));
+            for (const std::string &text : placing->losses) lose_results(text);
+            if (placing->losses.empty())
+                static_cast<void>(remove_tree(legs_[leg].results_folder));
             legs_[leg].results_folder.clear();
             legs_[leg].placing = false;
             check_ended();
@@ -172,7 +170,7 @@ void RenterLease::place_results(std::uint32_t leg) {
 
 void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone) {
     LegState &state = legs_[leg];
-    if (state.lost) return;
+    if (state.lost || phase_ == Phase::kEnded) return;
     state.lost = peer_gone;
     const market::Offer &offer = state.award.offer;
     const std::string who = name_peer(offer.host, offer.provider);
@@ -237,6 +235,7 @@ void RenterLease::on_daemon_stops() {
 void RenterLease::end(const std::string &ended_by, const std::string &reason) {
     if (phase_ >= Phase::kEnding) return;
     phase_ = Phase::kEnding;
+    ended_at_ms_ = node_.clock.steady_ms();
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ends: ", reason);
     wire::Bill &bill = *record_.mutable_bill();
     bill.set_state("closing");
@@ -353,6 +352,12 @@ void RenterLease::fail(const Error &error) {
     wait_timer_.cancel();
     client_->fail(request_id_, error);
     on_end_();
+}
+
+// mpirun ends non-zero then, also if every rank did well.
+void RenterLease::lose_results(const std::string &text) {
+    record_.mutable_bill()->set_results_lost(true);
+    notice(text);
 }
 
 void RenterLease::notice(const std::string &text) {

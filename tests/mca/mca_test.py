@@ -205,12 +205,12 @@ class Lease(unittest.TestCase):
         if not os.path.exists(f"{self.work}/hello_oshmem"):
             self.skipTest("no oshcc here")
         with self.peers(peers="peer-a:2"):
-            job = self.mpirun("-np", "2", "-x", "SHMEM_SYMMETRIC_SIZE=64M", "./hello_oshmem",
+            job = self.mpirun("-np", "2", "-x", "SHMEM_SYMMETRIC_HEAP_SIZE=64M", "./hello_oshmem",
                               launcher="oshrun")
             self.assertEqual(job.returncode, 0, job.stderr)
             self.assertIn("PE 0 of 2 on peer-a got 1", job.stdout)
         with self.peers("memory=100000000", peers="peer-a:2"):
-            job = self.mpirun("-np", "2", "-x", "SHMEM_SYMMETRIC_SIZE=64M", "./hello_oshmem",
+            job = self.mpirun("-np", "2", "-x", "SHMEM_SYMMETRIC_HEAP_SIZE=64M", "./hello_oshmem",
                               launcher="oshrun")
             self.assertNotEqual(job.returncode, 0)
             self.assertIn("does not fit into the memory of the lease", job.stderr)

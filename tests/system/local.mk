@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs and modules that a script needs go to EXTRA_DIST, the scripts are there already.
-SYSTEM_TESTS += tests/system/install_test.sh tests/system/network_test.py
+SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
+  tests/system/network_test.py tests/system/money_test.py tests/system/peer_loss_test.py \
+  tests/system/daemon_kill_test.py tests/system/kill_matrix_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
-  tests/system/busy.c
+  tests/system/chain_money.py tests/system/busy.c tests/system/errand.c
 
 # A program of a renter: built with Open MPI's own wrapper, nothing of ours.
-check_SCRIPTS += tests/system/busy
-CLEANFILES += tests/system/busy
+check_SCRIPTS += tests/system/busy tests/system/errand
+CLEANFILES += tests/system/busy tests/system/errand
 tests/system/busy: tests/system/busy.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
 	  $(top_srcdir)/tests/system/busy.c
+tests/system/errand: tests/system/errand.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
+	  $(top_srcdir)/tests/system/errand.c

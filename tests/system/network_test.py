@@ -131,10 +131,14 @@ class Friends:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="cf-", dir="/tmp")
-        environment = Devnet.clean_environment(self.folder)
-        self.people = {name: Person(name, self.folder, environment)
-                       for name in ("Alice", "Bob", "Carol")}
+        self.people = {}
+        for name in ("Alice", "Bob", "Carol"):
+            self.join(name)
         return self
+
+    def join(self, name):
+        self.people[name] = Person(name, self.folder, Devnet.clean_environment(self.folder))
+        return self.people[name]
 
     def __exit__(self, kind, error, trace):
         for person in reversed(self.people.values()):
@@ -169,85 +173,85 @@ class Friends:
         return text
 
 
-def test_readme_as_it_stands():
+def test_readme_as_it_stands(friends):
     shown = {}
-    with Friends() as friends:
-        for name, lines in readme_blocks():
-            for line in lines:
-                say(f"{name}: {line}")
-                shown[line.split("  #")[0].strip()] = friends.carry_out(name, line)
-        jobs = [text for line, text in shown.items() if line.startswith("mpirun")]
-        assert len(jobs) == 1
-        # Bob's machine is named like Carol's: a lease calls it otherwise.
-        host = socket.gethostname().split(".")[0] + "-2"
-        lines = [line for line in jobs[0].splitlines() if line.strip() == host]
-        assert len(lines) == 2, jobs[0]
-        assert "settled" in shown["ompi-chain lease list --all"]
-        alice, bob, carol = (friends.people[name] for name in ("Alice", "Bob", "Carol"))
-        lease = carol.ask("lease", "list", "--all")["leases"][0]
-        paid, burned = lease["paid"]["units"], lease["burned"]["units"]
-        assert 0 < paid < 5 * 10**9 and 0 < burned < paid, lease
-        wait_until(lambda: bob.ask("wallet", "show")["balance"]["units"] ==
-                   100 * 10**9 + paid - burned, 20, "Bob is paid")
-        assert carol.ask("wallet", "show")["balance"]["units"] == 100 * 10**9 - paid
-        assert alice.ask("wallet", "show")["balance"]["units"] == (10**6 - 200) * 10**9
-        wait_until(lambda: not carol.ask("offer", "list", "--all")["offers"] or
-                   carol.ask("offer", "list", "--all")["offers"][0]["slots"] == 0, 20,
-                   "Bob's offer is withdrawn")
+    for name, lines in readme_blocks():
+        for line in lines:
+            say(f"{name}: {line}")
+            shown[line.split("  #")[0].strip()] = friends.carry_out(name, line)
+    jobs = [text for line, text in shown.items() if line.startswith("mpirun")]
+    assert len(jobs) == 1
+    # Bob's machine is named like Carol's: a lease calls it otherwise.
+    host = socket.gethostname().split(".")[0] + "-2"
+    lines = [line for line in jobs[0].splitlines() if line.strip() == host]
+    assert len(lines) == 2, jobs[0]
+    assert "settled" in shown["ompi-chain lease list --all"]
+    alice, bob, carol = (friends.people[name] for name in ("Alice", "Bob", "Carol"))
+    lease = carol.ask("lease", "list", "--all")["leases"][0]
+    paid, burned = lease["paid"]["units"], lease["burned"]["units"]
+    assert 0 < paid < 5 * 10**9 and 0 < burned < paid, lease
+    wait_until(lambda: bob.ask("wallet", "show")["balance"]["units"] ==
+               100 * 10**9 + paid - burned, 20, "Bob is paid")
+    assert carol.ask("wallet", "show")["balance"]["units"] == 100 * 10**9 - paid
+    assert alice.ask("wallet", "show")["balance"]["units"] == (10**6 - 200) * 10**9
+    wait_until(lambda: not carol.ask("offer", "list", "--all")["offers"] or
+               carol.ask("offer", "list", "--all")["offers"][0]["slots"] == 0, 20,
+               "Bob's offer is withdrawn")
 
 
-def test_nothing_is_overwritten_and_every_refusal_says_what_to_do():
-    with Friends() as friends:
-        alice = friends.people["Alice"]
-        with open(f"{alice.home}/pw", "w", encoding="ascii") as file:
-            file.write(PASSWORD + "\n")
-        with open(f"{alice.home}/wrong", "w", encoding="ascii") as file:
-            file.write("another\n")
+def test_nothing_is_overwritten_and_every_refusal_says_what_to_do(friends):
+    dora = friends.join("Dora")
+    with open(f"{dora.home}/pw", "w", encoding="ascii") as file:
+        file.write(PASSWORD + "\n")
+    with open(f"{dora.home}/wrong", "w", encoding="ascii") as file:
+        file.write("another\n")
 
-        def found(*words, typed=None):
-            done = subprocess.run(["ompi-chain", "network", "new", *words], cwd=alice.home,
-                                  env=alice.environment, input=typed or "", text=True,
-                                  capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
-            return done.returncode, done.stdout, done.stderr
+    def found(*words, typed=None):
+        done = subprocess.run(["ompi-chain", "network", "new", *words], cwd=dora.home,
+                              env=dora.environment, input=typed or "", text=True,
+                              capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        return done.returncode, done.stdout, done.stderr
 
-        for words, said in (
-            ((), "--output net.json"),
-            (("--output", "n.json"), "--password-file"),
-            (("--output", "n.json", "--tokens", "0"), "above 0"),
-            (("--output", "n.json", "--tokens=-5"), "negative"),
-            (("--output", "n.json", "--tokens", "1e9"), "1e9"),
-            (("--output", "n.json", "--tokens", "5000000000"), "5000000000"),
-            (("--output", "n.json", "--name", "two words"), "letters, digits"),
-            (("--output", "n.json", "--password-file", "absent"), "absent"),
-        ):
-            code, out, err = found(*words)
-            assert code == 1 and said in err and not out, (words, code, out, err)
-            assert not os.path.exists(f"{alice.home}/data/wallet.json"), words
-        code, out, err = found("--output", "absent/n.json", "--password-file", "pw")
-        assert code == 1 and "absent/n.json" in err, err
-        wallet = f"{alice.home}/data/wallet.json"
-        with open(wallet, "rb") as file:
-            before = file.read()
-        code, out, err = found("--output", "n.json", "--password-file", "wrong")
-        assert code == 4 and "password" in err, err
-        code, out, err = found("--output", "n.json", "--tokens", "12.5", "--password-file", "pw",
-                               "--json")
-        assert code == 0, err
-        made = json.loads(out)
-        assert made["tokens"]["tokens"] == "12.5" and made["chain_name"] == "friends"
-        with open(wallet, "rb") as file:
-            assert file.read() == before
-        code, out, err = found("--output", "n.json", "--password-file", "pw")
-        assert code == 1 and "not overwritten" in err, err
-        # The very words that were printed start the sealer.
-        command = made["next"]["founder"].replace("0.0.0.0:7660", f"0.0.0.0:{alice.port}")
-        alice.start_daemon(command)
-        assert alice.ask("wallet", "show")["balance"]["tokens"] == "12.5"
-        assert alice.ask("node", "status")["chain_id"] == made["chain_id"]
-        code, out, err = found("--output", "other.json", "--password-file", "pw")
-        assert code == 1 and "belongs to a network" in err and "--data" in err, err
+    for words, said in (
+        ((), "--output net.json"),
+        (("--output", "n.json"), "--password-file"),
+        (("--output", "n.json", "--tokens", "0"), "above 0"),
+        (("--output", "n.json", "--tokens=-5"), "negative"),
+        (("--output", "n.json", "--tokens", "1e9"), "1e9"),
+        (("--output", "n.json", "--tokens", "5000000000"), "5000000000"),
+        (("--output", "n.json", "--name", "two words"), "letters, digits"),
+        (("--output", "n.json", "--password-file", "absent"), "absent"),
+    ):
+        code, out, err = found(*words)
+        assert code == 1 and said in err and not out, (words, code, out, err)
+        assert not os.path.exists(f"{dora.home}/data/wallet.json"), words
+    code, out, err = found("--output", "absent/n.json", "--password-file", "pw")
+    assert code == 1 and "absent/n.json" in err, err
+    wallet = f"{dora.home}/data/wallet.json"
+    with open(wallet, "rb") as file:
+        before = file.read()
+    code, out, err = found("--output", "n.json", "--password-file", "wrong")
+    assert code == 4 and "password" in err, err
+    code, out, err = found("--output", "n.json", "--tokens", "12.5", "--password-file", "pw",
+                           "--json")
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["tokens"]["tokens"] == "12.5" and made["chain_name"] == "friends"
+    with open(wallet, "rb") as file:
+        assert file.read() == before
+    code, out, err = found("--output", "n.json", "--password-file", "pw")
+    assert code == 1 and "not overwritten" in err, err
+    # The very words that were printed start the sealer.
+    command = made["next"]["founder"].replace("0.0.0.0:7660", f"0.0.0.0:{dora.port}")
+    dora.start_daemon(command)
+    assert dora.ask("wallet", "show")["balance"]["tokens"] == "12.5"
+    assert dora.ask("node", "status")["chain_id"] == made["chain_id"]
+    code, out, err = found("--output", "other.json", "--password-file", "pw")
+    assert code == 1 and "belongs to a network" in err and "--data" in err, err
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([test_readme_as_it_stands,
-                        test_nothing_is_overwritten_and_every_refusal_says_what_to_do]))
+    sys.exit(run_tests(
+        [("readme_as_it_stands", test_readme_as_it_stands),
+         ("refusals", test_nothing_is_overwritten_and_every_refusal_says_what_to_do)],
+        Friends))

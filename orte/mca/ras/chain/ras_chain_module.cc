@@ -389,9 +389,10 @@ static void write_report(const wire::Bill &bill) {
     if (report_path.empty()) return;
     const auto written =
         chain::write_file_atomic(report_path, chain::client::format_bill_json(bill), 0644);
-    if (!written.ok())
-        orte_show_help("help-ras-chain.txt", "report-failed", true, report_path.c_str(),
-                       written.error().to_text().c_str());
+    if (written.ok()) return;
+    orte_show_help("help-ras-chain.txt", "report-failed", true, report_path.c_str(),
+                   written.error().to_text().c_str());
+    ORTE_UPDATE_EXIT_STATUS(1);
 }
 
 static int finalize(void) {
@@ -407,6 +408,8 @@ static int finalize(void) {
             chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks).c_str(),
             stderr);
         write_report(bill);
+        /* Whoever goes on with the results must hear that they are not all there. */
+        if (bill.results_lost()) ORTE_UPDATE_EXIT_STATUS(1);
     }
     LeaseSession::drop();
     return ORTE_SUCCESS;

@@ -5,9 +5,6 @@ oshmem_mca_sshmem_chain_mca_sshmem_chain_la_SOURCES = \
   oshmem/mca/sshmem/chain/sshmem_chain.h \
   oshmem/mca/sshmem/chain/sshmem_chain_component.cc \
   oshmem/mca/sshmem/chain/sshmem_chain_module.cc
-oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS) \
-  -DCHAIN_HELP_DIR='"$(helpdir)"' \
-  -DCHAIN_COMPONENT_SOURCE_DIR='"$(abs_top_srcdir)/oshmem/mca/sshmem/chain"'
+oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS)
 oshmem_mca_sshmem_chain_mca_sshmem_chain_la_CXXFLAGS = $(COMPONENT_CXXFLAGS)
 oshmem_mca_sshmem_chain_mca_sshmem_chain_la_LDFLAGS = $(COMPONENT_LDFLAGS)
-dist_help_DATA += oshmem/mca/sshmem/chain/help-sshmem-chain.txt

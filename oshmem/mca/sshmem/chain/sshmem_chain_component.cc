@@ -6,7 +6,6 @@
 #include "chain/meter/rank_file.h"
 
 extern "C" {
-#include "opal/util/show_help.h"
 #include "oshmem/constants.h"
 }
 
@@ -47,8 +46,6 @@ static int runtime_query(mca_base_module_t **module, int *priority, const char *
     *priority = 0;
     if (getenv(CHAIN_ENV_LEASE) == nullptr || getenv(CHAIN_ENV_MEMORY_BYTES) == nullptr)
         return OSHMEM_ERR_NOT_AVAILABLE;
-    opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
-    opal_show_help_add_dir(CHAIN_HELP_DIR);
     *priority = mca_sshmem_chain_component.priority;
     *module = reinterpret_cast<mca_base_module_t *>(&oshmem_sshmem_chain_module);
     return OSHMEM_SUCCESS;

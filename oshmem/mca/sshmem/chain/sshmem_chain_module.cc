@@ -2,6 +2,7 @@
 #include "oshmem/mca/sshmem/chain/sshmem_chain.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -9,9 +10,40 @@
 #include "chain/meter/rank_file.h"
 
 extern "C" {
-#include "opal/util/show_help.h"
 #include "orte/util/proc_info.h"
+#include "orte/util/show_help.h"
 #include "oshmem/constants.h"
+}
+
+/* Texts for the user are here and in no file: a sandbox has no file of ours. Open MPI 4.1 does not
+ * know the name SHMEM_SYMMETRIC_SIZE. */
+static const char kTooLarge[] =
+    "The symmetric heap does not fit into the memory of the lease.\n"
+    "\n"
+    "  host                 %s\n"
+    "  heap of each PE      %llu bytes (SHMEM_SYMMETRIC_HEAP_SIZE)\n"
+    "  PEs on this host     %llu\n"
+    "  memory of the lease  %llu bytes\n"
+    "\n"
+    "Set SHMEM_SYMMETRIC_HEAP_SIZE to %llu or less (oshrun -x SHMEM_SYMMETRIC_HEAP_SIZE=...), or\n"
+    "lease more memory for each slot with --chain-lease N,mem=SIZE.\n";
+static const char kNoMemory[] =
+    "The symmetric heap could not be made.\n"
+    "\n"
+    "  host    %s\n"
+    "  size    %llu bytes (SHMEM_SYMMETRIC_HEAP_SIZE)\n"
+    "  reason  %s\n"
+    "\n"
+    "Set SHMEM_SYMMETRIC_HEAP_SIZE to less (oshrun -x SHMEM_SYMMETRIC_HEAP_SIZE=...), or lease "
+    "more\n"
+    "memory for each slot with --chain-lease N,mem=SIZE.\n";
+
+/* Once for all ranks, by mpirun. */
+template <typename... Facts>
+static void say(const char *topic, const char *format, Facts... facts) {
+    char text[1024];
+    snprintf(text, sizeof text, format, facts...);
+    orte_show_help_norender("sshmem/chain", topic, true, text);
 }
 
 static int module_init(void) {
@@ -28,9 +60,9 @@ static int check_size(size_t size_bytes) {
     const unsigned long long memory_bytes = text == nullptr ? 0 : strtoull(text, nullptr, 10);
     const unsigned long long pe_count = 1ULL + orte_process_info.num_local_peers;
     if (memory_bytes == 0 || size_bytes <= memory_bytes / pe_count) return OSHMEM_SUCCESS;
-    opal_show_help("help-sshmem-chain.txt", "too-large", true, orte_process_info.nodename,
-                   static_cast<unsigned long long>(size_bytes), pe_count, memory_bytes,
-                   memory_bytes / pe_count);
+    say("too-large", kTooLarge, orte_process_info.nodename,
+        static_cast<unsigned long long>(size_bytes), pe_count, memory_bytes,
+        memory_bytes / pe_count);
     return OSHMEM_ERR_OUT_OF_RESOURCE;
 }
 
@@ -44,8 +76,8 @@ static int segment_create(map_segment_t *segment, const char *file_name, size_t 
     void *address = mmap(mca_sshmem_base_start_address, size_bytes, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (address == MAP_FAILED) {
-        opal_show_help("help-sshmem-chain.txt", "no-memory", true, orte_process_info.nodename,
-                       static_cast<unsigned long long>(size_bytes), strerror(errno));
+        say("no-memory", kNoMemory, orte_process_info.nodename,
+            static_cast<unsigned long long>(size_bytes), strerror(errno));
         return OSHMEM_ERR_OUT_OF_RESOURCE;
     }
     segment->type = MAP_SEGMENT_ALLOC_MMAP;
