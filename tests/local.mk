@@ -7,8 +7,10 @@ TEST_LIBS = libompi-chain.la $(GTEST_LIBS) $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(
 
 # A test in Python or shell finds its sources and what was built here by these.
 TEST_EXTENSIONS = .py .sh
-PY_LOG_COMPILER = $(PYTHON3)
-SH_LOG_COMPILER = $(SHELL)
+# A test that hangs fails with exit code 124, long after the 20 seconds that it should take.
+LOG_COMPILER = timeout --kill-after=10 300
+PY_LOG_COMPILER = timeout --kill-after=10 900 $(PYTHON3)
+SH_LOG_COMPILER = timeout --kill-after=10 900 $(SHELL)
 AM_TESTS_ENVIRONMENT = \
   TEST_SOURCE_DIR='$(abs_top_srcdir)'; TEST_BUILD_DIR='$(abs_top_builddir)'; \
   TEST_CXX='$(CXX)'; \
