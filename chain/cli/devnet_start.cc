@@ -3,6 +3,7 @@
 // The processes of a devnet: start, wait until the network is whole, stop.
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <ostream>
 #include <set>
 
@@ -24,6 +25,7 @@ constexpr std::uint64_t kKillMs = 5000;
 constexpr std::size_t kAddressBytesMax = 256;
 constexpr std::size_t kLogBytesMax = 64u << 20;
 constexpr std::size_t kLogLinesShown = 5;
+constexpr std::uint64_t kFreeBytesNeeded = 64u << 10;
 
 std::uint64_t now_ms() {
     return system_clock().steady_ms();
@@ -115,9 +117,17 @@ Status Devnet::launch(const DevnetNode &node, const DevnetStart &how,
 
 Error Devnet::ended_early(const DevnetNode &node, const ProcessIdentity &process) const {
     const std::string how = how_it_ended(process);
+    const std::string tail = log_tail(node.log_path());
+    std::error_code error;
+    const auto space = std::filesystem::space(folder_, error);
+    // Then the log is cut short, too.
+    if (!error && space.available < kFreeBytesNeeded)
+        return make_error(ErrorCode::kDiskFull, node.name,
+                          " ended while the devnet started: No space left on device for ", folder_,
+                          tail);
     return make_error(ErrorCode::kIo, node.name, " ended while the devnet started",
                       how.empty() ? "" : " (" + how + ")", "; its log ", node.log_path(),
-                      " ends with:", log_tail(node.log_path()));
+                      " ends with:", tail);
 }
 
 Status Devnet::wait_ready(const DevnetNode &node, std::uint64_t until_ms) const {

@@ -15,6 +15,12 @@ bool breaks_protocol(const Error &error) {
            error.code == ErrorCode::kTooLarge;
 }
 
+// Of this machine's own disk: the block is good, and has to be had later.
+bool is_own_trouble(const Error &error) {
+    return error.code == ErrorCode::kDiskFull || error.code == ErrorCode::kIo ||
+           error.code == ErrorCode::kPermission;
+}
+
 }  // namespace
 
 ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network)
@@ -127,11 +133,28 @@ void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
 bool ChainSync::accept_block(const PublicKey &peer, std::string_view block) {
     const auto receipt = ledger_.accept_block(block);
     if (!receipt.ok()) {
-        judge(peer, receipt.error());
+        if (is_own_trouble(receipt.error()))
+            stall(receipt.error());
+        else
+            judge(peer, receipt.error());
         return false;
     }
+    stalled_ = false;
     if (receipt->kind == BlockReceipt::Kind::kGap) ask_for_blocks(peer);
     return receipt->kind != BlockReceipt::Kind::kGap;
+}
+
+void ChainSync::stall(const Error &why) {
+    if (!stalled_)
+        log(LogLevel::kError, kCategory,
+            "blocks cannot be kept, which is tried again: ", why.message);
+    stalled_ = ask_again_ = true;
+}
+
+void ChainSync::try_again() {
+    if (!ask_again_) return;
+    ask_again_ = false;
+    for (const p2p::PeerView &peer : network_.peers()) ask_for_blocks(peer.node_key);
 }
 
 void ChainSync::accept_offer(const PublicKey &peer, const wire::SignedOffer &offer) {

@@ -22,6 +22,8 @@ public:
 
     // Of this node's own: goes to every peer.
     void publish_offer(const wire::SignedOffer &offer);
+    // Asks for what could not be kept when it came. To be called about once a second.
+    void try_again();
 
 private:
     void on_peer_up(const PublicKey &peer);
@@ -30,6 +32,7 @@ private:
     void on_blocks(const PublicKey &peer, const wire::Blocks &blocks);
     void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
     bool accept_block(const PublicKey &peer, std::string_view block);
+    void stall(const Error &why);
     void accept_offer(const PublicKey &peer, const wire::SignedOffer &offer);
     void pass_on(const wire::SignedOffer &offer, const PublicKey *from);
     void ask_for_blocks(const PublicKey &peer);
@@ -40,6 +43,8 @@ private:
     LedgerBackend &ledger_;
     market::OfferBook &book_;
     p2p::Network &network_;
+    bool stalled_ = false;    // the last block could not be kept
+    bool ask_again_ = false;  // and nobody was asked since
 };
 
 }  // namespace chain::daemon

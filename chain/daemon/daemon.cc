@@ -214,6 +214,7 @@ void Daemon::run() {
         watches_.push_back(loop_.on_signal(signal_number, [this] { begin_stop(); }));
     watches_.push_back(loop_.every_ms(1'000, [this] {
         answer_waiting_sends();
+        sync_->try_again();
         if (options_.seal) settle_expired_leases();
     }));
     log(LogLevel::kNote, kCategory, kSoftware, " runs on ", options_.data_folder, ", chain ",

@@ -156,7 +156,7 @@ def stale_offer(net):
 
 def kill_at_random_moment(net, source):
     name = source.choice(["mpirun", "renter", "sealer", "provider-1", "provider-2"])
-    moment_s = source.uniform(0, 4)
+    moment_s = source.uniform(0, 3)
     known = {bill["lease"] for bill in net.leases(every=True)}
     before = net.balances()
     job = net.start_mpirun("--chain-lease", 2, "--chain-wait", "10s", "-np", 2, BUSY, "2")

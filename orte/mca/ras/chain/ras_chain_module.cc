@@ -80,7 +80,7 @@ static int end_job(orte_job_t *jdata, int exit_status) {
 
 static int fail(orte_job_t *jdata, const char *topic, const Error &error) {
     orte_show_help("help-ras-chain.txt", topic, true, error.to_text().c_str());
-    return end_job(jdata, error.code == ErrorCode::kNothingMatched ? 3 : 1);
+    return end_job(jdata, chain::error_traits(error.code).exit_code);
 }
 
 static std::vector<orte_app_context_t *> apps_of(orte_job_t *jdata) {
