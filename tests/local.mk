@@ -39,4 +39,12 @@ include tests/bench/local.mk
 
 check-system:
 	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
-.PHONY: check-system
+
+# The programs among the tests once more, with AddressSanitizer and UBSan, in a build tree inside
+# this one. (Python and mpirun would have to be told to load the sanitizers.)
+check-sanitizers:
+	@$(MKDIR_P) sanitizers
+	@test -f sanitizers/config.status || (cd sanitizers && $(abs_top_srcdir)/configure -q \
+	  --enable-sanitizers CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
+	@$(MAKE) $(AM_MAKEFLAGS) -C sanitizers check TESTS='$(filter-out %.py %.sh,$(TESTS))'
+.PHONY: check-system check-sanitizers

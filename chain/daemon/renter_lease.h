@@ -36,7 +36,6 @@ inline constexpr std::uint64_t kMarketPollMs = 500;
 // Peers that were let go offer their slots again: how often, and how long, to look for that.
 inline constexpr std::uint64_t kReofferPollMs = 100;
 inline constexpr std::uint64_t kReofferWaitMs = 2'000;
-inline constexpr std::uint64_t kReadingSlackMs = 2'000;  // clocks of two machines, and a delay
 inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
 
 class RenterLease {
@@ -104,7 +103,6 @@ private:
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
     void become_ready();
     void on_reading(std::uint32_t leg, const wire::Reading &reading);
-    Status check_reading(const LegState &leg, const wire::Reading &reading) const;
     void sign_voucher(std::uint32_t leg, const wire::Reading &reading);
     void on_result(std::uint32_t leg, const wire::TradeMessage &message);
     void place_results(std::uint32_t leg);
@@ -149,10 +147,11 @@ private:
     bool submitted_ = false;
     std::vector<LegState> legs_;
     wire::RenterRecord record_;
-    std::uint64_t launched_at_ms_ = 0;  // steady
-    std::uint64_t wait_until_ms_ = 0;   // steady; for --chain-wait
+    std::uint64_t launched_at_ms_ = 0;    // steady; 0: not yet
+    std::uint64_t ended_at_ms_ = 0;       // steady; 0: not yet. Peers were told to stop then
+    std::uint64_t wait_until_ms_ = 0;     // steady; for --chain-wait
     std::uint64_t reoffer_until_ms_ = 0;  // steady
-    bool awaits_blocks_ = false;  // every peer has closed; the ledger has not settled yet
+    bool awaits_blocks_ = false;          // every peer has closed; the ledger has not settled yet
     std::optional<std::uint64_t> close_request_;
     bool closed_one_sided_ = false;
     std::string lost_reason_;  // of the first peer that was lost

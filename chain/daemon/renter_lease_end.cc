@@ -6,6 +6,7 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/reading_check.h"
 #include "chain/daemon/renter_lease.h"
 #include "chain/provider/results.h"
 #include "incentive/settlement.h"
@@ -19,31 +20,19 @@ constexpr std::uint64_t kEndingWaitMs = 5'000;
 
 }  // namespace
 
-// What a renter can know of a meter that it does not own (provider.md 4): it never goes back, and
-// no machine does more than slots x frequency x time.
-Status RenterLease::check_reading(const LegState &leg, const wire::Reading &reading) const {
-    const std::uint64_t elapsed_ms = node_.clock.steady_ms() - launched_at_ms_ + kReadingSlackMs;
-    const Cycles bound =
-        incentive::cycles_bound(leg.award.slot_count, leg.award.offer.hz, elapsed_ms);
-    if (reading.cycles() < leg.cycles || reading.sequence() <= leg.sequence)
-        return make_error(ErrorCode::kProtocol, "its meter went back");
-    if (reading.cycles() > std::min(bound, leg.award.cycles_max))
-        return make_error(ErrorCode::kProtocol, "it claims more than its slots can do");
-    if (reading.waited_cycles() > reading.cycles())
-        return make_error(ErrorCode::kProtocol, "it claims more waiting than work");
-    if (!wire::MeterClass_IsValid(reading.meter_class()) ||
-        reading.meter_class() == wire::METER_CLASS_UNSPECIFIED)
-        return make_error(ErrorCode::kProtocol, "it does not say how it meters");
-    if (reading.ranks_size() > static_cast<int>(leg.award.slot_count) * 64)
-        return make_error(ErrorCode::kProtocol, "it reports more ranks than could run");
-    return ok_status();
-}
-
 void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     if (phase_ != Phase::kRunning && phase_ != Phase::kEnding) return;
     LegState &state = legs_[leg];
     const market::Offer &offer = state.award.offer;
-    if (const Status plausible = check_reading(state, reading); !plausible.ok()) {
+    const ReadingBounds bounds{.slot_count = state.award.slot_count,
+                               .hz = offer.hz,
+                               .cycles_max = state.award.cycles_max,
+                               .cycles_before = state.cycles,
+                               .sequence_before = state.sequence,
+                               .launched_at_ms = launched_at_ms_,
+                               .now_ms = node_.clock.steady_ms(),
+                               .ended_at_ms = ended_at_ms_};
+    if (const Status plausible = check_reading(bounds, reading); !plausible.ok()) {
         notice("a reading of " + name_peer(offer.host, offer.provider) +
                " was not signed: " + plausible.error().message);
         return;
@@ -122,9 +111,9 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     }
     if (!taken.ok()) {
         const bool too_large = taken.error().code == ErrorCode::kTooLarge;
-        lose_results("results of " + offer.host + " did not come back: " + taken.error().message +
-                     (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out"
-                                : ""));
+        lose_results(
+            "results of " + offer.host + " did not come back: " + taken.error().message +
+            (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out" : ""));
     }
     if (message.has_stage_done() || !taken.ok()) {
         state.results_done = true;
@@ -171,8 +160,7 @@ void RenterLease::place_results(std::uint32_t leg) {
             if (!*alive) return;
             for (const std::string &text : placing->notices) notice(text);
             for (const std::string &text : placing->losses) lose_results(text);
-            if (placing->losses.empty())
-                static_cast<void>(remove_tree(legs_[leg].results_folder));
+            if (placing->losses.empty()) static_cast<void>(remove_tree(legs_[leg].results_folder));
             legs_[leg].results_folder.clear();
             legs_[leg].placing = false;
             check_ended();
@@ -181,7 +169,7 @@ void RenterLease::place_results(std::uint32_t leg) {
 
 void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone) {
     LegState &state = legs_[leg];
-    if (state.lost) return;
+    if (state.lost || phase_ == Phase::kEnded) return;
     state.lost = peer_gone;
     const market::Offer &offer = state.award.offer;
     const std::string who = name_peer(offer.host, offer.provider);
@@ -246,6 +234,7 @@ void RenterLease::on_daemon_stops() {
 void RenterLease::end(const std::string &ended_by, const std::string &reason) {
     if (phase_ >= Phase::kEnding) return;
     phase_ = Phase::kEnding;
+    ended_at_ms_ = node_.clock.steady_ms();
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ends: ", reason);
     wire::Bill &bill = *record_.mutable_bill();
     bill.set_state("closing");

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs and modules that a script needs go to EXTRA_DIST, the scripts are there already.
-SYSTEM_TESTS += tests/system/install_test.sh tests/system/devnet_test.py tests/system/errors_test.py \
-  tests/system/lease_test.py \
-  tests/system/network_test.py
+SYSTEM_TESTS += tests/system/install_test.sh tests/system/devnet_test.py \
+  tests/system/errors_test.py tests/system/lease_test.py tests/system/network_test.py \
+  tests/system/money_test.py tests/system/peer_loss_test.py tests/system/daemon_kill_test.py \
+  tests/system/kill_matrix_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
-  tests/system/busy.c tests/system/errand.c
+  tests/system/chain_money.py tests/system/busy.c tests/system/errand.c
 
 # A program of a renter: built with Open MPI's own wrapper, nothing of ours.
 check_SCRIPTS += tests/system/busy tests/system/errand
