@@ -111,9 +111,9 @@ void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message
     }
     if (!taken.ok()) {
         const bool too_large = taken.error().code == ErrorCode::kTooLarge;
-        lose_results("results of " + offer.host + " did not come back: " + taken.error().message +
-                     (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out"
-                                : ""));
+        lose_results(
+            "results of " + offer.host + " did not come back: " + taken.error().message +
+            (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out" : ""));
     }
     if (message.has_stage_done() || !taken.ok()) {
         state.results_done = true;
@@ -160,8 +160,7 @@ void RenterLease::place_results(std::uint32_t leg) {
             if (!*alive) return;
             for (const std::string &text : placing->notices) notice(text);
             for (const std::string &text : placing->losses) lose_results(text);
-            if (placing->losses.empty())
-                static_cast<void>(remove_tree(legs_[leg].results_folder));
+            if (placing->losses.empty()) static_cast<void>(remove_tree(legs_[leg].results_folder));
             legs_[leg].results_folder.clear();
             legs_[leg].placing = false;
             check_ended();
