@@ -104,6 +104,12 @@ class Planted(unittest.TestCase):
             part = {path: text for path, text in whole.items() if path != folder + name}
             self.assertEqual(len(self.findings(rules.component_shape, part)), 1, name)
 
+    def test_help_topics(self):
+        source = 'orte_show_help("help-ras-chain.txt",\n               "none", true);\n'
+        for text, count in (("[other]\nx\n", 1), ("[none]\nx\n", 0)):
+            files = {"orte/mca/ras/chain/a.cc": source, "orte/mca/ras/chain/help-ras-chain.txt": text}
+            self.assertEqual(len(self.findings(rules.help_topics, files)), count)
+
     def test_own_header_first(self):
         header = {"chain/base/a.h": "#pragma once\n"}
         bad = {**header, "chain/base/a.cc": '#include <map>\n#include "chain/base/a.h"\n'}
@@ -172,6 +178,9 @@ class ThisTree(unittest.TestCase):
 
     def test_component_shape(self):
         self.assert_clean(rules.component_shape(self.tree))
+
+    def test_help_topics(self):
+        self.assert_clean(rules.help_topics(self.tree))
 
     def test_own_header_first(self):
         self.assert_clean(rules.own_header_first(self.tree))

@@ -224,19 +224,32 @@ def no_leftovers(tree):
 # ---- shape
 
 def component_shape(tree):
-    """Every MCA component has the same four files, as Open MPI's own do.
-
-    sshmem has its texts in the module: it speaks in a sandbox, where no file of ours is."""
+    """Every MCA component has the same files, as Open MPI's own do."""
     components = {
         match.group(0): match.group(1)
         for match in (re.match(r"(?:opal|orte|ompi|oshmem)/mca/(\w+)/chain(?=/.*\.(cc|h)$)", path) for path in tree.files)
         if match
     }
     for folder, framework in components.items():
-        for name in (f"{framework}_chain_component.cc", f"{framework}_chain_module.cc",
-                     f"{framework}_chain.h", f"help-{framework}-chain.txt"):
-            if name != "help-sshmem-chain.txt" and f"{folder}/{name}" not in tree.files:
+        names = [f"{framework}_chain_component.cc", f"{framework}_chain_module.cc", f"{framework}_chain.h"]
+        # In the sandbox of a lease no help file would be found: a rank's component may have its
+        # words in its code.
+        if not folder.startswith(RANK_FRAMEWORKS):
+            names.append(f"help-{framework}-chain.txt")
+        for name in names:
+            if f"{folder}/{name}" not in tree.files:
                 yield Finding(folder, 1, f"has no {name}")
+
+
+def help_topics(tree):
+    """What is shown with show_help is in the help file of the same folder."""
+    shown = re.compile(r'show_help\(\s*"(help-[\w-]+\.txt)",\s*"([\w-]+)"')
+    for path in tree.cpp("opal/", "orte/", "ompi/", "oshmem/"):
+        for match in shown.finditer(tree.text(path)):
+            help_file = f"{os.path.dirname(path)}/{match.group(1)}"
+            if help_file not in tree.files or f"[{match.group(2)}]" not in tree.text(help_file):
+                line = tree.text(path).count("\n", 0, match.start()) + 1
+                yield Finding(path, line, f"{help_file} has no [{match.group(2)}]")
 
 
 def own_header_first(tree):
