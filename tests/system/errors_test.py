@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What goes wrong says what and what to do, ends with the right exit code, and locks no token."""
 
-import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -351,12 +349,6 @@ def test_the_renters_folder_is_full_when_results_come_back(net):
     net.wait_nothing_locked()
 
 
-def restart_with(net, node, old, new):
-    node.kill()
-    node.command = [new if word == old else word for word in node.command]
-    node.restart()
-
-
 def test_a_providers_scratch_disk_is_full(net):
     if os.geteuid() != 0:
         say("a full scratch disk ... skipped (needs root to mount)")
@@ -392,21 +384,23 @@ def test_the_renters_data_disk_is_full(net):
     renter.kill()
     shutil.copytree(folder, f"{net.folder}/copy", ignore=shutil.ignore_patterns("*.sock"))
     with TinyDisk(folder, 16 << 20) as disk:
-        shutil.copytree(f"{net.folder}/copy", folder, dirs_exist_ok=True)
-        renter.restart()
-        net.wait_offers()
-        disk.fill()
-        result = run(net, "mpirun", "--chain-lease", "2", "hostname")
-        # What was written before may leave room for a whole lease; if not, it is said why.
-        assert result.rc == 0 or "No space left" in result.err, result.text()
-        disk.free()
-        if not renter.is_running():
-            say(renter.log_tail(5))
+        try:
+            shutil.copytree(f"{net.folder}/copy", folder, dirs_exist_ok=True)
             renter.restart()
-        net.wait_nothing_locked(60)
-        net.wait_agreement()
-        assert run(net, "mpirun", "--chain-lease", "2", "hostname").rc == 0
-        renter.kill()
+            net.wait_offers()
+            disk.fill()
+            result = run(net, "mpirun", "--chain-lease", "2", "hostname")
+            # What was written before may leave room for a whole lease; if not, it is said why.
+            assert result.rc == 0 or "No space left" in result.err, result.text()
+            disk.free()
+            if not renter.is_running():
+                say(renter.log_tail(5))
+                renter.restart()
+            net.wait_nothing_locked(60)
+            net.wait_agreement()
+            assert run(net, "mpirun", "--chain-lease", "2", "hostname").rc == 0
+        finally:
+            renter.kill()  # also when this fails: its pid file goes with the disk
         shutil.copytree(folder, f"{net.folder}/after", ignore=shutil.ignore_patterns("*.sock"))
     shutil.rmtree(folder)
     shutil.copytree(f"{net.folder}/after", folder)
