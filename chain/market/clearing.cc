@@ -127,13 +127,19 @@ Status fit_budget(Clearing &clearing, const Demand &demand, const incentive::Par
     return ok_status();
 }
 
-std::string why_nothing(const Demand &demand, std::size_t offer_count, std::uint32_t missing,
-                        std::size_t matching) {
-    if (offer_count == 0) return "nobody offers a slot right now";
+std::string why_nothing(const Demand &demand, const std::vector<Verdict> &verdicts,
+                        std::uint32_t missing, std::size_t matching) {
+    if (verdicts.empty()) return "nobody offers a slot right now";
     const std::string wanted = std::to_string(demand.slot_count);
-    if (matching == 0)
-        return "none of the " + std::to_string(offer_count) +
-               " offers meets the conditions of the lease";
+    if (matching == 0) {
+        constexpr std::size_t kNamedMax = 3;
+        std::string text = "none of the " + std::to_string(verdicts.size()) +
+                           " offers meets the conditions of the lease";
+        for (std::size_t i = 0; i < std::min(verdicts.size(), kNamedMax); ++i)
+            text += (i == 0 ? " (" : "; ") + verdicts[i].offer.host + ": " +
+                    verdicts[i].reasons.front();
+        return text + (verdicts.size() > kNamedMax ? "; …)" : ")");
+    }
     return wanted + " slots were asked for and " + std::to_string(demand.slot_count - missing) +
            " match on " + std::to_string(matching) + " peers";
 }
@@ -165,7 +171,7 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
         first = last;
     }
     if (missing > 0) {
-        clearing.failure = why_nothing(demand, verdicts.size(), missing, matching);
+        clearing.failure = why_nothing(demand, verdicts, missing, matching);
         return clearing;
     }
     for (const Verdict &verdict : verdicts) {

@@ -79,6 +79,9 @@ TEST(Clearing, SaysWhyAnOfferDoesNotMatch) {
     EXPECT_EQ(clearing->failure_code, ErrorCode::kNothingMatched);
     ASSERT_EQ(clearing->verdicts.size(), 1u);
     EXPECT_EQ(clearing->verdicts[0].reasons.size(), 5u);
+    EXPECT_EQ(clearing->failure,
+              "none of the 1 offers meets the conditions of the lease (host-1: not among the "
+              "providers asked for)");
 }
 
 TEST(Clearing, NobodyOffers) {
