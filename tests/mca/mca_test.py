@@ -178,7 +178,7 @@ class Lease(unittest.TestCase):
     def test_report_that_cannot_be_written_is_a_message(self):
         with self.peers():
             job = self.mpirun("--chain-report", "/no/such/bill.json", "hostname")
-        self.assertEqual(job.returncode, 0, job.stderr)
+        self.assertEqual(job.returncode, 1, job.stderr)
         self.assertIn("The bill could not be written", job.stderr)
 
     def test_ring_ships_its_program(self):
