@@ -67,6 +67,8 @@ class Tips:
     def check_kept(self, node):
         """The tip that this node last reported is a block of it still."""
         height = self.last_of.get(node.name, 0)
+        if height == 0:
+            return  # killed before it had reported a block: the genesis is none
         block = node.call("block", "show", str(height))
         if block["block"] != self.id_at[height]:
             raise Failure(f"{node.name} has {block['block']} at {height}, not {self.id_at[height]}")
