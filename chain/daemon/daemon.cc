@@ -54,8 +54,7 @@ Result<Bytes> adopt_genesis(const std::string &given_path, const std::string &ow
                           " yet: name the network's genesis file with --genesis FILE, or try "
                           "everything on this machine with `ompi-chain devnet up`");
     CHAIN_ASSIGN(const Bytes given, read_file(given_path, kGenesisMaxBytes));
-    CHAIN_TRY(ledger::parse_genesis(given).ok() ? ok_status()
-                                                : Status(ledger::parse_genesis(given).error()));
+    if (const auto parsed = ledger::parse_genesis(given); !parsed.ok()) return parsed.error();
     CHAIN_TRY(write_file_atomic(own_path, given, 0644));
     return given;
 }
@@ -181,8 +180,7 @@ Status Daemon::open_agents() {
         answer_waiting_sends();
     });
     for (const std::string &address : options_.connect) {
-        CHAIN_TRY(split_address(address).ok() ? ok_status()
-                                              : Status(split_address(address).error()));
+        if (const auto parts = split_address(address); !parts.ok()) return parts.error();
         network_->keep_connected(address);
     }
     const std::string listening = network_->listen_address();

@@ -115,7 +115,6 @@ private:
     void end(const std::string &ended_by, const std::string &reason);
     void check_ended();
     void give_up_settlement();
-    bool leg_is_done(const LegState &leg) const;
     void close_one_sided();
     void finish();
     void fail(const Error &error);
