@@ -177,6 +177,8 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     if (phase_ == Phase::kAgreeing) return refuse(leg, reason);
     if (phase_ == Phase::kFunding || phase_ == Phase::kStaging)
         return fail(make_error(ErrorCode::kPeerLost, who, " was lost: ", reason));
+    // Its time or money is used up: the provider ends its leg for the same reason, and is no loss.
+    if (!record_.bill().reason().empty()) return;
     log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ", who, ": ", reason);
     if (lost_reason_.empty()) lost_reason_ = who + ": " + reason;
     event(wire::LeaseEvent::LEG_LOST, leg, reason);

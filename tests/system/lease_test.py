@@ -100,6 +100,14 @@ def test_exit_codes_come_back():
     Desk().lease("./absent", rc=1)
 
 
+def test_time_that_is_used_up_is_nobody_s_fault_but_the_renter_s():
+    desk = Desk()
+    run = desk.lease("--chain-time", "3s", "sleep", 60, rc=1)
+    assert "the agreed time is used up" in run.err, run.text()
+    assert desk.report["ended_by"] == "renter", desk.report
+    assert desk.report["reason"] == "the agreed time is used up", desk.report
+
+
 def test_fewer_and_more_ranks_than_slots():
     desk = Desk()
     assert len(desk.lease("-np", 1, "hostname").out.split()) == 1
@@ -369,6 +377,7 @@ def test_nothing_is_left():
 TESTS = [
     test_two_slots_are_two_machines,
     test_exit_codes_come_back,
+    test_time_that_is_used_up_is_nobody_s_fault_but_the_renter_s,
     test_fewer_and_more_ranks_than_slots,
     test_several_programs_in_one_job,
     test_standard_input_goes_to_rank_0,
