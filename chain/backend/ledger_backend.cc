@@ -75,6 +75,10 @@ Result<std::uint64_t> LedgerBackend::next_nonce(const PublicKey &account) const 
     return mempool_->next_nonce(account);
 }
 
+Result<incentive::Reputation> LedgerBackend::reputation(const PublicKey &account) const {
+    return chain_->state().reputation(account, ledger::decay_step(genesis(), chain_time_ms()));
+}
+
 Result<LockedFunds> LedgerBackend::locked(const PublicKey &account) const {
     CHAIN_ASSIGN(const ledger::Account found, chain_->state().account(account));
     return LockedFunds{found.escrow, found.collateral};
@@ -184,6 +188,7 @@ void LedgerBackend::after_block(const ledger::Block &block) {
         " with ", block.header.tx_count(), " transactions");
     call_all(block_fns_, block.signed_bytes);
     call_all(new_block_fns_, block.header.height());
+    look_at_watches();
 }
 
 Result<BlockReceipt> LedgerBackend::accept_block(std::string_view signed_block_bytes) {

@@ -54,6 +54,7 @@ public:
     std::uint64_t chain_time_ms() const override;
     Result<ledger::Account> account(const PublicKey &account) const override;
     Result<std::uint64_t> next_nonce(const PublicKey &account) const override;
+    Result<incentive::Reputation> reputation(const PublicKey &account) const override;
     Result<LockedFunds> locked(const PublicKey &account) const override;
     Result<ledger::Lease> lease(const ledger::LeaseId &id) const override;
     Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,

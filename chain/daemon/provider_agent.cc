@@ -210,7 +210,9 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
         return make_error(ErrorCode::kRefused, "the frequency is not the one I offer");
     CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
     CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
-    CHAIN_ASSIGN(const Amount collateral, incentive::collateral(escrow, node_.backend.params()));
+    CHAIN_ASSIGN(const Amount collateral,
+                 node_.backend.collateral(
+                     own->public_key(), {price, leg.slot_count(), leg.hz_max(), leg.cycles_max()}));
     if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
         return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
     CHAIN_TRY(check_funds(open, renter));

@@ -60,7 +60,7 @@ public:
     void on_new_block();
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
-    void on_daemon_stops() { end("provider", "the provider's daemon was stopped"); }
+    void on_daemon_stops();
 
     // The close transaction could not be sent, or came to nothing: somebody must send it again.
     bool close_was_lost() const;
@@ -71,6 +71,8 @@ public:
 
 private:
     void begin_staging();
+    void report_start();
+    void give_notice();
     void on_stage(const wire::TradeMessage &message);
     void finish_staging(const wire::StageDone &done);
     void launch(const wire::Launch &launch);

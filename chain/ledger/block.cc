@@ -9,7 +9,7 @@ namespace {
 // What one record adds to the totals. `locked_*` is what accounts say, escrow and collateral what
 // leases say: two books that must agree.
 struct Contribution {
-    Amount balances, escrow, collateral, burned;
+    Amount balances, escrow, collateral, stake, pool, burned;
     Amount locked_escrow, locked_collateral;
 };
 
@@ -22,6 +22,7 @@ Status add_lease(std::string_view value, Contribution &sum) {
     CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, value));
     for (const Leg &leg : lease.legs) {
         CHAIN_TRY(accumulate(sum.burned, leg.burned));
+        CHAIN_TRY(accumulate(sum.burned, leg.forfeit));
         if (leg.state == LegState::kSettled) continue;
         CHAIN_TRY(accumulate(sum.escrow, leg.escrow));
         CHAIN_TRY(accumulate(sum.collateral, leg.collateral));
@@ -35,12 +36,24 @@ bool is_account(std::string_view key) {
 bool is_lease(std::string_view key) {
     return key.starts_with("sl");
 }
+bool is_pool(std::string_view key) {
+    return key == "sp";
+}
+
+Status add_pool(std::string_view value, Contribution &sum) {
+    CHAIN_ASSIGN(const Pool pool, decode_pool(value));
+    CHAIN_TRY(accumulate(sum.burned, pool.burned));
+    return accumulate(sum.pool, pool.reward_left);
+}
 
 Status add_record(std::string_view key, std::string_view value, Contribution &sum) {
     if (is_lease(key)) return add_lease(value, sum);
+    if (is_pool(key)) return add_pool(value, sum);
     if (!is_account(key)) return ok_status();
     CHAIN_ASSIGN(const Account account, decode_account(value));
     CHAIN_TRY(accumulate(sum.balances, account.balance));
+    CHAIN_TRY(accumulate(sum.stake, account.staked));
+    CHAIN_TRY(accumulate(sum.stake, account.unbonding));
     CHAIN_TRY(accumulate(sum.locked_escrow, account.escrow));
     return accumulate(sum.locked_collateral, account.collateral);
 }
@@ -128,17 +141,21 @@ Status account_for(const StateReader &before, const Overlay::Changes &changes, S
     CHAIN_TRY(move(totals.balances, old_sum.balances, new_sum.balances));
     CHAIN_TRY(move(totals.escrow, old_sum.escrow, new_sum.escrow));
     CHAIN_TRY(move(totals.collateral, old_sum.collateral, new_sum.collateral));
+    CHAIN_TRY(move(totals.stake, old_sum.stake, new_sum.stake));
+    CHAIN_TRY(move(totals.pool, old_sum.pool, new_sum.pool));
     return move(totals.burned, old_sum.burned, new_sum.burned);
 }
 
 Status check_conservation(const Totals &totals) {
     using Wide = __int128;
     const Wide held = static_cast<Wide>(totals.balances.units) + totals.escrow.units +
-                      totals.collateral.units + totals.burned.units;
+                      totals.collateral.units + totals.stake.units + totals.pool.units +
+                      totals.burned.units;
     if (held == totals.minted.units) return ok_status();
     return make_error(ErrorCode::kInternal, "money was made or lost: minted ", totals.minted.units,
                       ", balances ", totals.balances.units, ", escrow ", totals.escrow.units,
-                      ", collateral ", totals.collateral.units, ", burned ", totals.burned.units);
+                      ", collateral ", totals.collateral.units, ", stake ", totals.stake.units,
+                      ", pool ", totals.pool.units, ", burned ", totals.burned.units);
 }
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
@@ -147,13 +164,14 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
     Overlay overlay(state);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{genesis.params, parent.height + 1, static_cast<std::uint32_t>(i),
-                                time_ms, cache};
+        const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
+                                cache};
         if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
+    CHAIN_TRY(apply_block_reward(overlay, genesis, genesis.sealer, parent.time_ms, time_ms));
     out.changes = overlay.changes();
     out.tip = parent;
     out.tip.height = parent.height + 1;
@@ -172,6 +190,9 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
         overlay.put_account(account, Account{.balance = amount});
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
     }
+    const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
+    overlay.put_pool(Pool{.reward_left = pool});
+    CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
     out.changes = overlay.changes();
     out.tip.time_ms = genesis.time_ms;
     CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));
@@ -192,7 +213,12 @@ Result<Recount> recount(const KeyValueStore &store) {
     if (sum.locked_escrow != sum.escrow || sum.locked_collateral != sum.collateral)
         return make_error(ErrorCode::kCorrupt,
                           "what accounts say is locked is not what leases lock");
-    out.totals = {Amount{}, sum.balances, sum.escrow, sum.collateral, sum.burned};
+    out.totals = {.balances = sum.balances,
+                  .escrow = sum.escrow,
+                  .collateral = sum.collateral,
+                  .stake = sum.stake,
+                  .pool = sum.pool,
+                  .burned = sum.burned};
     return out;
 }
 

@@ -55,7 +55,8 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
 Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
                    Totals &totals);
 
-// minted = balances + escrow + collateral + burned. Errors: kInternal, with the figures.
+// minted = balances + escrow + collateral + stake + pool + burned. Errors: kInternal, with the
+// figures.
 Status check_conservation(const Totals &totals);
 
 // The state at height 0.

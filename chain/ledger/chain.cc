@@ -41,6 +41,8 @@ Bytes encode_tip(const Tip &tip) {
     out.set_escrow(tip.totals.escrow.units);
     out.set_collateral(tip.totals.collateral.units);
     out.set_burned(tip.totals.burned.units);
+    out.set_stake(tip.totals.stake.units);
+    out.set_pool(tip.totals.pool.units);
     return out.SerializeAsString();
 }
 
@@ -107,6 +109,8 @@ Status Chain::load_tip(std::string_view tip_bytes) {
     CHAIN_ASSIGN(tip_.totals.escrow, amount_from_units(in.escrow()));
     CHAIN_ASSIGN(tip_.totals.collateral, amount_from_units(in.collateral()));
     CHAIN_ASSIGN(tip_.totals.burned, amount_from_units(in.burned()));
+    CHAIN_ASSIGN(tip_.totals.stake, amount_from_units(in.stake()));
+    CHAIN_ASSIGN(tip_.totals.pool, amount_from_units(in.pool()));
     return ok_status();
 }
 

@@ -11,7 +11,7 @@ Mempool::Mempool(Chain &chain)
     : chain_(chain), pending_state_(std::make_unique<Overlay>(chain.state())) {}
 
 Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
-    const TxContext context{chain_.genesis().params, chain_.tip().height + 1,
+    const TxContext context{chain_.genesis(), chain_.tip().height + 1,
                             static_cast<std::uint32_t>(txs_.size()),
                             std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
     return apply_tx(*pending_state_, tx, context);

@@ -19,6 +19,10 @@ inline constexpr std::string_view kStatePrefix = "s";
 Bytes account_key(const PublicKey &account);
 Bytes lease_key(const LeaseId &id);
 Bytes resource_key(const PublicKey &account, const PublicKey &node_key);
+Bytes reputation_key(const PublicKey &account);
+Bytes validator_key(const PublicKey &account);
+Bytes payout_key(const PublicKey &operator_account, const Bytes32 &round_id);
+Bytes pool_key();
 // Sorts the leases of an account newest first.
 Bytes lease_index_prefix(const PublicKey &account);
 Bytes lease_index_key(const PublicKey &account, std::uint64_t height, std::uint32_t tx_index);
@@ -38,6 +42,13 @@ public:
     // nullopt: not published. Errors: kCorrupt, kIo.
     Result<std::optional<Resource>> resource(const PublicKey &account,
                                              const PublicKey &node_key) const;
+    // As faded at `step` (block time / Params::decay_step_ms since the genesis).
+    Result<incentive::Reputation> reputation(const PublicKey &account, std::uint64_t step) const;
+    Result<Validator> validator(const PublicKey &account) const;
+    // nullopt: that round was not paid.
+    Result<std::optional<Payout>> payout(const PublicKey &operator_account,
+                                         const Bytes32 &round_id) const;
+    Result<Pool> pool() const;
 };
 
 class StoreReader final : public StateReader {
@@ -63,6 +74,14 @@ public:
     void put_account(const PublicKey &account, const Account &value);
     void put_lease(const Lease &lease);
     void put_resource(const PublicKey &account, const Resource &resource);
+    void put_reputation(const PublicKey &account, const incentive::Reputation &value);
+    void put_validator(const PublicKey &account, const Validator &validator);
+    void put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
+                    const Payout &payout);
+    void put_pool(const Pool &pool);
+    void remove_resource(const PublicKey &account, const PublicKey &node_key) {
+        remove_raw(resource_key(account, node_key));
+    }
     void put_raw(Bytes key, Bytes value) { changes_[std::move(key)] = std::move(value); }
 
     const Changes &changes() const { return changes_; }
@@ -80,5 +99,15 @@ Bytes encode_account(const Account &account);
 Result<Account> decode_account(std::string_view bytes);
 Bytes encode_lease(const Lease &lease);
 Result<Lease> decode_lease(const LeaseId &id, std::string_view bytes);
+Bytes encode_resource(const Resource &resource);
+Result<Resource> decode_resource(const PublicKey &node_key, std::string_view bytes);
+Bytes encode_reputation(const incentive::Reputation &reputation);
+Result<incentive::Reputation> decode_reputation(std::string_view bytes);
+Bytes encode_validator(const Validator &validator);
+Result<Validator> decode_validator(std::string_view bytes);
+Bytes encode_payout(const Payout &payout);
+Result<Payout> decode_payout(std::string_view bytes);
+Bytes encode_pool(const Pool &pool);
+Result<Pool> decode_pool(std::string_view bytes);
 
 }  // namespace chain::ledger
