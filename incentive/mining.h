@@ -22,7 +22,9 @@ Result<Amount> tokens_bought(std::uint64_t income_units, std::uint64_t coin_pric
 
 // The lowest ask that is not worse than mining: what a GHz·h of mining brought in, rounded up, with
 // a margin of `margin_ppm` on top, rounded up. `mined` tokens were bought with the income of
-// `cycles` of mining. Errors: kInvalidInput (no cycles), kTooLarge.
+// `cycles` of mining. The burned part of a payment is the provider's cost and is not in the floor
+// by itself: the margin has to cover it, 10^6 burn_ppm / (10^6 - burn_ppm) at least (52,632 ppm
+// for 5 %). Errors: kInvalidInput (no cycles), kTooLarge.
 // Source: white paper, section 7: a bid must be above the price of PoW mining.
 Result<Amount> ask_floor_per_ghz_h(Amount mined, Cycles cycles, std::uint32_t margin_ppm);
 

@@ -34,7 +34,8 @@ struct Params {
     std::uint64_t collateral_at_risk_ms = 10'000;
 
     // Of the collateral, burned when a leg does not start and its provider says so; when it does
-    // not start and nobody says so, or the provider is lost, lost_forfeit_ppm. Saying so is cheaper.
+    // not start and nobody says so, or the provider is lost, lost_forfeit_ppm. Saying so is
+    // cheaper.
     std::uint32_t start_forfeit_ppm = 100'000;
     std::uint32_t lost_forfeit_ppm = 1'000'000;
 
@@ -79,7 +80,7 @@ struct Params {
     std::uint64_t shares_half = 1'000'000;
     // Burned fees of doubt in each ratio: so much good work is believed by half.
     std::uint64_t prior_units = 10'000'000;
-    // A passed audit counts only on a leg that burned at least this.
+    // An audit, passed or not, counts only on a leg that burned at least this.
     std::uint64_t audit_fee_min_units = 1'000;
     // Stake above this buys no more frequency.
     std::uint64_t stake_full_units = 1'000'000'000'000;

@@ -42,12 +42,14 @@ Reputation faded_to(const Reputation &reputation, std::uint64_t step);
 
 // ---- what happened; all sums saturate at kMaxAmountUnits. Precondition: faded to now.
 
-// A leg of this provider was settled. `weight` is the fee that it burned, for legs that did not run
-// the fee that its whole escrow would have burned (fee_at_stake).
-//   kCompleted                              done, on_time, volume
-//   kLeft, kReclaimed, kExpired             volume only: no credit, no blame
-//   kLost, kNotStarted, kNeverSeen          failed, late
-//   kVoided                                 nothing
+// A leg of this provider was settled. What went well weighs the fee that it burned; what failed,
+// the fee that its whole escrow would have burned (fee_at_stake): one that is lost early has burned
+// next to nothing, and would weigh next to nothing.
+//   kCompleted                        done, on_time and volume, by `burned`
+//   kLeft, kReclaimed, kExpired       volume only, by `burned`: no credit, no blame
+//   kLost, kNotStarted, kNeverSeen    failed and late, by `at_stake`
+//   kVoided                           nothing
+// Precondition: end is not kRunning.
 void note_leg_as_provider(Reputation &provider, LegEnd end, Amount burned, Amount at_stake);
 void note_leg_as_renter(Reputation &renter, Amount burned);
 // The fee that the whole escrow would burn, rounded up. Errors: kTooLarge.
@@ -61,8 +63,8 @@ struct Rating {
     bool left_early = false;     // counts on a leg that its provider left without notice
 };
 // The renter's word on a settled leg that burned `burned`: weighs as much as it cost. An audit
-// passed adds kAuditPoints if burned >= audit_fee_min_units, a fault takes a third of the score,
-// rounded so that the score falls.
+// counts if burned >= audit_fee_min_units, for and against, so that no verdict is for free: passed,
+// it adds kAuditPoints; a fault takes a third of the score, rounded so that the score falls.
 void note_rating(Reputation &provider, const Rating &rating, LegEnd end, Amount burned,
                  const Params &params);
 
@@ -92,8 +94,8 @@ struct Coefficient {
 // rec = min(1, blocks since the account's own last block / recovery_blocks)
 // m = Q + (boost_max - 1) sigma q rec
 // Precondition: `reputation` is faded to the step that is asked about.
-Coefficient coefficient(const Reputation &reputation, Amount stake,
-                        std::uint64_t blocks_since_own, const Params &params);
+Coefficient coefficient(const Reputation &reputation, Amount stake, std::uint64_t blocks_since_own,
+                        const Params &params);
 
 // q alone: what collateral() takes.
 std::uint32_t quality_q16(const Reputation &reputation, const Params &params);

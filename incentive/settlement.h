@@ -37,6 +37,7 @@ struct LegTerms {
 //   escrow x g(q), g falling evenly from collateral_max_ppm to collateral_min_ppm;
 //   what the leg earns in collateral_at_risk_ms, or in all if it is shorter.
 // Both rounded up: the smallest leg still has something to lose. Never falls with less reputation.
+// A quality above 65536 counts as 65536. Precondition: collateral_min_ppm <= collateral_max_ppm.
 // Errors: kTooLarge. Source: EUB talk, "gas": a task's collateral rises as PoR falls, and exceeds
 // what cheating earns.
 Result<Amount> collateral(const LegTerms &leg, std::uint32_t quality_q16, const Params &params);
@@ -56,11 +57,11 @@ enum class LegEnd : std::uint32_t {
 inline constexpr std::uint32_t kLegEndCount = 9;
 
 struct LegSettlement {
-    Amount to_provider;   // payment - burned
-    Amount burned;        // payment x burn_ppm / 10^6, rounded up
-    Amount refund;        // to the renter: escrow - payment
-    Amount collateral;    // back to the provider
-    Amount forfeit;       // the rest of the collateral: burned, never the renter's
+    Amount to_provider;  // payment - burned
+    Amount burned;       // payment x burn_ppm / 10^6, rounded up
+    Amount refund;       // to the renter: escrow - payment
+    Amount collateral;   // back to the provider
+    Amount forfeit;      // the rest of the collateral: burned, never the renter's
     friend bool operator==(const LegSettlement &, const LegSettlement &) = default;
 };
 

@@ -16,7 +16,8 @@ using chain::Result;
 
 // parts[i] = total x cycles[i] / sum(cycles), rounded down; what is left over, fewer units than
 // there are parts, goes to the largest contributor (the first of equal ones). The parts add up to
-// `total`. Nobody gains a unit by appearing as two, but for that remainder.
+// `total`. Nobody gains a unit by appearing as two: parts rounded down add up to no more, and the
+// largest does not become larger.
 // Errors: kInvalidInput when nobody contributed (no part, or all zero), kTooLarge when the cycles
 // add up to 2^64 or more.
 // Source: HPIPS white paper, section 7: income of one node = compute it provided / compute consumed
