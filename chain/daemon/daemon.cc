@@ -226,6 +226,8 @@ void Daemon::settle_expired_leases() {
     const auto expired = ledger_->expired_leases(kExpiredAtOnceMax);
     if (!expired.ok() || ledger_->mempool_count() > 0) return;  // what is pending may settle them
     for (const ledger::LeaseId &lease : *expired) {
+        const auto found = ledger_->lease(lease);
+        if (!found.ok() || !found->due_at(ledger_->chain_time_ms())) continue;
         wire::TxBody body;
         body.mutable_expire_lease()->set_lease_id(to_bytes(lease));
         const auto tx = node_->submit(std::move(body));

@@ -191,7 +191,7 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
     }
     const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
-    overlay.put_pool(Pool{.reward_left = pool});
+    if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
     CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
     out.changes = overlay.changes();
     out.tip.time_ms = genesis.time_ms;

@@ -151,6 +151,13 @@ wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator)
     return vote;
 }
 
+bool Lease::due_at(std::uint64_t time_ms) const {
+    return std::any_of(legs.begin(), legs.end(), [&](const Leg &leg) {
+        return (leg.state == LegState::kClosing && time_ms >= leg.closes_at_ms) ||
+               (leg.state == LegState::kOpen && time_ms >= expires_at_ms);
+    });
+}
+
 bool Lease::settled() const {
     return std::all_of(legs.begin(), legs.end(),
                        [](const Leg &leg) { return leg.state == LegState::kSettled; });

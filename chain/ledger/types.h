@@ -81,6 +81,9 @@ struct Lease {
     std::uint64_t ended_at_ms = 0;  // block time of the last leg's settlement
     std::vector<Leg> legs;
     bool settled() const;
+    // A leg's challenge window has passed at `time_ms`, or the lease's expiry: ExpireLease would
+    // settle something.
+    bool due_at(std::uint64_t time_ms) const;
 };
 
 struct Resource {

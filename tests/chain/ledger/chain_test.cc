@@ -168,8 +168,15 @@ TEST_F(ChainTest, ExpiredLeasesAreFoundUntilTheyAreSettled) {
     ASSERT_EQ(chain_->expired_leases(expiry_ms, 10)->size(), 1u);
     EXPECT_EQ(chain_->expired_leases(expiry_ms, 10)->front(), id);
     EXPECT_TRUE(chain_->expired_leases(expiry_ms, 0)->empty());
+    // Its legs never started: first they may answer, then they are settled.
     now_ms_ = expiry_ms;
-    const wire::TxBody expire = world_.expire(3, 0, id);
+    EXPECT_TRUE(chain_->state().lease(id)->due_at(expiry_ms));
+    const wire::TxBody accuse = world_.expire(3, 0, id);
+    ASSERT_TRUE(chain_->apply(seal({world_.decode(world_.sign(accuse, {3}))})).ok());
+    EXPECT_FALSE(chain_->state().lease(id)->due_at(expiry_ms));
+    EXPECT_EQ(chain_->expired_leases(expiry_ms, 10)->size(), 1u);
+    now_ms_ = expiry_ms + world_.genesis.params.challenge_window_ms;
+    const wire::TxBody expire = world_.expire(3, 1, id);
     ASSERT_TRUE(chain_->apply(seal({world_.decode(world_.sign(expire, {3}))})).ok());
     EXPECT_TRUE(chain_->expired_leases(~0ULL, 10)->empty());
     ASSERT_TRUE(chain_->undo_tip().ok());

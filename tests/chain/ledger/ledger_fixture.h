@@ -96,10 +96,10 @@ struct World {
         const Amount escrow = *incentive::escrow(Amount{price}, leg.cycles_max());
         leg.set_escrow(escrow.units);
         // Of a provider without reputation: never too little.
-        leg.set_collateral(incentive::collateral({Amount{price}, leg.slot_count(), leg.hz_max(),
-                                                  leg.cycles_max()},
-                                                 0, genesis.params)
-                               ->units);
+        leg.set_collateral(
+            incentive::collateral({Amount{price}, leg.slot_count(), leg.hz_max(), leg.cycles_max()},
+                                  0, genesis.params)
+                ->units);
     }
 
     wire::SignedTx sign(const wire::TxBody &tx_body, const std::vector<unsigned> &signers) const {
