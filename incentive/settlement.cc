@@ -40,6 +40,14 @@ Result<Amount> collateral(const LegTerms &leg, std::uint32_t quality_q16, const 
     return std::max(by_quality, floor);
 }
 
+// Up, so that nobody saves by not signing. payment(cycles) and this fit the leg's escrow together:
+// floor(a) + ceil(b) <= ceil(a + b).
+Result<Amount> unsigned_work(const LegTerms &leg, Cycles cycles, const Params &params) {
+    CHAIN_CHECK(cycles <= leg.cycles_max);
+    const Cycles most = cycles_bound(leg.slot_count, leg.hz_max, params.unsigned_work_ms);
+    return escrow(leg.price_per_ghz_h, std::min(leg.cycles_max - cycles, most));
+}
+
 // slots x cycles/s x ms / 1000: down.
 Cycles cycles_bound(std::uint32_t slot_count, std::uint64_t hz, std::uint64_t elapsed_ms) {
     using Wide = unsigned __int128;
@@ -79,12 +87,12 @@ bool never_ran(LegEnd end) {
 }  // namespace
 
 // burned = payment x burn_ppm / 10^6, up; to_provider = payment - burned
-// refund = escrow - payment
+// refund = escrow - payment - penalty
 // forfeit = collateral x ppm of the end / 10^6, up; collateral back = the rest
 // Only the two products are rounded, both at the provider's cost; the rest is subtraction, so both
 // sums are exact.
 Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collateral, LegEnd end,
-                                 const Params &params) {
+                                 const Params &params, Amount unsigned_work) {
     if (payment > escrow)
         return make_error(ErrorCode::kInvalidInput, "a payment of ", chain::format_tokens(payment),
                           " tokens exceeds the escrow of ", chain::format_tokens(escrow));
@@ -93,7 +101,9 @@ Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collatera
     // Up, at the provider's cost: no payment, however small, gives reputation for free.
     CHAIN_ASSIGN(parts.burned, chain::scale_up(paid, params.burn_ppm, chain::kPpm));
     CHAIN_ASSIGN(parts.to_provider, chain::subtract(paid, parts.burned));
-    CHAIN_ASSIGN(parts.refund, chain::subtract(escrow, paid));
+    CHAIN_ASSIGN(const Amount unused, chain::subtract(escrow, paid));
+    if (end == LegEnd::kLeft) parts.penalty = std::min(unsigned_work, unused);
+    CHAIN_ASSIGN(parts.refund, chain::subtract(unused, parts.penalty));
     CHAIN_ASSIGN(parts.forfeit, chain::scale_up(collateral, forfeit_ppm(end, params), chain::kPpm));
     CHAIN_ASSIGN(parts.collateral, chain::subtract(collateral, parts.forfeit));
     return parts;

@@ -56,21 +56,29 @@ enum class LegEnd : std::uint32_t {
 };
 inline constexpr std::uint32_t kLegEndCount = 9;
 
+// The most that the renter of a leg may owe without having signed for it, after `cycles` that it
+// did sign for: price x min(cycles_max - cycles, slots x hz x unsigned_work_ms) / 3.6e12, rounded
+// up, so that what could be saved is never more. Errors: kTooLarge. Precondition: cycles <=
+// cycles_max.
+Result<Amount> unsigned_work(const LegTerms &leg, Cycles cycles, const Params &params);
+
 struct LegSettlement {
     Amount to_provider;  // payment - burned
     Amount burned;       // payment x burn_ppm / 10^6, rounded up
-    Amount refund;       // to the renter: escrow - payment
+    Amount refund;       // to the renter: escrow - payment - penalty
+    Amount penalty;      // of the renter's, burned: of a leg that ended in disagreement
     Amount collateral;   // back to the provider
     Amount forfeit;      // the rest of the collateral: burned, never the renter's
     friend bool operator==(const LegSettlement &, const LegSettlement &) = default;
 };
 
 // Splits a leg's escrow and collateral, to the unit:
-//   to_provider + burned + refund = escrow,  collateral + forfeit = what was put up.
+//   to_provider + burned + refund + penalty = escrow,  collateral + forfeit = what was put up.
 // A leg of a gang that did not start is paid nothing, whatever `payment` says. The forfeit is
 // rounded up, at the provider's cost; it goes to nobody, so nobody gains by making a leg fail.
 // Errors: kInvalidInput when payment > escrow. Precondition: end is not kRunning.
+// `unsigned_work` is the penalty if `end` is kLeft, as far as the escrow has it.
 Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collateral, LegEnd end,
-                                 const Params &params);
+                                 const Params &params, Amount unsigned_work = {});
 
 }  // namespace incentive

@@ -431,6 +431,7 @@ void ProviderLeg::close() {
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(key_.lease));
     if (record_.has_voucher()) *body.mutable_close_lease()->add_vouchers() = record_.voucher();
+    body.mutable_close_lease()->set_disputed(voucher_cycles_ < last_reading_.cycles());
     const auto tx = node_.submit(std::move(body));
     if (!tx.ok()) {
         // The agent's janitor sends it again; the voucher is in the journal.

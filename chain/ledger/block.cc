@@ -23,6 +23,7 @@ Status add_lease(std::string_view value, Contribution &sum) {
     for (const Leg &leg : lease.legs) {
         CHAIN_TRY(accumulate(sum.burned, leg.burned));
         CHAIN_TRY(accumulate(sum.burned, leg.forfeit));
+        CHAIN_TRY(accumulate(sum.burned, leg.penalty));
         if (leg.state == LegState::kSettled) continue;
         CHAIN_TRY(accumulate(sum.escrow, leg.escrow));
         CHAIN_TRY(accumulate(sum.collateral, leg.collateral));

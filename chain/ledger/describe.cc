@@ -31,6 +31,21 @@ std::string describe_vote(const wire::SignedVote &vote) {
 
 }  // namespace
 
+std::string_view leg_end_name(LegEnd end) {
+    switch (end) {
+        case LegEnd::kRunning: return "running";
+        case LegEnd::kCompleted: return "completed";
+        case LegEnd::kLeft: return "left";
+        case LegEnd::kReclaimed: return "reclaimed";
+        case LegEnd::kLost: return "lost";
+        case LegEnd::kExpired: return "expired";
+        case LegEnd::kNotStarted: return "not-started";
+        case LegEnd::kNeverSeen: return "never-seen";
+        case LegEnd::kVoided: return "voided";
+    }
+    CHAIN_CHECK(false);
+}
+
 std::string_view tx_kind(const wire::TxBody &body) {
     switch (body.action_case()) {
         case wire::TxBody::kTransfer: return "transfer";

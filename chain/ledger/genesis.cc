@@ -31,6 +31,7 @@ void for_each_param(incentive::Params &params, const Visit &visit) {
     visit("collateral_at_risk_ms", params.collateral_at_risk_ms, U64{0}, kDayMs);
     visit("start_forfeit_ppm", params.start_forfeit_ppm, 0u, kPpm);
     visit("lost_forfeit_ppm", params.lost_forfeit_ppm, 0u, kPpm);
+    visit("unsigned_work_ms", params.unsigned_work_ms, U64{0}, kDayMs);
     visit("start_window_ms", params.start_window_ms, U64{1}, kDayMs);
     visit("challenge_window_ms", params.challenge_window_ms, U64{1}, 30 * kDayMs);
     visit("settle_grace_ms", params.settle_grace_ms, U64{0}, 30 * kDayMs);

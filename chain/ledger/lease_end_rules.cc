@@ -30,9 +30,13 @@ Status note_reputation(Overlay &state, const Lease &lease, const Leg &leg,
 
 Status settle(Overlay &state, Lease &lease, Leg &leg, LegEnd end, const TxContext &context) {
     CHAIN_CHECK(leg.state != LegState::kSettled);
-    CHAIN_ASSIGN(
-        const incentive::LegSettlement parts,
-        incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end, context.params()));
+    CHAIN_ASSIGN(const Amount unsigned_work,
+                 incentive::unsigned_work(
+                     {lease.price_per_ghz_h, leg.slot_count, leg.hz_max, leg.cycles_max},
+                     leg.cycles, context.params()));
+    CHAIN_ASSIGN(const incentive::LegSettlement parts,
+                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end,
+                                       context.params(), unsigned_work));
     CHAIN_ASSIGN(Account renter, state.account(lease.renter));
     CHAIN_ASSIGN(renter.escrow, subtract(renter.escrow, leg.escrow));
     CHAIN_ASSIGN(renter.balance, add(renter.balance, parts.refund));
@@ -45,6 +49,7 @@ Status settle(Overlay &state, Lease &lease, Leg &leg, LegEnd end, const TxContex
     CHAIN_ASSIGN(leg.payment, add(parts.to_provider, parts.burned));
     leg.burned = parts.burned;
     leg.forfeit = parts.forfeit;
+    leg.penalty = parts.penalty;
     leg.state = LegState::kSettled;
     leg.end = end;
     leg.settled_at_ms = context.time_ms;
@@ -79,7 +84,10 @@ bool has_not_started(const Leg &leg) {
 }
 
 // Its provider closes it, now.
-LegEnd end_by_provider(const Leg &leg) {
+LegEnd end_by_provider(const Leg &leg, bool disputed) {
+    // Who leaves by its own will has nothing to dispute; nor has who did not start.
+    const bool may_dispute = leg.reclaimed_at_ms == 0 && !leg.voided && !has_not_started(leg);
+    if (disputed && may_dispute) return LegEnd::kLeft;
     if (leg.has_final_voucher) return LegEnd::kCompleted;
     if (leg.reclaimed_at_ms != 0) return LegEnd::kReclaimed;
     const bool blamed = leg.accused || leg.state == LegState::kOpen;
@@ -105,13 +113,13 @@ LegEnd end_by_expiry(const Leg &leg) {
 
 // ---- closing
 
-Status close_as_provider(Overlay &state, Lease &lease, const PublicKey &provider,
+Status close_as_provider(Overlay &state, Lease &lease, const PublicKey &provider, bool disputed,
                          const TxContext &context) {
     bool settled_any = false;
     bool one_did_not_start = false;
     for (Leg &leg : lease.legs) {
         if (leg.provider != provider || leg.state == LegState::kSettled) continue;
-        const LegEnd end = end_by_provider(leg);
+        const LegEnd end = end_by_provider(leg, disputed);
         CHAIN_TRY(settle(state, lease, leg, end, context));
         settled_any = true;
         one_did_not_start |= end == LegEnd::kNotStarted;
@@ -224,11 +232,12 @@ Status close_lease(Overlay &state, const Tx &tx, const TxContext &context) {
                           short_hex(id));
     if (!is_renter && action.lost_legs_size() > 0)
         return refused("only the renter says which legs are lost");
+    if (is_renter && action.disputed()) return refused("only a provider disputes what was signed");
     CHAIN_TRY(record_vouchers(action, lease, context));
     if (is_renter)
         CHAIN_TRY(close_as_renter(action, lease, context));
     else
-        CHAIN_TRY(close_as_provider(state, lease, tx.sender, context));
+        CHAIN_TRY(close_as_provider(state, lease, tx.sender, action.disputed(), context));
     state.put_lease(lease);
     return ok_status();
 }

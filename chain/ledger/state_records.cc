@@ -51,6 +51,7 @@ record::LegRecord to_record(const Leg &leg) {
     out.set_forfeit(leg.forfeit.units);
     out.set_settled_at_ms(leg.settled_at_ms);
     out.set_rated(leg.rated);
+    out.set_penalty(leg.penalty.units);
     return out;
 }
 
@@ -76,6 +77,7 @@ Result<Leg> from_record(const record::LegRecord &in) {
     CHAIN_ASSIGN(leg.payment, amount_from_units(in.payment()));
     CHAIN_ASSIGN(leg.burned, amount_from_units(in.burned()));
     CHAIN_ASSIGN(leg.forfeit, amount_from_units(in.forfeit()));
+    CHAIN_ASSIGN(leg.penalty, amount_from_units(in.penalty()));
     leg.started = in.started();
     leg.has_final_voucher = in.has_final_voucher();
     leg.accused = in.accused();

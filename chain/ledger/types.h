@@ -65,6 +65,7 @@ struct Leg {
     LegEnd end = LegEnd::kRunning;
     Amount burned;   // of the payment
     Amount forfeit;  // of the collateral, burned
+    Amount penalty;  // of the escrow, burned
     std::uint64_t settled_at_ms = 0;
     bool rated = false;
 
@@ -190,6 +191,7 @@ wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator)
 
 // Human text of a transaction, for `block show` and logs.
 std::string describe_tx(const wire::TxBody &body);
+std::string_view leg_end_name(LegEnd end);           // "completed", "not-started", …
 std::string_view tx_kind(const wire::TxBody &body);  // "transfer", "open-lease", …
 
 }  // namespace chain::ledger

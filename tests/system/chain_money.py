@@ -19,15 +19,22 @@ def check_money(net, before, lease_id):
     change = {name: after[name] - before[name] for name in after}
     loss = -change["renter"]
     gain = sum(change[node.name] for node in net.providers)
-    burned = sum(leg["burned"]["units"] for leg in bill["legs"])
-    say(f"   renter -{loss}, providers +{gain}, burned {burned}, paid {bill['paid']['units']} units")
+    fee = sum(leg["burned"]["units"] for leg in bill["legs"])
+    penalty = sum(leg["penalty"]["units"] for leg in bill["legs"])
+    forfeit = sum(leg["forfeit"]["units"] for leg in bill["legs"])
+    burned = fee + penalty + forfeit
+    ends = ", ".join(leg["end"] for leg in bill["legs"])
+    say(f"   renter -{loss}, providers +{gain}, burned {burned} ({fee} fee, {penalty} penalty, "
+        f"{forfeit} forfeit), paid {bill['paid']['units']} units; legs: {ends}")
     assert change["sealer"] == 0, change
     assert loss == gain + burned, (change, burned)
     assert loss == sum(before.values()) - sum(after.values()) + gain, change
-    assert bill["paid"]["units"] == loss, (bill["paid"], loss)
+    assert bill["paid"]["units"] == loss - penalty, (bill["paid"], loss)
+    assert bill["penalty"]["units"] == penalty, bill
     for node in net.providers:
         theirs = [leg for leg in bill["legs"] if leg["provider"] == node.address]
-        due = sum(leg["paid"]["units"] - leg["burned"]["units"] for leg in theirs)
+        due = sum(leg["paid"]["units"] - leg["burned"]["units"] - leg["forfeit"]["units"]
+                  for leg in theirs)
         assert change[node.name] == due, (node.name, change, theirs)
     # Every node has the same accounts, and providers tell the same story of the lease.
     for node in net.nodes.values():
