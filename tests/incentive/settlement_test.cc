@@ -158,7 +158,7 @@ TEST(SettleLeg, Table) {
     EXPECT_DEATH((void)settle_leg(Amount{1}, Amount{1}, Amount{1}, LegEnd::kRunning, params), "");
 }
 
-// The figures of docs/money_rules.md, "A worked example".
+// The figures of docs/money_rules.md, Payment.
 TEST(WorkedExample, OfTheDocumentation) {
     const Params params;
     const Cycles cycles_max = cycles_bound(2, 2'500'000'000, 3'600'000);
