@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "incentive/settlement.h"
 
+#include <algorithm>
 #include <limits>
 
 #include <gtest/gtest.h>
+
+#include "tests/incentive/property.h"
 
 namespace incentive {
 namespace {
 
 using chain::kCyclesPerGhzHour;
 using chain::kMaxAmountUnits;
+using test::Draw;
+using test::for_all;
+using test::say;
 
 constexpr Amount kPrice{30'000'000};  // 0.03 tokens per GHz·h
 
@@ -152,7 +158,7 @@ TEST(SettleLeg, Table) {
     EXPECT_DEATH((void)settle_leg(Amount{1}, Amount{1}, Amount{1}, LegEnd::kRunning, params), "");
 }
 
-// The figures of docs/money_rules.md, "A worked example".
+// The figures of docs/money_rules.md, Payment.
 TEST(WorkedExample, OfTheDocumentation) {
     const Params params;
     const Cycles cycles_max = cycles_bound(2, 2'500'000'000, 3'600'000);
@@ -171,6 +177,96 @@ TEST(WorkedExample, OfTheDocumentation) {
     EXPECT_EQ(parts.refund.units, 113'991'666);
     EXPECT_EQ(parts.collateral.units, 30'000'000);
     EXPECT_EQ(parts.forfeit.units, 0);
+}
+
+// Any parameters that a genesis file may hold.
+Params drawn_params(Draw &draw) {
+    Params params;
+    const auto ppm = [&] { return static_cast<std::uint32_t>(draw.up_to(chain::kPpm)); };
+    params.burn_ppm = ppm();
+    params.collateral_max_ppm = ppm();
+    params.collateral_min_ppm = static_cast<std::uint32_t>(draw.up_to(params.collateral_max_ppm));
+    params.collateral_at_risk_ms = draw.sized(std::numeric_limits<std::uint64_t>::max());
+    params.start_forfeit_ppm = ppm();
+    params.lost_forfeit_ppm = ppm();
+    return params;
+}
+
+LegTerms drawn_leg(Draw &draw) {
+    LegTerms leg;
+    leg.price_per_ghz_h = Amount{static_cast<std::int64_t>(draw.sized(1'000'000'000'000))};
+    leg.slot_count = static_cast<std::uint32_t>(draw.sized(4096));
+    leg.hz_max = draw.sized(1'000'000'000'000);
+    leg.cycles_max = draw.sized(std::uint64_t{1} << 62);
+    return leg;
+}
+
+std::string figures(const LegTerms &leg) {
+    return say("price", leg.price_per_ghz_h.units, "slots", leg.slot_count, "hz", leg.hz_max,
+               "cycles", leg.cycles_max);
+}
+
+// Every payment within cycles_max fits the escrow; both sums are exact, however the leg ended; and
+// the renter's refund never holds a unit of the collateral.
+TEST(SettleLeg, AddsUpForEveryEnd) {
+    for_all(100'000, [](Draw &draw) -> std::string {
+        const Params params = drawn_params(draw);
+        const LegTerms leg = drawn_leg(draw);
+        const auto locked = escrow(leg.price_per_ghz_h, leg.cycles_max);
+        if (!locked.ok()) return "";
+        const Amount paid = *payment(leg.price_per_ghz_h, draw.up_to(leg.cycles_max));
+        if (paid > *locked) return say("does not fit:", paid.units, figures(leg));
+        const Amount put_up{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
+        for (std::uint32_t i = 1; i < kLegEndCount; ++i) {
+            const auto end = static_cast<LegEnd>(i);
+            const auto parts = settle_leg(*locked, paid, put_up, end, params);
+            if (!parts.ok()) return say("end", i, parts.error().message, figures(leg));
+            const bool ran = i <= 5;
+            const std::int64_t due = ran ? paid.units : 0;
+            const bool right =
+                parts->to_provider.units + parts->burned.units + parts->refund.units ==
+                    locked->units &&
+                parts->collateral.units + parts->forfeit.units == put_up.units &&
+                parts->refund.units == locked->units - due && parts->to_provider.units >= 0 &&
+                parts->burned.units >= 0 && parts->collateral.units >= 0 &&
+                parts->forfeit.units >= 0;
+            if (!right) return say("end", i, "paid", paid.units, "put up", put_up.units);
+        }
+        return "";
+    });
+}
+
+// More cycles never cost less, and neither does a dearer price.
+TEST(Payment, NeverFalls) {
+    for_all(100'000, [](Draw &draw) -> std::string {
+        const Amount price{static_cast<std::int64_t>(draw.sized(1'000'000'000))};
+        const Cycles most = draw.sized(std::uint64_t{1} << 60), some = draw.up_to(most);
+        const Amount cheaper{static_cast<std::int64_t>(draw.up_to(price.units))};
+        const bool right = payment(price, some)->units <= payment(price, most)->units &&
+                           payment(cheaper, some)->units <= payment(price, some)->units;
+        return right ? "" : say(price.units, cheaper.units, some, most);
+    });
+}
+
+// The collateral never rises with quality, is never above the escrow, and never below what the leg
+// can earn before the renter's next check.
+TEST(Collateral, FallsWithQualityAndAlwaysExceedsWhatIsAtRisk) {
+    for_all(100'000, [](Draw &draw) -> std::string {
+        const Params params = drawn_params(draw);
+        const LegTerms leg = drawn_leg(draw);
+        const auto whole = escrow(leg.price_per_ghz_h, leg.cycles_max);
+        if (!whole.ok()) return "";
+        const auto better = static_cast<std::uint32_t>(draw.up_to(65'536));
+        const auto worse = static_cast<std::uint32_t>(draw.up_to(better));
+        const Amount less = *collateral(leg, better, params),
+                     more = *collateral(leg, worse, params);
+        const Amount most = *collateral(leg, 0, params), least = *collateral(leg, 65'536, params);
+        if (less > more || more > most || least > less || most > *whole)
+            return say("quality", worse, better, figures(leg));
+        const Cycles ahead = std::min(
+            leg.cycles_max, cycles_bound(leg.slot_count, leg.hz_max, params.collateral_at_risk_ms));
+        return least >= *payment(leg.price_per_ghz_h, ahead) ? "" : say("at risk", figures(leg));
+    });
 }
 
 }  // namespace
