@@ -5,4 +5,5 @@ EXTRA_DIST += docs/README.md docs/benchmarks.md docs/architecture.md docs/glossa
   docs/adr/0000-template.md docs/adr/0001-extend-packaged-open-mpi.md \
   docs/adr/0002-state-digest.md docs/adr/0003-a-sealer-of-its-own.md \
   docs/adr/0004-who-closes-a-lease.md docs/adr/0005-equal-asks-share-the-slots.md \
-  docs/adr/0006-the-daemon-reads-the-files.md docs/adr/0007-sessions-carry-the-heartbeat.md
+  docs/adr/0006-the-daemon-reads-the-files.md docs/adr/0007-sessions-carry-the-heartbeat.md \
+  docs/adr/0008-seed-words-are-the-key.md
