@@ -31,6 +31,11 @@ char lower(char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
 
+bool is_number(std::string_view word) {
+    if (word.back() == '.' || word.back() == ')') word.remove_suffix(1);
+    return !word.empty() && word.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 // Into at most kPhraseWords + 1: one more says enough.
 std::vector<std::string_view> split(std::string_view text) {
     std::vector<std::string_view> words;
@@ -40,7 +45,8 @@ std::vector<std::string_view> split(std::string_view text) {
         const std::size_t begin = at;
         while (at < text.size() && !is_space(text[at])) ++at;
         if (at == begin) break;
-        words.push_back(text.substr(begin, at - begin));
+        const std::string_view word = text.substr(begin, at - begin);
+        if (!is_number(word)) words.push_back(word);
     }
     return words;
 }
@@ -101,6 +107,10 @@ Phrase to_words(const Bytes32 &secret) {
     CHAIN_CHECK(next == kPhraseWords && bit_count == 0);
     wipe(&bits, sizeof bits);
     return phrase;
+}
+
+std::size_t count_words(std::string_view text) {
+    return split(text).size();
 }
 
 Result<Bytes32> from_words(std::string_view text) {

@@ -30,10 +30,14 @@ extern const std::array<std::string_view, kListWords> kWords;
 using Phrase = std::array<std::string_view, kPhraseWords>;
 Phrase to_words(const Bytes32 &secret);
 
-// The secret of 24 words, separated by white space, in any case; the first four letters of a word
-// suffice. Errors: kInvalidInput: not 24 words, a word that is not in the list (its place, and the
-// nearest one that is), a checksum that does not fit; kTooLarge (over kMaxPhraseBytes). None
-// repeats more of the phrase than the one word that is wrong.
+// Words in `text`, which white space separates. Numbers between them ("12", "12.") do not count: so
+// what `wallet backup` prints can be read again.
+std::size_t count_words(std::string_view text);
+
+// The secret of 24 words, in any case; the first four letters of a word suffice. Errors:
+// kInvalidInput: not 24 words, a word that is not in the list (its place, and the nearest one that
+// is), a checksum that does not fit; kTooLarge (over kMaxPhraseBytes). None repeats more of the
+// phrase than the one word that is wrong.
 Result<Bytes32> from_words(std::string_view text);
 
 }  // namespace chain::mnemonic

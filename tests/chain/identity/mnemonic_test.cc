@@ -116,15 +116,19 @@ TEST(Mnemonic, CaseWhiteSpaceAndTheEndsOfWordsAreForgiven) {
     std::mt19937_64 random = seeded();
     const Bytes32 secret = secret_of(random);
     const mnemonic::Phrase phrase = mnemonic::to_words(secret);
-    std::string upper = text_of(phrase), short_text, cut_text;
+    std::string upper = text_of(phrase), short_text, cut_text, numbered;
     std::transform(upper.begin(), upper.end(), upper.begin(),
                    [](char c) { return std::toupper(c); });
+    int number = 0;
     for (const std::string_view word : phrase) {
+        ++number;
+        numbered += std::to_string(number) + (number % 2 == 0 ? ". " : " ") + std::string(word);
+        numbered += number % 4 == 0 ? "\n" : "  ";
         short_text += std::string(word.substr(0, mnemonic::kTellingLetters)) + "\n";
         cut_text += std::string(word.substr(0, std::max<std::size_t>(4, word.size() - 1))) + "\t ";
     }
     for (const std::string &text :
-         {upper, "  " + text_of(phrase, " \t\r\n ") + "\n", short_text, cut_text})
+         {upper, "  " + text_of(phrase, " \t\r\n ") + "\n", short_text, cut_text, numbered})
         EXPECT_EQ(*mnemonic::from_words(text), secret) << to_hex(secret) << "\n" << text;
 }
 
