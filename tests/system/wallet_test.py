@@ -196,8 +196,9 @@ def rotate(net, node):
     old, new = change["old_node_key"], change["new_node_key"]
     assert old != new and node.status()["node_key"] == new, change
     others = [other for other in net.nodes.values() if other is not node]
-    # Whoever was connected is again; nobody knows the old key.
-    wait_until(lambda: new in peers_of(net.sealer) and peers_of(node) and
+    # Whoever was connected is again (all are with the sealer); nobody knows the old key.
+    hubs = [net.sealer] if node is not net.sealer else others
+    wait_until(lambda: all(new in peers_of(hub) for hub in hubs) and
                not any(old in peers_of(other) for other in others), 30,
                f"the peers know {node.name} by its new key")
     return old, new
