@@ -2,6 +2,7 @@
 # Apart from the shared library, which mpirun loads too: the CLI is for the program and its tests.
 noinst_LTLIBRARIES = libompi-chain-cli.la
 libompi_chain_cli_la_SOURCES = \
+  chain/cli/backup_commands.cc \
   chain/cli/cli.cc chain/cli/cli.h \
   chain/cli/console.cc \
   chain/cli/devnet.cc chain/cli/devnet.h \
@@ -15,6 +16,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/offer_commands.cc \
   chain/cli/parse.cc \
   chain/cli/process.cc chain/cli/process.h \
+  chain/cli/transfer_commands.cc \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.
 libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \

@@ -56,7 +56,8 @@ Result<int> run_new(Invocation &invocation) {
     wipe(password);
     wipe(*request.mutable_wallet_new()->mutable_password());
     if (!reply.ok()) return reply.error();
-    invocation.console.err << "The wallet is made. Nobody can restore its password: keep it.\n";
+    invocation.console.err << "The wallet is made. Nobody can restore its password: keep it. And "
+                              "write down the words\nthat `ompi-chain wallet backup` shows.\n";
     return print_wallet(invocation, {});
 }
 

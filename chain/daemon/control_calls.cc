@@ -16,7 +16,6 @@ constexpr std::size_t kLeasesListedMax = 1'000;
 constexpr std::uint32_t kBlocksListedDefault = 20;
 constexpr std::uint32_t kBlocksListedMax = 500;
 constexpr std::uint64_t kSendWaitMs = 30'000;
-constexpr std::size_t kWaitingSendsMax = 1'000;
 
 void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_offer_id(to_hex(offer.id));
@@ -53,6 +52,8 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return renter_->close(client, request.id(), request.lease_close());
         case wire::ControlRequest::kWalletSend:
             return wallet_send(client, request.id(), request.wallet_send());
+        case wire::ControlRequest::kTxSubmit:
+            return tx_submit(client, request.id(), request.tx_submit());
         case wire::ControlRequest::kBlockVerify: return block_verify(client, request.id());
         case wire::ControlRequest::kPeerConnect:
             return peer_connect(client, request.id(), request.peer_connect());
@@ -71,6 +72,7 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
     switch (request.call_case()) {
         case wire::ControlRequest::kNodeStatus: return node_status();
         case wire::ControlRequest::kNodeStop: begin_stop(); return done;
+        case wire::ControlRequest::kNodeRotateKey: return rotate_node_key();
         case wire::ControlRequest::kWalletNew:
             CHAIN_TRY(wallet_->create(request.wallet_new().password()));
             return wallet_show({});
@@ -161,7 +163,12 @@ void Daemon::wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
     if (!tx.ok()) return client->fail(id, tx.error());
     log(LogLevel::kNote, "wallet", "sends ", format_tokens(Amount{call.amount()}), " to ",
         call.to_address(), " in ", short_hex(*tx));
-    waiting_sends_.push_back({client, id, *tx, system_clock().steady_ms() + kSendWaitMs});
+    answer_when_included(client, id, *tx);
+}
+
+void Daemon::answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
+                                  const ledger::TxId &tx) {
+    waiting_sends_.push_back({client, id, tx, system_clock().steady_ms() + kSendWaitMs});
     answer_waiting_sends();
 }
 

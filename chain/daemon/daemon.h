@@ -22,6 +22,7 @@
 namespace chain::daemon {
 
 inline constexpr std::uint64_t kStopWaitMs = 5'000;
+inline constexpr std::size_t kWaitingSendsMax = 1'000;
 inline constexpr std::string_view kSoftware = "ompi-chaind 0.1.0";
 
 struct DaemonOptions {
@@ -70,6 +71,14 @@ private:
     // Answers when a block includes the transaction, or refuses it.
     void wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
                      const wire::WalletSendCall &call);
+    // The same for a transaction that was signed anywhere: this daemon needs no wallet for it.
+    void tx_submit(const ControlConnectionPtr &client, std::uint64_t id,
+                   const wire::TxSubmitCall &call);
+    Status check_nonce(const ledger::Tx &tx) const;
+    void answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
+                              const ledger::TxId &tx);
+    // Errors: kRefused (leases run, which are bound to the old key), those of replace_node_key.
+    Result<wire::ControlReply> rotate_node_key();
     void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
                       const wire::PeerConnectCall &call);
     void answer_waiting_sends();

@@ -285,6 +285,19 @@ void ProviderAgent::on_daemon_stops() {
     for (const auto &[key, leg] : legs_) leg->on_daemon_stops();
 }
 
+std::vector<ledger::LeaseId> ProviderAgent::live_leases() const {
+    std::vector<ledger::LeaseId> leases;
+    for (const auto &[key, leg] : legs_)
+        if (leases.empty() || leases.back() != key.lease) leases.push_back(key.lease);
+    return leases;
+}
+
+void ProviderAgent::on_node_key_changed(const std::string &scratch_folder) {
+    CHAIN_CHECK(idle());
+    options_.scratch_folder = scratch_folder;
+    publish_offer();
+}
+
 // A leg of ours on the ledger that nobody here runs: this daemon was killed, or a transaction that
 // was given up went through after all. The highest voucher in the journal settles it.
 void ProviderAgent::settle_forgotten_leases() {

@@ -193,6 +193,12 @@ wire::Bill RenterAgent::bill_of(const ledger::Lease &lease) const {
     return bill;
 }
 
+std::vector<ledger::LeaseId> RenterAgent::live_leases() const {
+    std::vector<ledger::LeaseId> ids;
+    for (const auto &[number, lease] : leases_) ids.push_back(lease->id());
+    return ids;
+}
+
 std::vector<wire::Bill> RenterAgent::bills_under_way() const {
     std::vector<wire::Bill> bills;
     for (const auto &[number, lease] : leases_)
