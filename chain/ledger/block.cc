@@ -147,8 +147,9 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
     Overlay overlay(state);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{genesis.params, parent.height + 1, static_cast<std::uint32_t>(i),
-                                time_ms, cache};
+        const TxContext context{
+            genesis.params, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
+            cache,          &out.trail};
         if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
@@ -172,6 +173,7 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
         overlay.put_account(account, Account{.balance = amount});
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
     }
+    out.trail.note(0, overlay.changes());
     out.changes = overlay.changes();
     out.tip.time_ms = genesis.time_ms;
     CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));

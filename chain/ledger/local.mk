@@ -6,6 +6,9 @@ libompi_chain_la_SOURCES += \
   chain/ledger/chain.cc chain/ledger/chain.h \
   chain/ledger/codec.cc \
   chain/ledger/genesis.cc \
+  chain/ledger/history.cc chain/ledger/history.h \
+  chain/ledger/history_query.cc \
+  chain/ledger/history_rebuild.cc \
   chain/ledger/lease_rules.cc \
   chain/ledger/mempool.cc chain/ledger/mempool.h \
   chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \

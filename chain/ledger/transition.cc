@@ -79,6 +79,7 @@ Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
     ++sender.nonce;
     attempt.put_account(tx.sender, sender);
     CHAIN_TRY(apply_action(attempt, tx, context));
+    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.changes());
     state.merge(std::move(attempt));
     return ok_status();
 }

@@ -4,6 +4,7 @@
 // time is the block's. docs/money_rules.md says them in words.
 #pragma once
 
+#include "chain/ledger/history.h"
 #include "chain/ledger/state.h"
 
 namespace chain::ledger {
@@ -14,6 +15,7 @@ struct TxContext {
     std::uint32_t tx_index = 0;  // within it
     std::uint64_t time_ms = 0;   // of the block
     SignatureCache *signatures = nullptr;
+    AccountTrail *trail = nullptr;  // notes the accounts that are changed
 };
 
 // Applies `tx` (already decoded, so its signatures are right). On error `state` is unchanged.
