@@ -88,6 +88,7 @@ const std::vector<Option> &global_options();
 std::vector<Command> wallet_commands();
 std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
+std::vector<Command> market_commands();  // and `wallet history`
 std::vector<Command> peer_commands();
 std::vector<Command> block_commands();
 std::vector<Command> node_commands();
