@@ -34,7 +34,9 @@ std::string minute_of(std::uint64_t unix_ms) {
 
 // A difference of amounts: "-0.5". `format_units` knows none below zero.
 std::string format_difference(std::int64_t units) {
-    return units < 0 ? "-" + client::format_units(-units) : client::format_units(units);
+    if (units >= 0) return client::format_units(units);
+    if (units < -kMaxAmountUnits) return "?";
+    return "-" + client::format_units(-units);
 }
 
 // ---- wallet history
@@ -82,6 +84,14 @@ Status parse_place(const std::string &text, wire::HistoryPlace &place) {
     return ok_status();
 }
 
+std::string format_locked(const wire::HistoryLine &line) {
+    const auto escrow = amount_from_units(line.locked_escrow());
+    const auto collateral = amount_from_units(line.locked_collateral());
+    if (!escrow.ok() || !collateral.ok()) return "?";
+    const auto sum = add(*escrow, *collateral);
+    return sum.ok() ? format_tokens(*sum) : "?";
+}
+
 void print_history(const Invocation &invocation, const wire::WalletHistory &history) {
     Console &console = invocation.console;
     const auto &words = invocation.arguments.words;
@@ -102,9 +112,7 @@ void print_history(const Invocation &invocation, const wire::WalletHistory &hist
             minute_of(line->time_ms()), what_of(*line, history.address(), own_name),
             (line->delta() > 0 ? "+" : "") + format_difference(line->delta()),
             client::format_units(line->balance())};
-        if (any_locked)
-            cells.push_back(
-                client::format_units(line->locked_escrow() + line->locked_collateral()));
+        if (any_locked) cells.push_back(format_locked(*line));
         cells.push_back(std::to_string(line->height()));
         table.add_row(std::move(cells));
     }
@@ -179,7 +187,8 @@ void print_prices(Console &console, const wire::PriceTable &prices) {
                        client::format_units(hour.price_high()), format_ghz_hours(hour.cycles()),
                        client::format_units(hour.paid()), std::to_string(hour.legs())});
         const std::uint64_t at = (hour.begins_ms() - prices.from_ms()) / kMsPerHour;
-        if (hour.begins_ms() >= prices.from_ms() && at < hour_count && hour.cycles() > 0)
+        if (hour.begins_ms() >= prices.from_ms() && at < hour_count && hour.cycles() > 0 &&
+            hour.price() >= 0)
             hours[at] = {hour.price(), hour.cycles()};
     }
     console.out << table.format() << "\nTokens per " << unit << "\n"

@@ -69,9 +69,14 @@ std::size_t steps_of(std::int64_t value, const Range &range, std::size_t step_co
     return 1 + static_cast<std::size_t>(above * (step_count - 1) / whole);
 }
 
-std::string times_line(const std::string &first, const std::string &last, std::size_t width) {
+// Below the ends of an axis of `width` that begins at `indent`; further left where it is too
+// narrow.
+std::string times_line(const std::string &first, const std::string &last, std::size_t indent,
+                       std::size_t width, std::size_t columns) {
     const std::size_t both = first.size() + last.size() + 1;
-    return first + std::string(width > both ? width - both + 1 : 1, ' ') + last;
+    const std::size_t begin = std::min(indent, columns > both ? columns - both : 0);
+    return std::string(begin, ' ') + first + std::string(width > both ? width - both + 1 : 1, ' ') +
+           last;
 }
 
 template <std::size_t kSteps>
@@ -122,7 +127,8 @@ std::string format_plot(const std::vector<std::optional<PlotHour>> &hours, const
     const std::string margin(label_width + 1, ' ');
     out += margin + (style.utf8 ? "└" : "+");
     for (std::size_t i = 0; i < columns.size(); ++i) out += style.utf8 ? "─" : "-";
-    return out + "\n" + margin + " " + times_line(first, last, columns.size()) + "\n";
+    return out + "\n" +
+           times_line(first, last, label_width + kAxisWidth, columns.size(), style.columns) + "\n";
 }
 
 std::size_t terminal_columns() {
