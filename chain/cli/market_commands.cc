@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // market price, wallet history: what was traded, and what became of an account.
+#include <algorithm>
 #include <limits>
 #include <ostream>
 
@@ -23,6 +24,7 @@ constexpr std::uint64_t kHoursShown = 24;
 constexpr std::uint64_t kHoursMax = 366 * 24;
 constexpr std::uint64_t kMsPerHour = 3'600'000;
 constexpr std::size_t kAddressDigits = 63;
+constexpr std::size_t kColumnsForLocked = 110;  // of a terminal that holds that column, too
 constexpr std::string_view kAddressBegins = "ompc1";
 
 // "2026-11-22 10:03", UTC.
@@ -60,6 +62,8 @@ Json json_line(const wire::HistoryLine &line) {
 std::string what_of(const wire::HistoryLine &line, const std::string &own,
                     const std::string &own_name) {
     std::string what = line.text();
+    // How many vouchers a close brought says nothing to who reads a statement.
+    if (line.kind() == "close-lease") what.resize(std::min(what.size(), what.find(" with ")));
     for (std::size_t at = what.find(kAddressBegins); at != std::string::npos;
          at = what.find(kAddressBegins, at + 1)) {
         const std::string address = what.substr(at, kAddressDigits);
@@ -97,8 +101,10 @@ void print_history(const Invocation &invocation, const wire::WalletHistory &hist
     const auto &words = invocation.arguments.words;
     const std::string own_name = words.empty() ? "you" : short_address(history.address());
     bool any_locked = false;
+    const bool wide = terminal_columns() >= kColumnsForLocked;
     for (const auto &line : history.lines())
-        any_locked = any_locked || line.locked_escrow() != 0 || line.locked_collateral() != 0;
+        any_locked =
+            any_locked || (wide && (line.locked_escrow() != 0 || line.locked_collateral() != 0));
     std::vector<client::Table::Column> columns = {{"time (UTC)", Align::kLeft},
                                                   {"what", Align::kLeft, 48},
                                                   {"amount", Align::kPoint},

@@ -71,7 +71,7 @@ Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
 }  // namespace
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(state);
+    Overlay attempt(static_cast<const StateReader &>(state));
     CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),

@@ -111,6 +111,7 @@ protected:
 };
 
 TEST_F(MarketTest, AHistoryIsAStatement) {
+    const Environment terminal("C.UTF-8", "120");
     const Outcome outcome = ask({"wallet", "history"}, history());
     EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
     EXPECT_EQ(outcome.err, "");
@@ -127,6 +128,14 @@ TEST_F(MarketTest, AHistoryIsAStatement) {
         "2025-11-22 10:09  leases 4 slots in 2 legs at 0.01 per GHz·h   -0.24   7.76    0.24    "
         "    9\n");
     ASSERT_EQ(seen_.size(), 1u);
+    setenv("COLUMNS", "100", 1);
+    wire::ControlReply reply = history();
+    reply.mutable_wallet_history()->mutable_lines(1)->set_kind("close-lease");
+    reply.mutable_wallet_history()->mutable_lines(1)->set_text(
+        "closes lease ab12cd34 with 1 vouchers");
+    const Outcome narrow = ask({"wallet", "history"}, reply);
+    EXPECT_EQ(narrow.out.find("locked"), std::string::npos);
+    EXPECT_NE(narrow.out.find("ompc1qqqq…wxyz closes lease ab12cd34    "), std::string::npos);
     EXPECT_EQ(seen_[0].wallet_history().count(), 20u);
     EXPECT_FALSE(seen_[0].wallet_history().has_before());
 }
