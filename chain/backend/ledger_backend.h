@@ -95,6 +95,16 @@ public:
     // With transactions. Errors: kNotFound.
     Result<wire::BlockView> block_view(std::uint64_t height) const;
     Result<wire::BlockView> block_view(const ledger::BlockId &id) const;
+    // As of Chain: an account's past and the market's, within named limits. Errors: kCorrupt, kIo.
+    Result<ledger::HistoryPage> history_of(const PublicKey &account,
+                                           std::optional<ledger::TxPlace> before,
+                                           std::size_t count_max) const {
+        return chain_->history_of(account, before, count_max);
+    }
+    Result<std::vector<ledger::PriceHour>> prices(std::uint64_t from_hour, std::uint64_t to_hour,
+                                                  std::size_t count_max) const {
+        return chain_->prices(from_hour, to_hour, count_max);
+    }
     // Replays everything: slow. Errors: kIo.
     Result<ledger::Chain::Verification> verify_all() const { return chain_->verify_all(); }
     // The two halves of it. The replay is the slow one, and the one call that may be made on

@@ -92,6 +92,7 @@ std::vector<Command> backup_commands();
 std::vector<Command> transfer_commands();
 std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
+std::vector<Command> market_commands();  // and `wallet history`
 std::vector<Command> peer_commands();
 std::vector<Command> block_commands();
 std::vector<Command> node_commands();

@@ -11,10 +11,12 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/devnet_start.cc \
   chain/cli/help.cc \
   chain/cli/lease_commands.cc \
+  chain/cli/market_commands.cc \
   chain/cli/network_commands.cc \
   chain/cli/node_commands.cc \
   chain/cli/offer_commands.cc \
   chain/cli/parse.cc \
+  chain/cli/plot.cc chain/cli/plot.h \
   chain/cli/process.cc chain/cli/process.h \
   chain/cli/transfer_commands.cc \
   chain/cli/wallet_commands.cc

@@ -96,6 +96,8 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
         case wire::ControlRequest::kPeerList: return peer_list();
         case wire::ControlRequest::kBlockList: return block_list(request.block_list());
         case wire::ControlRequest::kBlockShow: return block_show(request.block_show());
+        case wire::ControlRequest::kWalletHistory: return wallet_history(request.wallet_history());
+        case wire::ControlRequest::kMarketPrice: return market_price(request.market_price());
         default:
             return make_error(ErrorCode::kProtocol,
                               "the daemon does not know this call; is it older than the program?");

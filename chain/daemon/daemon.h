@@ -65,6 +65,8 @@ private:
     Result<wire::ControlReply> peer_list();
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
+    Result<wire::ControlReply> wallet_history(const wire::WalletHistoryCall &call);
+    Result<wire::ControlReply> market_price(const wire::MarketPriceCall &call);
     wire::Bill bill_of(const ledger::Lease &lease, const PublicKey &account);
     // Answers when the blocks were replayed; a worker does it.
     void block_verify(const ControlConnectionPtr &client, std::uint64_t id);

@@ -5,6 +5,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/control_calls.cc \
   chain/daemon/control_server.cc chain/daemon/control_server.h \
   chain/daemon/daemon.cc chain/daemon/daemon.h \
+  chain/daemon/history_calls.cc \
   chain/daemon/journal.cc chain/daemon/journal.h \
   chain/daemon/key_calls.cc \
   chain/daemon/node.cc chain/daemon/node.h \

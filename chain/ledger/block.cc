@@ -165,14 +165,17 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
     Overlay overlay(state);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
-                                cache};
+        const TxContext context{
+            genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms, cache, &out.trail};
         if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
-    CHAIN_TRY(apply_block_reward(overlay, genesis, genesis.sealer, parent.time_ms, time_ms));
+    Overlay reward(static_cast<const StateReader &>(overlay));
+    CHAIN_TRY(apply_block_reward(reward, genesis, genesis.sealer, parent.time_ms, time_ms));
+    out.trail.note(kBlockRewardIndex, reward.changes());
+    overlay.merge(std::move(reward));
     out.changes = overlay.changes();
     out.tip = parent;
     out.tip.height = parent.height + 1;
@@ -194,6 +197,7 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
     const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
     if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
     CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
+    out.trail.note(0, overlay.changes());
     out.changes = overlay.changes();
     out.tip.time_ms = genesis.time_ms;
     CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));

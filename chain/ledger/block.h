@@ -43,6 +43,7 @@ struct Execution {
     Overlay::Changes changes;
     Tip tip;
     std::vector<TxId> tx_ids;
+    AccountTrail trail;  // for the index beside the state
 };
 
 // Executes `txs` on the state at `parent`; `tip.id` is left to the caller, who knows the header.

@@ -82,6 +82,7 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
     if (!tip) return corrupt("it has no tip");
     CHAIN_TRY(chain->load_tip(*tip));
     CHAIN_TRY(chain->check_recount());
+    CHAIN_TRY(chain->make_index());
     return chain;
 }
 
@@ -91,6 +92,9 @@ Status Chain::begin() {
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
     batch.put(Bytes(kChainIdKey), to_bytes(genesis_.chain_id));
+    CHAIN_TRY(index_block(*store_, reader_,
+                          {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes},
+                          batch));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(execution.tip);
     return ok_status();
@@ -170,6 +174,9 @@ Status Chain::apply(const Block &block) {
 
     WriteBatch batch;
     CHAIN_TRY(write_undo(execution.changes, header.height(), batch));
+    CHAIN_TRY(index_block(
+        *store_, reader_,
+        {header.height(), block.id, header.time_ms(), execution.trail, execution.changes}, batch));
     put_changes(execution.changes, batch);
     batch.put(block_key(header.height()), block.signed_bytes);
     batch.put(block_id_key(block.id), encode_height(header.height()));
@@ -212,6 +219,7 @@ Status Chain::undo_tip() {
 
     WriteBatch batch;
     put_changes(changes, batch);
+    CHAIN_TRY(unindex_block(*store_, tip_.height, parent.id, batch));
     batch.remove(block_key(tip_.height));
     batch.remove(block_id_key(block.id));
     batch.remove(undo_key(tip_.height));

@@ -15,11 +15,6 @@
 
 namespace chain::ledger {
 
-struct TxPlace {
-    std::uint64_t height = 0;
-    std::uint32_t index = 0;
-};
-
 class Chain {
 public:
     // Opens, or begins with `genesis` if the store is empty. Counts everything anew and compares.
@@ -56,6 +51,15 @@ public:
     // Leases that are not settled and whose expiry is at or before `time_ms`, the oldest first.
     Result<std::vector<LeaseId>> expired_leases(std::uint64_t time_ms, std::size_t count_max) const;
 
+    // What happened to an account, newest first: everything, or what is older than `before`. At
+    // most `count_max`, kHistoryEntriesMax and what kHistoryReadBytesMax of blocks tell.
+    Result<HistoryPage> history_of(const PublicKey &account, std::optional<TxPlace> before,
+                                   std::size_t count_max) const;
+    // Hours with trade within [from_hour, to_hour], oldest first; at most `count_max` and
+    // kPriceHoursMax.
+    Result<std::vector<PriceHour>> prices(std::uint64_t from_hour, std::uint64_t to_hour,
+                                          std::size_t count_max) const;
+
     struct Verification {
         bool ok = false;
         std::uint64_t wrong_height = 0;  // the first, when not ok
@@ -75,6 +79,7 @@ private:
     Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis)
         : store_(std::move(store)), reader_(*store_), genesis_(std::move(genesis)) {}
     Status begin();
+    Status make_index();
     Status load_tip(std::string_view tip_bytes);
     Result<std::vector<Tx>> decode_txs(const Block &block);
     Status write_undo(const Overlay::Changes &changes, std::uint64_t height, WriteBatch &batch);

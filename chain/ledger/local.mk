@@ -8,6 +8,9 @@ libompi_chain_la_SOURCES += \
   chain/ledger/describe.cc \
   chain/ledger/genesis.cc \
   chain/ledger/lease_end_rules.cc \
+  chain/ledger/history.cc chain/ledger/history.h \
+  chain/ledger/history_query.cc \
+  chain/ledger/history_rebuild.cc \
   chain/ledger/lease_rules.cc \
   chain/ledger/mempool.cc chain/ledger/mempool.h \
   chain/ledger/payout_rules.cc \

@@ -68,6 +68,10 @@ public:
     using Changes = std::map<Bytes, std::optional<Bytes>, std::less<>>;
 
     explicit Overlay(const StateReader &below) : below_(below) {}
+    // An overlay made from an overlay lies on it: `Overlay top(static_cast<const StateReader
+    // &>(o))`. A copy, which costs as much as everything that was changed, is never meant.
+    Overlay(const Overlay &) = delete;
+    Overlay &operator=(const Overlay &) = delete;
     Result<std::optional<Bytes>> get(std::string_view key) const override;
 
     // An account that holds nothing and never acted has no record: equal states, equal keys.

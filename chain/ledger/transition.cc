@@ -139,7 +139,7 @@ Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKe
 }
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(state);
+    Overlay attempt(static_cast<const StateReader &>(state));
     CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
@@ -148,6 +148,7 @@ Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
     attempt.put_account(tx.sender, sender);
     CHAIN_TRY(apply_action(attempt, tx, context));
     CHAIN_TRY(charge_fee(attempt, tx, context));
+    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.changes());
     state.merge(std::move(attempt));
     return ok_status();
 }

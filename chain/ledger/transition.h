@@ -4,6 +4,7 @@
 // time is the block's. docs/money_rules.md says them in words.
 #pragma once
 
+#include "chain/ledger/history.h"
 #include "chain/ledger/state.h"
 
 namespace chain::ledger {
@@ -18,6 +19,7 @@ struct TxContext {
     const incentive::Params &params() const { return genesis.params; }
     // Of the decay of reputation.
     std::uint64_t step() const { return decay_step(genesis, time_ms); }
+    AccountTrail *trail = nullptr;  // notes the accounts that are changed
 };
 
 // Applies `tx` (already decoded, so its signatures are right). On error `state` is unchanged.

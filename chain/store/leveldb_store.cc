@@ -90,13 +90,12 @@ public:
         return to_error(status, "write to the ledger's store " + folder_);
     }
 
-    Status scan(
-        std::string_view prefix,
-        const std::function<bool(std::string_view, std::string_view)> &visit) const override {
+    Status scan_from(std::string_view prefix, std::string_view first,
+                     const Visit &visit) const override {
         const std::shared_lock lock(mutex_);
         if (!database_) return closed();
         const std::unique_ptr<leveldb::Iterator> at(database_->NewIterator(read_options()));
-        for (at->Seek(slice_of(prefix)); at->Valid() && at->key().starts_with(slice_of(prefix));
+        for (at->Seek(slice_of(first)); at->Valid() && at->key().starts_with(slice_of(prefix));
              at->Next())
             if (!visit(view_of(at->key()), view_of(at->value()))) break;
         if (!at->status().ok()) return to_error(at->status(), "read the ledger's store " + folder_);
