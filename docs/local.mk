@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 EXTRA_DIST += docs/README.md docs/benchmarks.md docs/architecture.md docs/glossary.md \
-  docs/peer_protocol.md \
+  docs/peer_protocol.md docs/fuzzing.md docs/crash_safety.md \
   docs/control_protocol.md docs/money_rules.md docs/wire_format.md \
   docs/adr/0000-template.md docs/adr/0001-extend-packaged-open-mpi.md \
   docs/adr/0002-state-digest.md docs/adr/0003-a-sealer-of-its-own.md \

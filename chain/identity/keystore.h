@@ -21,11 +21,17 @@ Status create_wallet(const std::string &path, const KeyPair &key, std::string_vi
 // The address that the file names, without the password. Errors: kNoWallet, kPermission, kCorrupt.
 Result<std::string> read_wallet_address(const std::string &path);
 
+// The same of a wallet file's text; `path` is for the message. Errors: kCorrupt.
+Result<std::string> parse_wallet_address(const std::string &path, std::string_view text);
+
 // Errors: kNoWallet (no file), kPermission (unreadable, or readable by others), kWrongPassword,
 // kCorrupt.
 Result<KeyPair> unlock_wallet(const std::string &path, std::string_view password);
 
 // Reads the node key, or makes one at the first start. Errors: kPermission, kCorrupt, kDiskFull.
 Result<KeyPair> load_or_create_node_key(const std::string &path);
+
+// The key of a node key file's text; `path` is for the message. Errors: kCorrupt.
+Result<KeyPair> parse_node_key(const std::string &path, std::string_view text);
 
 }  // namespace chain

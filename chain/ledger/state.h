@@ -57,6 +57,9 @@ public:
     using Changes = std::map<Bytes, std::optional<Bytes>, std::less<>>;
 
     explicit Overlay(const StateReader &below) : below_(below) {}
+    // On another overlay too it is a layer, never a copy: a transaction costs what it changes, not
+    // what all before it in the block have changed.
+    explicit Overlay(const Overlay &below) : StateReader(), below_(below) {}
     Result<std::optional<Bytes>> get(std::string_view key) const override;
 
     // An account that holds nothing and never acted has no record: equal states, equal keys.
