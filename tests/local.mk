@@ -38,6 +38,7 @@ include tests/mca/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
 include tests/bench/local.mk
+include tests/fuzz/local.mk
 
 check-system:
 	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log

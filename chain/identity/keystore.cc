@@ -220,6 +220,10 @@ Status create_wallet(const std::string &path, const KeyPair &key, std::string_vi
 
 Result<std::string> read_wallet_address(const std::string &path) {
     CHAIN_ASSIGN(const Bytes text, read_key_file(path, ErrorCode::kNoWallet, "wallet"));
+    return parse_wallet_address(path, text);
+}
+
+Result<std::string> parse_wallet_address(const std::string &path, std::string_view text) {
     CHAIN_ASSIGN(const WalletFile file, parse_wallet(path, text));
     return file.address;
 }
@@ -253,9 +257,14 @@ Result<KeyPair> load_or_create_node_key(const std::string &path) {
         if (written.error().code != ErrorCode::kConflict) return written.error();
     }
     CHAIN_ASSIGN(Bytes text, read_key_file(path, ErrorCode::kNotFound, "node key"));
-    if (text.ends_with('\n')) text.pop_back();
-    auto secret = bytes32_from_hex(text, "node key");
+    auto key = parse_node_key(path, text);
     wipe(text);
+    return key;
+}
+
+Result<KeyPair> parse_node_key(const std::string &path, std::string_view text) {
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    auto secret = bytes32_from_hex(text, "node key");
     if (!secret.ok()) return corrupt(path, "it is not 64 hexadecimal digits");
     auto pair = KeyPair::from_secret(*secret);
     wipe(secret->data(), secret->size());

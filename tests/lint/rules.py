@@ -10,6 +10,8 @@ from dataclasses import dataclass
 CODE_FOLDERS = ("chain", "incentive", "opal", "orte", "ompi", "oshmem", "examples", "tests")
 ROOT_FILES = ("configure.ac", "Makefile.am", "env.sh.in", "quickstart", ".ci/run", ".clang-tidy")
 CPP = (".cc", ".h")
+# Inputs of the fuzz targets: bytes, no text.
+BYTES_FOLDER = "tests/fuzz/corpus/"
 # What the style calls "about 500" and "about 70" lines.
 FILE_LINES_MAX = 520
 FUNCTION_LINES_MAX = 75
@@ -52,7 +54,9 @@ class Tree:
                     # autoreconf puts other people's files into config/.
                     if folder == "config" and not name.startswith("chain_"):
                         continue
-                    yield os.path.relpath(os.path.join(place, name), self.root)
+                    path = os.path.relpath(os.path.join(place, name), self.root)
+                    if not path.startswith(BYTES_FOLDER):
+                        yield path
 
     def text(self, path):
         if path not in self._texts:

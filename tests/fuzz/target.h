@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A fuzz target: a function that takes any bytes, and aborts when our own logic breaks. It keeps
+// nothing from one input to the next, so that an input says alone what it does. Each NAME_fuzz.cc
+// registers one; libFuzzer runs it (entry.cc), and replay_test.cc runs the stored inputs of all of
+// them in every build. docs/fuzzing.md says how to add one.
+#pragma once
+
+#include <string_view>
+
+namespace chain::fuzz {
+
+using TargetFunction = void (*)(std::string_view input);
+
+struct Target {
+    Target(const char *its_name, TargetFunction its_function);
+    const char *name;
+    TargetFunction function;
+    const Target *next;
+};
+
+// The newest of the targets that are linked into this program; `next` leads to the others.
+const Target *first_target();
+
+#define CHAIN_FUZZ_TARGET(name)                                           \
+    static void fuzz_##name(std::string_view input);                      \
+    static const ::chain::fuzz::Target target_##name(#name, fuzz_##name); \
+    static void fuzz_##name(std::string_view input)
+
+}  // namespace chain::fuzz

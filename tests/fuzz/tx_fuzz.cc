@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Transactions: decode_tx, describe_tx, and what they do to a small state. The first byte says how
+// the rest is read: as a SignedTx, as the body of one that is then signed, or as choices for a row
+// of transactions of any kind.
+#include "chain/wire/frame.h"
+#include "tests/fuzz/target.h"
+#include "tests/fuzz/world.h"
+
+namespace chain::fuzz {
+namespace {
+
+constexpr unsigned kTxsMax = 6;
+
+class Run {
+public:
+    Run() : world_(World::get()), state_(world_.state()), tip_(world_.tip()) {}
+
+    void apply(const ledger::Tx &tx) {
+        CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
+        CHAIN_CHECK(!ledger::tx_kind(tx.body).empty());
+        // Heights and places differ, as they do on a chain: indexes are made of them.
+        const ledger::TxContext context{world_.genesis.params, tip_.height + 1, index_++, now_ms_,
+                                        nullptr};
+        if (apply_checked(state_, tip_, tx, context).ok() && tx.body.has_open_lease())
+            leases_.push_back(tx.id);
+    }
+
+    void apply_row(Choices &choices) {
+        for (unsigned i = 0; i < kTxsMax && !choices.exhausted(); ++i) {
+            now_ms_ += std::uint64_t{choices.byte()} * 2'000;
+            const auto body = world_.pick_body(choices, state_, now_ms_, leases_);
+            const auto tx = world_.sign_and_decode(body);
+            if (tx.ok()) apply(*tx);
+        }
+    }
+
+    void finish() const { world_.check_recount(state_.changes(), tip_); }
+
+private:
+    const World &world_;
+    ledger::Overlay state_;
+    ledger::Tip tip_;
+    std::uint64_t now_ms_ = kGenesisTimeMs + 10'000;
+    std::uint32_t index_ = 0;
+    std::vector<ledger::LeaseId> leases_ = world_.leases;
+};
+
+}  // namespace
+
+CHAIN_FUZZ_TARGET(tx) {
+    const World &world = World::get();
+    Choices choices(input);
+    Run run;
+    switch (choices.below(4)) {
+        case 0: {
+            const auto tx = ledger::decode_tx(choices.rest(), world.genesis.chain_id);
+            if (tx.ok()) run.apply(*tx);
+            return;
+        }
+        case 1: {
+            wire::TxBody body;
+            if (!wire::parse_strict(choices.rest(), wire::kMaxTxBytes, "body", body).ok()) return;
+            (void)ledger::describe_tx(body);
+            const auto signed_tx = world.sign(Bytes(choices.rest()), body);
+            const auto tx =
+                ledger::decode_tx(signed_tx.SerializeAsString(), world.genesis.chain_id);
+            if (tx.ok()) run.apply(*tx);
+            return;
+        }
+        default: run.apply_row(choices);
+    }
+    // Counting anew is slow: for some inputs, by their length.
+    if (input.size() % 16 == 0) run.finish();
+}
+
+}  // namespace chain::fuzz
