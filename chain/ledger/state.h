@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <unordered_map>
 
 #include "chain/ledger/types.h"
 #include "chain/store/store.h"
@@ -51,12 +52,33 @@ private:
     const KeyValueStore &store_;
 };
 
+// Keys are chosen by strangers: seeded anew in each process, so that nobody can prepare keys that
+// all fall into one place.
+struct StateKeyHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const;
+};
+using StateTable = std::unordered_map<Bytes, std::optional<Bytes>, StateKeyHash, std::equal_to<>>;
+
+// Remembers what it has read of a reader that outlives it and does not change meanwhile.
+class ReadOnce final : public StateReader {
+public:
+    explicit ReadOnce(const StateReader &below) : below_(below) {}
+    Result<std::optional<Bytes>> get(std::string_view key) const override;
+
+private:
+    const StateReader &below_;
+    mutable StateTable known_;
+};
+
 // Changes on top of a reader that outlives it.
 class Overlay final : public StateReader {
 public:
     using Changes = std::map<Bytes, std::optional<Bytes>, std::less<>>;
 
     explicit Overlay(const StateReader &below) : below_(below) {}
+    Overlay(const Overlay &) = delete;  // "an overlay on this one" must say so: as_reader()
+    const StateReader &as_reader() const { return *this; }
     Result<std::optional<Bytes>> get(std::string_view key) const override;
 
     // An account that holds nothing and never acted has no record: equal states, equal keys.
@@ -65,7 +87,13 @@ public:
     void put_resource(const PublicKey &account, const Resource &resource);
     void put_raw(Bytes key, Bytes value) { changes_[std::move(key)] = std::move(value); }
 
-    const Changes &changes() const { return changes_; }
+    Changes changes() const { return {changes_.begin(), changes_.end()}; }
+    Changes take_changes();  // leaves none
+    const StateTable &table() const { return changes_; }
+    void forget(std::string_view key);  // what is below shows through again
+    void put_change(const Bytes &key, std::optional<Bytes> value) {
+        changes_[key] = std::move(value);
+    }
     void remove_raw(Bytes key) { changes_[std::move(key)] = std::nullopt; }
 
     // Takes over the changes of an overlay that lies on this one.
@@ -73,7 +101,7 @@ public:
 
 private:
     const StateReader &below_;
-    Changes changes_;
+    StateTable changes_;
 };
 
 Bytes encode_account(const Account &account);

@@ -13,7 +13,8 @@ Error refused(std::string_view why) {
 Status transfer(Overlay &state, const Tx &tx) {
     const wire::Transfer &action = tx.body.transfer();
     CHAIN_ASSIGN(const PublicKey to, to_bytes32(action.to(), "receiver"));
-    if (!is_valid_public_key(to)) return refused("the receiver is not an account: no key opens it");
+    if (!tx.receiver_is_key && !is_valid_public_key(to))
+        return refused("the receiver is not an account: no key opens it");
     CHAIN_ASSIGN(const Amount amount, amount_from_units(action.amount()));
     if (amount.units == 0) return refused("a transfer must send more than nothing");
     CHAIN_ASSIGN(Account sender, state.account(tx.sender));
@@ -71,7 +72,7 @@ Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
 }  // namespace
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(state);
+    Overlay attempt(state.as_reader());
     CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
