@@ -47,6 +47,15 @@ Bytes encode_tip(const Tip &tip) {
     return out.SerializeAsString();
 }
 
+void move_changes(Overlay::Changes changes, WriteBatch &batch) {
+    for (auto &[key, value] : changes) {
+        if (value)
+            batch.put(key, std::move(*value));
+        else
+            batch.remove(key);
+    }
+}
+
 void put_changes(const Overlay::Changes &changes, WriteBatch &batch) {
     for (const auto &[key, value] : changes) {
         if (value)
@@ -161,19 +170,25 @@ Result<TxList> Chain::finish_decoding(DecodeBatch &batch) {
     return txs;
 }
 
-// An undo record holds what was under the keys that the block changed.
+// An undo record holds what was under the keys that the block changed. Records that are
+// serialised one after another are one record with the entries of all.
 static Bytes encode_undo(const Execution &execution) {
-    record::UndoRecord undo;
     CHAIN_CHECK(execution.old_values.size() == execution.changes.size());
+    Bytes bytes;
+    record::UndoRecord one;
+    auto *entry = one.add_entries();
     auto old_value = execution.old_values.begin();
     for (const auto &[key, value] : execution.changes) {
-        auto *entry = undo.add_entries();
         entry->set_key(key);
         entry->set_existed(old_value->has_value());
-        if (*old_value) entry->set_value(**old_value);
+        if (*old_value)
+            entry->set_value(**old_value);
+        else
+            entry->clear_value();
+        CHAIN_CHECK(one.AppendToString(&bytes));
         ++old_value;
     }
-    return undo.SerializeAsString();
+    return bytes;
 }
 
 // Everything of a block but the state that it changes and the tip.
@@ -276,7 +291,7 @@ Status Chain::apply_all(std::span<const Block> blocks) {
         ++count;
     }
     if (count == 0) return status;
-    put_changes(group.take_changes(), batch);
+    move_changes(group.take_changes(), batch);
     batch.put(Bytes(kTipKey), encode_tip(tip));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(tip);

@@ -4,7 +4,7 @@ TESTS += tests/ledger_test tests/ledger_kill_test tests/store_full_test
 tests_ledger_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
   tests/chain/ledger/backend_test.cc tests/chain/ledger/chain_test.cc \
   tests/chain/ledger/codec_test.cc tests/chain/ledger/schedule_test.cc \
-  tests/chain/ledger/transition_test.cc
+  tests/chain/ledger/transition_test.cc tests/chain/ledger/tx_cache_test.cc
 tests_ledger_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ledger_test_LDADD = $(TEST_LIBS)
 tests_ledger_kill_test_SOURCES = tests/chain/ledger/kill_test.cc
