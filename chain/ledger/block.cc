@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/block.h"
 
+#include <algorithm>
+
 #include "chain/wire/frame.h"
 
 namespace chain::ledger {
 namespace {
+
+// Work handed to another core at a time: less is not worth waking it.
+constexpr std::size_t kHashesPerPiece = 128;
+constexpr std::size_t kChangesPerPiece = 64;
 
 // What one record adds to the totals. `locked_*` is what accounts say, escrow and collateral what
 // leases say: two books that must agree.
@@ -71,12 +77,65 @@ bool same_change(Amount said_before, Amount said_after, Amount before, Amount af
     return said_after.units - said_before.units == after.units - before.units;
 }
 
+struct Change {
+    std::string_view key;
+    std::optional<Bytes> before;
+    const std::optional<Bytes> *after;
+};
+
+// The digest's part of `changes`, summed up in pieces on all cores. Sums of lanes do not depend on
+// what was added where.
+class DigestSum {
+public:
+    explicit DigestSum(const std::vector<Change> &changes)
+        : changes_(changes),
+          parts_((changes.size() + kChangesPerPiece - 1) / kChangesPerPiece),
+          work_(pool_.start(parts_.size(), 1, [this](std::size_t i) { sum_part(i); })) {}
+    ~DigestSum() { pool_.finish(work_); }
+    DigestSum(const DigestSum &) = delete;
+    DigestSum &operator=(const DigestSum &) = delete;
+
+    void add_to(StateDigest &digest) {
+        pool_.finish(work_);
+        for (const StateDigest &part : parts_) digest.add(part);
+    }
+
+private:
+    void sum_part(std::size_t part) {
+        const std::size_t begin = part * kChangesPerPiece;
+        const std::size_t end = std::min(begin + kChangesPerPiece, changes_.size());
+        for (std::size_t i = begin; i < end; ++i) {
+            const Change &change = changes_[i];
+            if (change.before) parts_[part].remove(change.key, *change.before);
+            if (*change.after) parts_[part].add(change.key, **change.after);
+        }
+    }
+
+    const std::vector<Change> &changes_;
+    std::vector<StateDigest> parts_;
+    Parallel &pool_ = Parallel::all_cores();
+    Parallel::Handle work_;
+};
+
 }  // namespace
 
 Bytes32 tx_root(const wire::SignedBlock &block) {
+    return tx_root(tx_hashes(block));
+}
+
+std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block) {
+    std::vector<Bytes32> hashes(static_cast<std::size_t>(block.txs_size()));
+    Parallel::all_cores().for_each(hashes.size(), kHashesPerPiece, [&](std::size_t i) {
+        hashes[i] = tx_bytes_hash(block.txs(static_cast<int>(i)));
+    });
+    return hashes;
+}
+
+Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes) {
     Bytes leaves;
-    leaves.reserve(sizeof(Bytes32) * static_cast<std::size_t>(block.txs_size()));
-    for (const auto &tx : block.txs()) leaves += to_bytes(tagged_hash(kTxBytesTag, tx));
+    leaves.reserve(sizeof(Bytes32) * tx_hashes.size());
+    for (const Bytes32 &hash : tx_hashes)
+        leaves.append(reinterpret_cast<const char *>(hash.data()), hash.size());
     return tagged_hash(kTxRootTag, leaves);
 }
 
@@ -111,7 +170,8 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
                  to_bytes64(block.signed_block.signature(), "block signature"));
     if (!verify_cached(cache, sign_tag::kBlock, block.signed_block.header(), sealer, signature))
         return make_error(ErrorCode::kBadSignature, "block: the sealer's signature is wrong");
-    if (to_bytes(tx_root(block.signed_block)) != header.tx_root())
+    block.tx_hashes = tx_hashes(block.signed_block);
+    if (to_bytes(tx_root(block.tx_hashes)) != header.tx_root())
         return bad("its transactions are not those that were sealed");
     block.id = tagged_hash(kBlockIdTag, block.signed_block.header());
     block.signed_bytes = Bytes(signed_block_bytes);
@@ -119,20 +179,21 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
 }
 
 Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
-                   Totals &totals) {
-    Contribution old_sum, new_sum;
+                   Totals &totals, std::vector<std::optional<Bytes>> *old_values) {
+    std::vector<Change> changed;
+    changed.reserve(changes.size());
     for (const auto &[key, value] : changes) {
-        CHAIN_ASSIGN(const auto old_value, before.get(key));
-        if (old_value == value) continue;
-        if (old_value) {
-            digest.remove(key, *old_value);
-            CHAIN_TRY(add_record(key, *old_value, old_sum));
-        }
-        if (value) {
-            digest.add(key, *value);
-            CHAIN_TRY(add_record(key, *value, new_sum));
-        }
+        CHAIN_ASSIGN(auto old_value, before.get(key));
+        if (old_values != nullptr) old_values->push_back(old_value);
+        if (old_value != value) changed.push_back({key, std::move(old_value), &value});
     }
+    DigestSum digest_sum(changed);
+    Contribution old_sum, new_sum;
+    for (const Change &change : changed) {
+        if (change.before) CHAIN_TRY(add_record(change.key, *change.before, old_sum));
+        if (*change.after) CHAIN_TRY(add_record(change.key, **change.after, new_sum));
+    }
+    digest_sum.add_to(digest);
     if (!same_change(old_sum.locked_escrow, new_sum.locked_escrow, old_sum.escrow,
                      new_sum.escrow) ||
         !same_change(old_sum.locked_collateral, new_sum.locked_collateral, old_sum.collateral,
@@ -160,9 +221,9 @@ Status check_conservation(const Totals &totals) {
 }
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          std::uint64_t time_ms, const std::vector<Tx> &txs,
-                          SignatureCache *cache) {
-    Overlay overlay(state);
+                          std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
+    const ReadOnce before(state);
+    Overlay overlay(before);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
         const TxContext context{
@@ -172,15 +233,15 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
-    Overlay reward(static_cast<const StateReader &>(overlay));
+    Overlay reward(overlay.as_reader());
     CHAIN_TRY(apply_block_reward(reward, genesis, genesis.sealer, parent.time_ms, time_ms));
-    out.trail.note(kBlockRewardIndex, reward.changes());
+    out.trail.note(kBlockRewardIndex, reward.table());
     overlay.merge(std::move(reward));
-    out.changes = overlay.changes();
+    out.changes = overlay.take_changes();
     out.tip = parent;
     out.tip.height = parent.height + 1;
     out.tip.time_ms = time_ms;
-    CHAIN_TRY(account_for(state, out.changes, out.tip.digest, out.tip.totals));
+    CHAIN_TRY(account_for(before, out.changes, out.tip.digest, out.tip.totals, &out.old_values));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
 }
@@ -197,8 +258,8 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
     const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
     if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
     CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
-    out.trail.note(0, overlay.changes());
-    out.changes = overlay.changes();
+    out.trail.note(0, overlay.table());
+    out.changes = overlay.take_changes();
     out.tip.time_ms = genesis.time_ms;
     CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));

@@ -79,6 +79,11 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
             return make_error(ErrorCode::kBadSignature, "transaction: the signature of ",
                               to_address(signer), " is wrong");
     }
+    // Costs a square root, so it is done here, where it may be done on any core.
+    if (tx.body.has_transfer()) {
+        const auto receiver = to_bytes32(tx.body.transfer().to(), "receiver");
+        tx.receiver_is_key = receiver.ok() && is_valid_public_key(*receiver);
+    }
     tx.id = tx_id(signed_tx.body());
     tx.signed_bytes = Bytes(signed_tx_bytes);
     return tx;

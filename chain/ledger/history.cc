@@ -141,9 +141,13 @@ Status add_settled(const StateReader &before, const Overlay::Changes &changes, H
     return ok_status();
 }
 
+Bytes mark_of(const Bytes32 &id) {
+    return Bytes(kIndexVersion) + to_bytes(id);
+}
+
 // ---- one block
 
-void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, WriteBatch &batch) {
+void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, Overlay &index) {
     std::vector<const AccountStep *> steps;
     steps.reserve(block.trail.steps().size());
     for (const AccountStep &step : block.trail.steps()) steps.push_back(&step);
@@ -159,19 +163,19 @@ void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, WriteBa
             step->set_tx_index(steps[i]->tx_index);
             step->set_account(steps[i]->record);
         }
-        batch.put(account_steps_key(account, block.height), record.SerializeAsString());
+        index.put_raw(account_steps_key(account, block.height), record.SerializeAsString());
         undo.mutable_accounts()->append(to_bytes(account));
     }
 }
 
-Status put_prices(const KeyValueStore &store, const StateReader &before, const IndexedBlock &block,
-                  record::IndexUndoRecord &undo, WriteBatch &batch) {
+Status put_prices(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
+                  record::IndexUndoRecord &undo, Overlay &index) {
     HourSums settled;
     CHAIN_TRY(add_settled(before, block.changes, settled));
     if (settled.leg_count == 0) return ok_status();
     const std::uint64_t hour = block.time_ms / kMsPerHour;
     const Bytes key = numbered(kPricePrefix, hour);
-    CHAIN_ASSIGN(const auto old_value, store.get(key));
+    CHAIN_ASSIGN(const auto old_value, indexes.get(key));
     undo.set_price_changed(true);
     undo.set_price_hour(hour);
     if (old_value) {
@@ -184,13 +188,13 @@ Status put_prices(const KeyValueStore &store, const StateReader &before, const I
         settled.price_min = std::min(settled.price_min, sums.price_min);
         settled.price_max = std::max(settled.price_max, sums.price_max);
     }
-    batch.put(key, encode_hour(settled));
+    index.put_raw(key, encode_hour(settled));
     return ok_status();
 }
 
 }  // namespace
 
-void AccountTrail::note(std::uint32_t tx_index, const Overlay::Changes &changes) {
+void AccountTrail::note(std::uint32_t tx_index, const StateTable &changes) {
     for (const auto &[key, value] : changes) {
         if (!is_state_key(key, kStateAccount)) continue;
         AccountStep &step = steps_.emplace_back();
@@ -200,19 +204,19 @@ void AccountTrail::note(std::uint32_t tx_index, const Overlay::Changes &changes)
     }
 }
 
-Status add_block(const KeyValueStore &store, const StateReader &before, const IndexedBlock &block,
-                 WriteBatch &batch) {
+Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
+                 Overlay &index) {
     record::IndexUndoRecord undo;
-    put_steps(block, undo, batch);
-    CHAIN_TRY(put_prices(store, before, block, undo, batch));
-    batch.put(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
+    put_steps(block, undo, index);
+    CHAIN_TRY(put_prices(indexes, before, block, undo, index));
+    index.put_raw(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
     return ok_status();
 }
 
-Status index_block(const KeyValueStore &store, const StateReader &before, const IndexedBlock &block,
-                   WriteBatch &batch) {
-    mark_indexed(block.id, batch);
-    return add_block(store, before, block, batch);
+Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &index) {
+    CHAIN_TRY(add_block(before, before, block, index));
+    index.put_raw(Bytes(kMarkKey), mark_of(block.id));
+    return ok_status();
 }
 
 Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Bytes32 &parent_id,
@@ -240,12 +244,12 @@ Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Byt
 }
 
 void mark_indexed(const Bytes32 &id, WriteBatch &batch) {
-    batch.put(Bytes(kMarkKey), Bytes(kIndexVersion) + to_bytes(id));
+    batch.put(Bytes(kMarkKey), mark_of(id));
 }
 
 Result<bool> is_indexed(const KeyValueStore &store, const Bytes32 &id) {
     CHAIN_ASSIGN(const auto mark, store.get(kMarkKey));
-    return mark && *mark == Bytes(kIndexVersion) + to_bytes(id);
+    return mark && *mark == mark_of(id);
 }
 
 Status remove_all(KeyValueStore &store, std::string_view prefix) {

@@ -41,14 +41,14 @@ struct AccountStep {
 class AccountTrail {
 public:
     // `changes`: of this transaction alone, once it has succeeded.
-    void note(std::uint32_t tx_index, const Overlay::Changes &changes);
+    void note(std::uint32_t tx_index, const StateTable &changes);
     const std::vector<AccountStep> &steps() const { return steps_; }
 
 private:
     std::vector<AccountStep> steps_;
 };
 
-// ---- writing: each adds to the batch that appends the block, or takes it back
+// ---- writing: part of the batch that appends the block, or takes it back
 
 struct IndexedBlock {
     std::uint64_t height = 0;
@@ -58,12 +58,12 @@ struct IndexedBlock {
     const Overlay::Changes &changes;  // of the whole block
 };
 
-// `before`: the state of the parent; `store`: the indexes up to the parent. Errors: kCorrupt, kIo.
-Status index_block(const KeyValueStore &store, const StateReader &before, const IndexedBlock &block,
-                   WriteBatch &batch);
-// The same without the mark: while the index is made anew.
-Status add_block(const KeyValueStore &store, const StateReader &before, const IndexedBlock &block,
-                 WriteBatch &batch);
+// `before`: the state and the indexes up to the parent. `index` takes what is to be written; it may
+// be `before`. Errors: kCorrupt, kIo.
+Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &index);
+// The same without the mark, of indexes that are another reader's: while they are made anew.
+Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
+                 Overlay &index);
 // Errors: kCorrupt (the block was never indexed), kIo.
 Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Bytes32 &parent_id,
                      WriteBatch &batch);

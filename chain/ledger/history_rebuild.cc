@@ -29,15 +29,16 @@ private:
 };
 
 // What was verified before it was stored: signatures are not verified again.
-Result<std::vector<Tx>> stored_txs(const Block &block) {
+Result<TxList> stored_txs(const Block &block) {
     const auto damaged = [&] {
         return make_error(ErrorCode::kCorrupt, "block ", block.header.height(),
                           " holds a damaged transaction");
     };
-    std::vector<Tx> txs;
+    TxList txs;
     for (const auto &bytes : block.signed_block.txs()) {
         wire::SignedTx signed_tx;
         Tx tx;
+        tx.signed_bytes = bytes;  // the fee goes by their number
         if (!signed_tx.ParseFromString(bytes) || !tx.body.ParseFromString(signed_tx.body()))
             return damaged();
         for (const auto &signature : signed_tx.signatures()) {
@@ -47,18 +48,21 @@ Result<std::vector<Tx>> stored_txs(const Block &block) {
         if (tx.signers.empty()) return damaged();
         tx.sender = tx.signers[0];
         tx.id = tx_id(signed_tx.body());
-        txs.push_back(std::move(tx));
+        txs.push_back(std::make_shared<const Tx>(std::move(tx)));
     }
     return txs;
 }
 
 // The block's part of the index, and the state after it.
 Status write_block(KeyValueStore &store, const ScratchState &state, const Execution &execution) {
-    WriteBatch batch;
-    CHAIN_TRY(add_block(store, state,
+    const StoreReader indexes(store);
+    Overlay index(indexes);
+    CHAIN_TRY(add_block(indexes, state,
                         {execution.tip.height, execution.tip.id, execution.tip.time_ms,
                          execution.trail, execution.changes},
-                        batch));
+                        index));
+    WriteBatch batch;
+    put_changes(index.take_changes(), batch);
     for (const auto &[key, value] : execution.changes) {
         if (value)
             batch.put(scratch_key(key), *value);
@@ -82,7 +86,7 @@ Status Chain::make_index() {
     CHAIN_TRY(write_block(*store_, state, execution));
     for (std::uint64_t height = 1; height <= tip_.height; ++height) {
         CHAIN_ASSIGN(const Block block, block_at(height));
-        CHAIN_ASSIGN(const std::vector<Tx> txs, stored_txs(block));
+        CHAIN_ASSIGN(const TxList txs, stored_txs(block));
         const Tip parent = execution.tip;
         CHAIN_ASSIGN(execution,
                      execute(state, parent, genesis_, block.header.time_ms(), txs, nullptr));

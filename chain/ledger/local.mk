@@ -20,6 +20,7 @@ libompi_chain_la_SOURCES += \
   chain/ledger/state_records.cc \
   chain/ledger/state_digest.cc chain/ledger/state_digest.h \
   chain/ledger/transition.cc chain/ledger/transition.h \
+  chain/ledger/tx_cache.cc chain/ledger/tx_cache.h chain/ledger/tx_list.h \
   chain/ledger/types.h
 nodist_libompi_chain_la_SOURCES += chain/ledger/state.pb.cc
 BUILT_SOURCES += chain/ledger/state.pb.h

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/state.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace chain::ledger {
 namespace {
 
@@ -121,6 +124,34 @@ Result<Pool> StateReader::pool() const {
     return decode_pool(*bytes);
 }
 
+std::size_t StateKeyHash::operator()(std::string_view key) const {
+    static const std::uint64_t seed = [] {
+        std::uint64_t random;
+        fill_random(&random, sizeof random);
+        return random;
+    }();
+    constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
+    std::uint64_t hash = seed ^ key.size();
+    while (!key.empty()) {
+        std::uint64_t word = 0;
+        const std::size_t taken = std::min(key.size(), sizeof word);
+        std::memcpy(&word, key.data(), taken);
+        key.remove_prefix(taken);
+        hash = (hash ^ word) * kMultiplier;
+        hash = (hash ^ hash >> 29) * (seed | 1);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+Result<std::optional<Bytes>> ReadOnce::get(std::string_view key) const {
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    CHAIN_ASSIGN(auto value, below_.get(key));
+    known_.emplace(Bytes(key), value);
+    return value;
+}
+
 Result<std::optional<Bytes>> Overlay::get(std::string_view key) const {
     const auto found = changes_.find(key);
     if (found != changes_.end()) return found->second;
@@ -169,8 +200,45 @@ void Overlay::put_pool(const Pool &pool) {
 }
 
 void Overlay::merge(Overlay &&above) {
-    for (auto &[key, value] : above.changes_) changes_[key] = std::move(value);
-    above.changes_.clear();
+    while (!above.changes_.empty()) {
+        auto put = changes_.insert(above.changes_.extract(above.changes_.begin()));
+        if (!put.inserted) put.position->second = std::move(put.node.mapped());
+    }
+}
+
+Overlay::Changes Overlay::take_changes() {
+    std::vector<StateTable::node_type> nodes;
+    nodes.reserve(changes_.size());
+    while (!changes_.empty()) nodes.push_back(changes_.extract(changes_.begin()));
+    std::sort(nodes.begin(), nodes.end(),
+              [](const auto &a, const auto &b) { return a.key() < b.key(); });
+    Changes sorted;
+    for (auto &node : nodes)
+        sorted.emplace_hint(sorted.end(), std::move(node.key()), std::move(node.mapped()));
+    return sorted;
+}
+
+void Overlay::forget(std::string_view key) {
+    const auto found = changes_.find(key);
+    if (found != changes_.end()) changes_.erase(found);
+}
+
+void put_changes(const Overlay::Changes &changes, WriteBatch &batch) {
+    for (const auto &[key, value] : changes) {
+        if (value)
+            batch.put(key, *value);
+        else
+            batch.remove(key);
+    }
+}
+
+void put_changes(Overlay::Changes &&changes, WriteBatch &batch) {
+    for (auto &[key, value] : changes) {
+        if (value)
+            batch.put(key, std::move(*value));
+        else
+            batch.remove(key);
+    }
 }
 
 }  // namespace chain::ledger

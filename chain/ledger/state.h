@@ -7,6 +7,7 @@
 
 #include <map>
 #include <optional>
+#include <unordered_map>
 
 #include "chain/ledger/types.h"
 #include "chain/store/store.h"
@@ -62,16 +63,33 @@ private:
     const KeyValueStore &store_;
 };
 
+// Keys are chosen by strangers: seeded anew in each process, so that nobody can prepare keys that
+// all fall into one place.
+struct StateKeyHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view key) const;
+};
+using StateTable = std::unordered_map<Bytes, std::optional<Bytes>, StateKeyHash, std::equal_to<>>;
+
+// Remembers what it has read of a reader that outlives it and does not change meanwhile.
+class ReadOnce final : public StateReader {
+public:
+    explicit ReadOnce(const StateReader &below) : below_(below) {}
+    Result<std::optional<Bytes>> get(std::string_view key) const override;
+
+private:
+    const StateReader &below_;
+    mutable StateTable known_;
+};
+
 // Changes on top of a reader that outlives it.
 class Overlay final : public StateReader {
 public:
     using Changes = std::map<Bytes, std::optional<Bytes>, std::less<>>;
 
     explicit Overlay(const StateReader &below) : below_(below) {}
-    // An overlay made from an overlay lies on it: `Overlay top(static_cast<const StateReader
-    // &>(o))`. A copy, which costs as much as everything that was changed, is never meant.
-    Overlay(const Overlay &) = delete;
-    Overlay &operator=(const Overlay &) = delete;
+    Overlay(const Overlay &) = delete;  // "an overlay on this one" must say so: as_reader()
+    const StateReader &as_reader() const { return *this; }
     Result<std::optional<Bytes>> get(std::string_view key) const override;
 
     // An account that holds nothing and never acted has no record: equal states, equal keys.
@@ -88,7 +106,13 @@ public:
     }
     void put_raw(Bytes key, Bytes value) { changes_[std::move(key)] = std::move(value); }
 
-    const Changes &changes() const { return changes_; }
+    Changes changes() const { return {changes_.begin(), changes_.end()}; }
+    Changes take_changes();  // leaves none
+    const StateTable &table() const { return changes_; }
+    void forget(std::string_view key);  // what is below shows through again
+    void put_change(const Bytes &key, std::optional<Bytes> value) {
+        changes_[key] = std::move(value);
+    }
     void remove_raw(Bytes key) { changes_[std::move(key)] = std::nullopt; }
 
     // Takes over the changes of an overlay that lies on this one.
@@ -96,8 +120,11 @@ public:
 
 private:
     const StateReader &below_;
-    Changes changes_;
+    StateTable changes_;
 };
+
+void put_changes(const Overlay::Changes &changes, WriteBatch &batch);
+void put_changes(Overlay::Changes &&changes, WriteBatch &batch);
 
 Bytes encode_account(const Account &account);
 Result<Account> decode_account(std::string_view bytes);

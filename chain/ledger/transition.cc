@@ -14,7 +14,8 @@ Error refused(std::string_view why) {
 Status transfer(Overlay &state, const Tx &tx) {
     const wire::Transfer &action = tx.body.transfer();
     CHAIN_ASSIGN(const PublicKey to, to_bytes32(action.to(), "receiver"));
-    if (!is_valid_public_key(to)) return refused("the receiver is not an account: no key opens it");
+    if (!tx.receiver_is_key && !is_valid_public_key(to))
+        return refused("the receiver is not an account: no key opens it");
     CHAIN_ASSIGN(const Amount amount, amount_from_units(action.amount()));
     if (amount.units == 0) return refused("a transfer must send more than nothing");
     CHAIN_ASSIGN(Account sender, state.account(tx.sender));
@@ -139,7 +140,7 @@ Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKe
 }
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(static_cast<const StateReader &>(state));
+    Overlay attempt(state.as_reader());
     CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
@@ -148,7 +149,7 @@ Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
     attempt.put_account(tx.sender, sender);
     CHAIN_TRY(apply_action(attempt, tx, context));
     CHAIN_TRY(charge_fee(attempt, tx, context));
-    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.changes());
+    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.table());
     state.merge(std::move(attempt));
     return ok_status();
 }

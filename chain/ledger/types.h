@@ -154,6 +154,7 @@ struct Tx {
     PublicKey sender{};
     std::vector<PublicKey> signers;  // sender first
     Bytes signed_bytes;              // the SignedTx as it came
+    bool receiver_is_key = false;    // of a transfer: found to be so when it was decoded
 };
 
 // The hash that names a transaction: of the body's exact bytes.

@@ -6,7 +6,8 @@ tests_ledger_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
   tests/chain/ledger/codec_test.cc tests/chain/ledger/history_test.cc \
   tests/chain/ledger/lease_end_test.cc tests/chain/ledger/naive_history.h \
   tests/chain/ledger/schedule_test.cc tests/chain/ledger/stake_test.cc \
-  tests/chain/ledger/transition_fixture.h tests/chain/ledger/transition_test.cc
+  tests/chain/ledger/transition_fixture.h tests/chain/ledger/transition_test.cc \
+  tests/chain/ledger/tx_cache_test.cc
 tests_ledger_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ledger_test_LDADD = $(TEST_LIBS)
 # Its own schnorr.cc comes before the library's.
