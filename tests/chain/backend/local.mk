@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: BSD-3-Clause
+check_PROGRAMS += tests/backend_test
+TESTS += tests/backend_test
+tests_backend_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
+  tests/chain/backend/differential_test.cc tests/chain/backend/schedule_actions.cc \
+  tests/chain/backend/schedule_player.cc tests/chain/backend/schedule_player.h
+tests_backend_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_backend_test_LDADD = $(TEST_LIBS)
+
+# The rules, written twice, on 100,000 random schedules: a few minutes.
+check-schedules: tests/backend_test
+	@CHAIN_SCHEDULES=100000 tests/backend_test --gtest_filter='Differential*'
+.PHONY: check-schedules
