@@ -127,7 +127,7 @@ TEST_F(HistoryTest, ALeaseIsEscrowAndThenPaymentAndRefund) {
 
 TEST_F(HistoryTest, PricesByHourAgainstFiguresDoneByHand) {
     const std::uint64_t hour_ms = kFirstHour * kHourMs;
-    trade(hour_ms + 1'000, 30'000'000, 3'600'000'000);  // 0.001 GHz·h
+    trade(hour_ms + 1'000, 30'000'000, 3'600'000'000);   // 0.001 GHz·h
     trade(hour_ms + 20'000, 10'000'000, 7'200'000'000);  // 0.002
     trade(hour_ms + 40'000, 99'000'000, 0);              // no work, no price
     trade(hour_ms + 5 * kHourMs, 1'000'000'001, 1);      // alone in its hour

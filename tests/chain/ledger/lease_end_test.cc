@@ -60,7 +60,8 @@ TEST_F(LeaseEnd, WorkThatWasNotSignedIsBurned) {
         const LeaseId id = open();
         const std::int64_t renter = account(kRenter).balance.units;
         const std::int64_t provider = account(kFirst).balance.units;
-        // The renter closes, with a final voucher for less than was worked, and the provider says so.
+        // The renter closes, with a final voucher for less than was worked, and the provider says
+        // so.
         ASSERT_TRUE(apply(world_.close(kRenter, nonce(kRenter), id,
                                        {final_voucher(id, 0, c.signed_cycles)}),
                           {kRenter})
