@@ -123,6 +123,7 @@ void forfeits(Golden &golden, const Params &params) {
         {"reclaimed", LegEnd::kReclaimed},  {"lost", LegEnd::kLost},
         {"expired", LegEnd::kExpired},      {"not started", LegEnd::kNotStarted},
         {"never seen", LegEnd::kNeverSeen}, {"voided", LegEnd::kVoided},
+        {"disputed", LegEnd::kDisputed},
     };
     for (const auto &[name, end] : ends) {
         const auto parts = *settle_leg(locked, paid, put_up, end, params, not_signed);

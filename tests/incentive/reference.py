@@ -46,7 +46,7 @@ def forfeit(row, params):
     gone = up(row["put_up"] * lost, PPM)
     not_signed = min(row["cycles_max"] - row["cycles"], cycles_in(row, params["unsigned_work_ms"]))
     penalty = min(row["escrow"] - paid, up(row["price_per_ghz_h"] * not_signed, CYCLES_PER_GHZ_H))
-    penalty = penalty if row["end"] == "left" else 0
+    penalty = penalty if row["end"] == "disputed" else 0
     return {"to_provider": paid - burned, "burned": burned,
             "refund": row["escrow"] - paid - penalty, "penalty": penalty,
             "collateral": row["put_up"] - gone, "forfeit": gone}

@@ -133,8 +133,9 @@ TEST(SettleLeg, Table) {
         {LegEnd::kCompleted, 100, 19, 0, 18, 1, 81, 0, 0, 0},
         {LegEnd::kCompleted, 100, 21, 10, 19, 2, 79, 0, 10, 0},
         {LegEnd::kCompleted, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-        {LegEnd::kLeft, 100, 21, 10, 19, 2, 49, 30, 10, 0},
-        {LegEnd::kLeft, 100, 80, 10, 76, 4, 0, 20, 10, 0},  // no more than is left
+        {LegEnd::kLeft, 100, 21, 10, 19, 2, 79, 0, 10, 0},
+        {LegEnd::kDisputed, 100, 21, 10, 19, 2, 49, 30, 10, 0},
+        {LegEnd::kDisputed, 100, 80, 10, 76, 4, 0, 20, 10, 0},  // no more than is left
         {LegEnd::kReclaimed, 100, 21, 10, 19, 2, 79, 0, 10, 0},
         {LegEnd::kExpired, 100, 21, 10, 19, 2, 79, 0, 10, 0},
         {LegEnd::kLost, 100, 21, 10, 19, 2, 79, 0, 0, 10},
@@ -230,10 +231,11 @@ TEST(SettleLeg, AddsUpForEveryEnd) {
             const auto end = static_cast<LegEnd>(i);
             const auto parts = settle_leg(*locked, paid, put_up, end, params, not_signed);
             if (!parts.ok()) return say("end", i, parts.error().message, figures(leg));
-            const bool ran = i <= 5;
+            const bool ran = i <= 5 || end == LegEnd::kDisputed;
             const std::int64_t due = ran ? paid.units : 0;
             const std::int64_t penalty =
-                end == LegEnd::kLeft ? std::min(not_signed.units, locked->units - paid.units) : 0;
+                end == LegEnd::kDisputed ? std::min(not_signed.units, locked->units - paid.units)
+                                         : 0;
             const bool right = parts->to_provider.units + parts->burned.units +
                                        parts->refund.units + parts->penalty.units ==
                                    locked->units &&

@@ -42,6 +42,7 @@ TEST_F(LeaseEnd, LeftWithoutTheRentersWord) {
     EXPECT_EQ(account(kFirst).balance.units, kStartUnits + kPaid - kBurned) << "collateral is back";
     EXPECT_EQ(reputation(kFirst).done.units, 0);
     EXPECT_EQ(reputation(kFirst).burned_as_provider.units, kBurned);
+    EXPECT_EQ(leg(id, 0).penalty.units, 0) << "it disputes nothing";
     EXPECT_EQ(leg(id, 1).state, LegState::kOpen) << "the others go on";
 }
 
@@ -67,7 +68,7 @@ TEST_F(LeaseEnd, WorkThatWasNotSignedIsBurned) {
                           {kRenter})
                         .ok());
         ASSERT_TRUE(apply(disputed(kFirst, id), {kFirst}).ok());
-        EXPECT_EQ(end(id, 0), LegEnd::kLeft) << c.what;
+        EXPECT_EQ(end(id, 0), LegEnd::kDisputed) << c.what;
         EXPECT_EQ(leg(id, 0).penalty.units, c.penalty) << c.what;
         EXPECT_EQ(leg(id, 0).forfeit.units, 0) << c.what;
         const std::int64_t paid = leg(id, 0).payment.units;
@@ -91,7 +92,7 @@ TEST_F(LeaseEnd, WhoLeavesOrNeverCameHasNothingToDispute) {
     EXPECT_EQ(end(never, 0), LegEnd::kNotStarted);
     EXPECT_EQ(leg(never, 0).penalty.units, 0);
     ASSERT_TRUE(apply(disputed(kSecond, never), {kSecond}).ok());
-    EXPECT_NE(end(never, 1), LegEnd::kLeft) << "voided with the gang";
+    EXPECT_EQ(end(never, 1), LegEnd::kVoided) << "voided with the gang";
     expect_refused(disputed(kRenter, open()), {kRenter}, ErrorCode::kInvalidInput,
                    "only a provider disputes");
 }
