@@ -81,18 +81,22 @@ TEST_F(LeaseEnd, WorkThatWasNotSignedIsBurned) {
     }
 }
 
-TEST_F(LeaseEnd, WhoLeavesOrNeverCameHasNothingToDispute) {
+// However a leg is about to end, work that it did and nobody signed for costs the renter.
+TEST_F(LeaseEnd, WhoHasWorkedMayDisputeWhoHasNotMayNot) {
     const LeaseId left = open();
     ASSERT_TRUE(apply(reclaim(kFirst, left), {kFirst}).ok());
     ASSERT_TRUE(apply(disputed(kFirst, left), {kFirst}).ok());
-    EXPECT_EQ(end(left, 0), LegEnd::kReclaimed);
-    EXPECT_EQ(leg(left, 0).penalty.units, 0);
-    const LeaseId never = open_only();
-    ASSERT_TRUE(apply(disputed(kFirst, never), {kFirst}).ok());
-    EXPECT_EQ(end(never, 0), LegEnd::kNotStarted);
-    EXPECT_EQ(leg(never, 0).penalty.units, 0);
-    ASSERT_TRUE(apply(disputed(kSecond, never), {kSecond}).ok());
-    EXPECT_EQ(end(never, 1), LegEnd::kVoided) << "voided with the gang";
+    EXPECT_EQ(end(left, 0), LegEnd::kDisputed);
+    EXPECT_EQ(leg(left, 0).penalty.units, kUnsigned);
+
+    const LeaseId voided = open_only();
+    ASSERT_TRUE(apply(start(kFirst, voided), {kFirst}).ok());
+    ASSERT_TRUE(apply(disputed(kSecond, voided), {kSecond}).ok());
+    EXPECT_EQ(end(voided, 1), LegEnd::kNotStarted) << "it did nothing";
+    EXPECT_EQ(leg(voided, 1).penalty.units, 0);
+    ASSERT_TRUE(apply(disputed(kFirst, voided), {kFirst}).ok());
+    EXPECT_EQ(end(voided, 0), LegEnd::kDisputed) << "its gang is void, its work was done";
+    EXPECT_EQ(leg(voided, 0).penalty.units, kUnsigned);
     expect_refused(disputed(kRenter, open()), {kRenter}, ErrorCode::kInvalidInput,
                    "only a provider disputes");
 }
