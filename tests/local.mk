@@ -41,6 +41,11 @@ include tests/system/local.mk
 include tests/bench/local.mk
 include tests/fuzz/local.mk
 
+# After the tests: what each attack on money would gain (tests/chain/ledger/gaming_test.cc).
+check-local: $(check_PROGRAMS)
+	@case ' $(TESTS) ' in *' tests/gaming_test$(EXEEXT) '*) \
+	  tests/gaming_test$(EXEEXT) --gtest_brief=1 | grep -v '^\[\|^Running' ;; esac
+
 check-system:
 	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
 

@@ -23,3 +23,11 @@ KILLS = 1000
 check-kills: tests/ledger_kill_test
 	@tests/ledger_kill_test $(KILLS)
 .PHONY: check-kills
+
+# Its table is what `make check` shows in the end: what each attack on money gains.
+check_PROGRAMS += tests/gaming_test
+TESTS += tests/gaming_test
+tests_gaming_test_SOURCES = tests/chain/ledger/gaming_test.cc tests/chain/ledger/ledger_fixture.h \
+  tests/chain/ledger/transition_fixture.h
+tests_gaming_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_gaming_test_LDADD = $(TEST_LIBS)
