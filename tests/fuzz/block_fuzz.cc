@@ -60,7 +60,7 @@ void offer_built(Choices &choices) {
     for (unsigned i = 0; i < kTxsMax && !choices.exhausted(); ++i) {
         const wire::TxBody body = world.pick_body(choices, state, time_ms, world.leases);
         auto tx = world.sign_and_decode(body);
-        const ledger::TxContext context{world.genesis.params, chain.tip().height + 1,
+        const ledger::TxContext context{world.genesis, chain.tip().height + 1,
                                         static_cast<std::uint32_t>(txs.size()), time_ms, nullptr};
         const bool right = tx.ok() && ledger::apply_tx(state, *tx, context).ok();
         if (right) {

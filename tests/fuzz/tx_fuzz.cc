@@ -20,7 +20,7 @@ public:
         CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
         CHAIN_CHECK(!ledger::tx_kind(tx.body).empty());
         // Heights and places differ, as they do on a chain: indexes are made of them.
-        const ledger::TxContext context{world_.genesis.params, tip_.height + 1, index_++, now_ms_,
+        const ledger::TxContext context{world_.genesis, tip_.height + 1, index_++, now_ms_,
                                         nullptr};
         if (apply_checked(state_, tip_, tx, context).ok() && tx.body.has_open_lease())
             leases_.push_back(tx.id);

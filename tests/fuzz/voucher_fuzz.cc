@@ -39,7 +39,7 @@ public:
         tx.body.set_nonce(state_.account(tx.sender)->nonce);
         *tx.body.mutable_claim_voucher()->mutable_voucher() = voucher;
         CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
-        const ledger::TxContext context{world.genesis.params, tip_.height + 1, 0,
+        const ledger::TxContext context{world.genesis, tip_.height + 1, 0,
                                         kGenesisTimeMs + 10'000, nullptr};
         if (!apply_checked(state_, tip_, tx, context).ok()) return;
         ledger::Lease after = read();

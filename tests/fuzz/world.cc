@@ -34,7 +34,10 @@ void make_plausible(wire::OpenLease &action, const incentive::Params &params,
         const auto escrow = incentive::escrow(Amount{action.price_per_ghz_h()}, leg.cycles_max());
         if (!escrow.ok()) continue;
         leg.set_escrow(escrow->units);
-        const auto collateral = incentive::collateral(*escrow, params);
+        // A newcomer's: enough whoever the provider is.
+        const auto collateral = incentive::collateral(
+            {Amount{action.price_per_ghz_h()}, leg.slot_count(), leg.hz_max(), leg.cycles_max()}, 0,
+            params);
         if (collateral.ok()) leg.set_collateral(collateral->units);
     }
 }
@@ -248,10 +251,10 @@ Result<ledger::Tx> World::sign_and_decode(const wire::TxBody &body) const {
 
 Status apply_checked(ledger::Overlay &state, ledger::Tip &tip, const ledger::Tx &tx,
                      const ledger::TxContext &context) {
-    ledger::Overlay attempt(state);
+    ledger::Overlay attempt(state.as_reader());
     const Status applied = ledger::apply_tx(attempt, tx, context);
     if (!applied.ok()) {
-        CHAIN_CHECK(attempt.changes().empty());
+        CHAIN_CHECK(attempt.table().empty());
         CHAIN_CHECK(applied.error().code != ErrorCode::kInternal);
         CHAIN_CHECK(applied.error().code != ErrorCode::kCorrupt);
         return applied;
