@@ -40,8 +40,9 @@ struct Params {
     std::uint32_t lost_forfeit_ppm = 1'000'000;
 
     // Work that its provider did and its renter never signed for: at most this long, the provider's
-    // patience (three readings of 2 s, and one under way). A leg that ends in disagreement costs the
-    // renter as much as it could have saved by not signing; it burns, so the provider gains nothing.
+    // patience (three readings of 2 s, and one under way). A leg that ends in disagreement costs
+    // the renter as much as it could have saved by not signing; it burns, so the provider gains
+    // nothing.
     std::uint64_t unsigned_work_ms = 8'000;
 
     // ---- times of a lease

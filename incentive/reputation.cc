@@ -98,6 +98,7 @@ void note_leg_as_provider(Reputation &provider, LegEnd end, Amount burned, Amoun
             add_to(provider.burned_as_provider, burned);
             return;
         case LegEnd::kLeft:
+        case LegEnd::kDisputed:
         case LegEnd::kReclaimed:
         case LegEnd::kExpired: add_to(provider.burned_as_provider, burned); return;
         case LegEnd::kLost:

@@ -46,7 +46,7 @@ Reputation faded_to(const Reputation &reputation, std::uint64_t step);
 // the fee that its whole escrow would have burned (fee_at_stake): one that is lost early has burned
 // next to nothing, and would weigh next to nothing.
 //   kCompleted                        done, on_time and volume, by `burned`
-//   kLeft, kReclaimed, kExpired       volume only, by `burned`: no credit, no blame
+//   kLeft, kDisputed, kReclaimed, kExpired   volume only, by `burned`: no credit, no blame
 //   kLost, kNotStarted, kNeverSeen    failed and late, by `at_stake`
 //   kVoided                           nothing
 // Precondition: end is not kRunning.

@@ -73,7 +73,8 @@ std::uint32_t forfeit_ppm(LegEnd end, const Params &params) {
         case LegEnd::kLeft:
         case LegEnd::kReclaimed:
         case LegEnd::kExpired:
-        case LegEnd::kVoided: return 0;
+        case LegEnd::kVoided:
+        case LegEnd::kDisputed: return 0;
         case LegEnd::kRunning: break;
     }
     CHAIN_CHECK(false && "a leg is settled only once it has ended");
@@ -102,7 +103,7 @@ Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collatera
     CHAIN_ASSIGN(parts.burned, chain::scale_up(paid, params.burn_ppm, chain::kPpm));
     CHAIN_ASSIGN(parts.to_provider, chain::subtract(paid, parts.burned));
     CHAIN_ASSIGN(const Amount unused, chain::subtract(escrow, paid));
-    if (end == LegEnd::kLeft) parts.penalty = std::min(unsigned_work, unused);
+    if (end == LegEnd::kDisputed) parts.penalty = std::min(unsigned_work, unused);
     CHAIN_ASSIGN(parts.refund, chain::subtract(unused, parts.penalty));
     CHAIN_ASSIGN(parts.forfeit, chain::scale_up(collateral, forfeit_ppm(end, params), chain::kPpm));
     CHAIN_ASSIGN(parts.collateral, chain::subtract(collateral, parts.forfeit));

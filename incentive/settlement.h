@@ -53,8 +53,9 @@ enum class LegEnd : std::uint32_t {
     kNotStarted = 6,  // its provider said that it does not start
     kNeverSeen = 7,   // it did not report its start in time
     kVoided = 8,      // another leg of its gang did not start
+    kDisputed = 9,    // its provider closed it and said that work was not signed for
 };
-inline constexpr std::uint32_t kLegEndCount = 9;
+inline constexpr std::uint32_t kLegEndCount = 10;
 
 // The most that the renter of a leg may owe without having signed for it, after `cycles` that it
 // did sign for: price x min(cycles_max - cycles, slots x hz x unsigned_work_ms) / 3.6e12, rounded
@@ -66,7 +67,7 @@ struct LegSettlement {
     Amount to_provider;  // payment - burned
     Amount burned;       // payment x burn_ppm / 10^6, rounded up
     Amount refund;       // to the renter: escrow - payment - penalty
-    Amount penalty;      // of the renter's, burned: of a leg that ended in disagreement
+    Amount penalty;      // of the renter's, burned: of a leg that ended in a dispute
     Amount collateral;   // back to the provider
     Amount forfeit;      // the rest of the collateral: burned, never the renter's
     friend bool operator==(const LegSettlement &, const LegSettlement &) = default;
@@ -77,7 +78,7 @@ struct LegSettlement {
 // A leg of a gang that did not start is paid nothing, whatever `payment` says. The forfeit is
 // rounded up, at the provider's cost; it goes to nobody, so nobody gains by making a leg fail.
 // Errors: kInvalidInput when payment > escrow. Precondition: end is not kRunning.
-// `unsigned_work` is the penalty if `end` is kLeft, as far as the escrow has it.
+// `unsigned_work` is the penalty if `end` is kDisputed, as far as the escrow has it.
 Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collateral, LegEnd end,
                                  const Params &params, Amount unsigned_work = {});
 

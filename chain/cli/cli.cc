@@ -13,9 +13,9 @@ namespace {
 
 std::vector<Command> all_commands() {
     std::vector<Command> all;
-    for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), offer_commands(),
-                      lease_commands(), market_commands(), peer_commands(), block_commands(),
-                      node_commands(), network_commands(), devnet_commands()})
+    for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
+                      offer_commands(), lease_commands(), market_commands(), peer_commands(),
+                      block_commands(), node_commands(), network_commands(), devnet_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }

@@ -90,6 +90,7 @@ const std::vector<Option> &global_options();
 std::vector<Command> wallet_commands();
 std::vector<Command> backup_commands();
 std::vector<Command> transfer_commands();
+std::vector<Command> stake_commands();  // and `lease rate`
 std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
 std::vector<Command> market_commands();  // and `wallet history`

@@ -18,6 +18,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/parse.cc \
   chain/cli/plot.cc chain/cli/plot.h \
   chain/cli/process.cc chain/cli/process.h \
+  chain/cli/stake_commands.cc \
   chain/cli/transfer_commands.cc \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.

@@ -7,7 +7,6 @@ libompi_chain_la_SOURCES += \
   chain/daemon/daemon.cc chain/daemon/daemon.h \
   chain/daemon/history_calls.cc \
   chain/daemon/journal.cc chain/daemon/journal.h \
-  chain/daemon/key_calls.cc \
   chain/daemon/node.cc chain/daemon/node.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
@@ -15,6 +14,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
   chain/daemon/renter_lease_end.cc \
+  chain/daemon/tx_calls.cc \
   chain/daemon/wallet.cc chain/daemon/wallet.h
 nodist_libompi_chain_la_SOURCES += chain/daemon/journal.pb.cc
 BUILT_SOURCES += chain/daemon/journal.pb.h

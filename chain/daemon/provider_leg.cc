@@ -262,7 +262,7 @@ void ProviderLeg::send_reading(bool last) {
     *message.mutable_reading() = last_reading_;
     static_cast<void>(node_.send_trade(peer_, message));
     if (last) return;
-    if (++unsigned_readings_ > kUnsignedReadingsMax)
+    if (++unsigned_readings_ >= kUnsignedReadingsMax)
         return end("renter", "the renter stopped signing vouchers");
     if (last_reading_.cycles() >= terms_.cycles_max) return end("renter", "the escrow is used up");
 }

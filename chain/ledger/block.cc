@@ -226,8 +226,8 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
     Overlay overlay(before);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{
-            genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms, cache, &out.trail};
+        const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
+                                cache,   &out.trail};
         if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);

@@ -84,9 +84,8 @@ Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
     Overlay index(reader_);
-    CHAIN_TRY(index_block(reader_,
-                          {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes},
-                          index));
+    CHAIN_TRY(index_block(
+        reader_, {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes}, index));
     put_changes(index.take_changes(), batch);
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));

@@ -42,6 +42,7 @@ std::string_view leg_end_name(LegEnd end) {
         case LegEnd::kNotStarted: return "not-started";
         case LegEnd::kNeverSeen: return "never-seen";
         case LegEnd::kVoided: return "voided";
+        case LegEnd::kDisputed: return "disputed";
     }
     CHAIN_CHECK(false);
 }

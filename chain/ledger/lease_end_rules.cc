@@ -85,9 +85,8 @@ bool has_not_started(const Leg &leg) {
 
 // Its provider closes it, now.
 LegEnd end_by_provider(const Leg &leg, bool disputed) {
-    // Who leaves by its own will has nothing to dispute; nor has who did not start.
-    const bool may_dispute = leg.reclaimed_at_ms == 0 && !leg.voided && !has_not_started(leg);
-    if (disputed && may_dispute) return LegEnd::kLeft;
+    // Who did not start has done nothing that could have been signed for.
+    if (disputed && !has_not_started(leg)) return LegEnd::kDisputed;
     if (leg.has_final_voucher) return LegEnd::kCompleted;
     if (leg.reclaimed_at_ms != 0) return LegEnd::kReclaimed;
     const bool blamed = leg.accused || leg.state == LegState::kOpen;

@@ -83,7 +83,7 @@ VIEWS = {
     "forfeit": ("forfeit", [
         ("end", "end", text), ("to the provider", "to_provider", number),
         ("burned", "burned", number), ("refund", "refund", number),
-        ("collateral back", "collateral", number), ("forfeit, burned", "forfeit", number)]),
+        ("penalty, burned", "penalty", number), ("collateral back", "collateral", number), ("forfeit, burned", "forfeit", number)]),
     "split": ("split", [
         ("node", "node", number), ("provided, GHz·h", "cycles", ghz_h),
         ("income, units", "income", number)]),

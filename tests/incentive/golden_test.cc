@@ -117,21 +117,29 @@ void forfeits(Golden &golden, const Params &params) {
     const LegTerms hour = leg_for(3'600'000);
     const Amount locked = *escrow(kPrice, hour.cycles_max), paid = *payment(kPrice, kUsed);
     const Amount put_up = *collateral(hour, 0, params);
+    const Amount not_signed = *unsigned_work(hour, kUsed, params);
     const std::pair<const char *, LegEnd> ends[] = {
         {"completed", LegEnd::kCompleted},  {"left", LegEnd::kLeft},
         {"reclaimed", LegEnd::kReclaimed},  {"lost", LegEnd::kLost},
         {"expired", LegEnd::kExpired},      {"not started", LegEnd::kNotStarted},
         {"never seen", LegEnd::kNeverSeen}, {"voided", LegEnd::kVoided},
+        {"disputed", LegEnd::kDisputed},
     };
     for (const auto &[name, end] : ends) {
-        const auto parts = *settle_leg(locked, paid, put_up, end, params);
+        const auto parts = *settle_leg(locked, paid, put_up, end, params, not_signed);
         golden.row({{"end", name},
                     {"escrow", locked},
                     {"payment", paid},
+                    {"price_per_ghz_h", kPrice},
+                    {"slots", kSlots},
+                    {"hz_max", kHz},
+                    {"cycles_max", hour.cycles_max},
+                    {"cycles", kUsed},
                     {"put_up", put_up},
                     {"to_provider", parts.to_provider},
                     {"burned", parts.burned},
                     {"refund", parts.refund},
+                    {"penalty", parts.penalty},
                     {"collateral", parts.collateral},
                     {"forfeit", parts.forfeit}});
     }
@@ -321,6 +329,7 @@ TEST(Golden, TheWorkedExamples) {
                 {"collateral_max_ppm", params.collateral_max_ppm},
                 {"collateral_min_ppm", params.collateral_min_ppm},
                 {"collateral_at_risk_ms", params.collateral_at_risk_ms},
+                {"unsigned_work_ms", params.unsigned_work_ms},
                 {"start_forfeit_ppm", params.start_forfeit_ppm},
                 {"lost_forfeit_ppm", params.lost_forfeit_ppm},
                 {"slash_reporter_ppm", params.slash_reporter_ppm},

@@ -44,7 +44,11 @@ def forfeit(row, params):
     paid = row["payment"] if ran else 0
     burned = up(paid * params["burn_ppm"], PPM)
     gone = up(row["put_up"] * lost, PPM)
-    return {"to_provider": paid - burned, "burned": burned, "refund": row["escrow"] - paid,
+    not_signed = min(row["cycles_max"] - row["cycles"], cycles_in(row, params["unsigned_work_ms"]))
+    penalty = min(row["escrow"] - paid, up(row["price_per_ghz_h"] * not_signed, CYCLES_PER_GHZ_H))
+    penalty = penalty if row["end"] == "disputed" else 0
+    return {"to_provider": paid - burned, "burned": burned,
+            "refund": row["escrow"] - paid - penalty, "penalty": penalty,
             "collateral": row["put_up"] - gone, "forfeit": gone}
 
 

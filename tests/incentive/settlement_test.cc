@@ -121,32 +121,39 @@ TEST(CyclesBound, IsExactAndSaturates) {
 
 TEST(SettleLeg, Table) {
     const Params params;  // 5 % burned; 10 % and all of the collateral forfeited
+    const Amount not_signed{30};
     const struct {
         LegEnd end;
         std::int64_t escrow, payment, collateral;
-        std::int64_t to_provider, burned, refund, collateral_back, forfeit;
+        std::int64_t to_provider, burned, refund, penalty, collateral_back, forfeit;
     } cases[] = {
-        {LegEnd::kCompleted, 100, 100, 10, 95, 5, 0, 10, 0},
-        {LegEnd::kCompleted, 100, 0, 10, 0, 0, 100, 10, 0},
-        {LegEnd::kCompleted, 100, 1, 10, 0, 1, 99, 10, 0},
-        {LegEnd::kCompleted, 100, 19, 0, 18, 1, 81, 0, 0},
-        {LegEnd::kCompleted, 100, 21, 10, 19, 2, 79, 10, 0},
-        {LegEnd::kCompleted, 0, 0, 0, 0, 0, 0, 0, 0},
-        {LegEnd::kLeft, 100, 21, 10, 19, 2, 79, 10, 0},
-        {LegEnd::kReclaimed, 100, 21, 10, 19, 2, 79, 10, 0},
-        {LegEnd::kExpired, 100, 21, 10, 19, 2, 79, 10, 0},
-        {LegEnd::kLost, 100, 21, 10, 19, 2, 79, 0, 10},
-        {LegEnd::kNotStarted, 100, 21, 10, 0, 0, 100, 9, 1},
-        {LegEnd::kNotStarted, 100, 0, 11, 0, 0, 100, 9, 2},  // 1.1: up
-        {LegEnd::kNeverSeen, 100, 21, 10, 0, 0, 100, 0, 10},
-        {LegEnd::kVoided, 100, 21, 10, 0, 0, 100, 10, 0},
+        {LegEnd::kCompleted, 100, 100, 10, 95, 5, 0, 0, 10, 0},
+        {LegEnd::kCompleted, 100, 0, 10, 0, 0, 100, 0, 10, 0},
+        {LegEnd::kCompleted, 100, 1, 10, 0, 1, 99, 0, 10, 0},
+        {LegEnd::kCompleted, 100, 19, 0, 18, 1, 81, 0, 0, 0},
+        {LegEnd::kCompleted, 100, 21, 10, 19, 2, 79, 0, 10, 0},
+        {LegEnd::kCompleted, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+        {LegEnd::kLeft, 100, 21, 10, 19, 2, 79, 0, 10, 0},
+        {LegEnd::kDisputed, 100, 21, 10, 19, 2, 49, 30, 10, 0},
+        {LegEnd::kDisputed, 100, 80, 10, 76, 4, 0, 20, 10, 0},  // no more than is left
+        {LegEnd::kReclaimed, 100, 21, 10, 19, 2, 79, 0, 10, 0},
+        {LegEnd::kExpired, 100, 21, 10, 19, 2, 79, 0, 10, 0},
+        {LegEnd::kLost, 100, 21, 10, 19, 2, 79, 0, 0, 10},
+        {LegEnd::kNotStarted, 100, 21, 10, 0, 0, 100, 0, 9, 1},
+        {LegEnd::kNotStarted, 100, 0, 11, 0, 0, 100, 0, 9, 2},  // 1.1: up
+        {LegEnd::kNeverSeen, 100, 21, 10, 0, 0, 100, 0, 0, 10},
+        {LegEnd::kVoided, 100, 21, 10, 0, 0, 100, 0, 10, 0},
     };
     for (const auto &c : cases) {
-        const auto parts =
-            settle_leg(Amount{c.escrow}, Amount{c.payment}, Amount{c.collateral}, c.end, params);
+        const auto parts = settle_leg(Amount{c.escrow}, Amount{c.payment}, Amount{c.collateral},
+                                      c.end, params, not_signed);
         ASSERT_TRUE(parts.ok());
-        const LegSettlement expected{Amount{c.to_provider}, Amount{c.burned}, Amount{c.refund},
-                                     Amount{c.collateral_back}, Amount{c.forfeit}};
+        const LegSettlement expected{.to_provider = Amount{c.to_provider},
+                                     .burned = Amount{c.burned},
+                                     .refund = Amount{c.refund},
+                                     .penalty = Amount{c.penalty},
+                                     .collateral = Amount{c.collateral_back},
+                                     .forfeit = Amount{c.forfeit}};
         EXPECT_EQ(*parts, expected) << static_cast<int>(c.end) << " " << c.payment;
     }
     for (std::uint32_t end = 1; end < kLegEndCount; ++end) {
@@ -189,6 +196,7 @@ Params drawn_params(Draw &draw) {
     params.collateral_at_risk_ms = draw.sized(std::numeric_limits<std::uint64_t>::max());
     params.start_forfeit_ppm = ppm();
     params.lost_forfeit_ppm = ppm();
+    params.unsigned_work_ms = draw.sized(std::numeric_limits<std::uint64_t>::max());
     return params;
 }
 
@@ -214,22 +222,28 @@ TEST(SettleLeg, AddsUpForEveryEnd) {
         const LegTerms leg = drawn_leg(draw);
         const auto locked = escrow(leg.price_per_ghz_h, leg.cycles_max);
         if (!locked.ok()) return "";
-        const Amount paid = *payment(leg.price_per_ghz_h, draw.up_to(leg.cycles_max));
+        const Cycles used = draw.up_to(leg.cycles_max);
+        const Amount paid = *payment(leg.price_per_ghz_h, used);
         if (paid > *locked) return say("does not fit:", paid.units, figures(leg));
+        const Amount not_signed = *unsigned_work(leg, used, params);
         const Amount put_up{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
         for (std::uint32_t i = 1; i < kLegEndCount; ++i) {
             const auto end = static_cast<LegEnd>(i);
-            const auto parts = settle_leg(*locked, paid, put_up, end, params);
+            const auto parts = settle_leg(*locked, paid, put_up, end, params, not_signed);
             if (!parts.ok()) return say("end", i, parts.error().message, figures(leg));
-            const bool ran = i <= 5;
+            const bool ran = i <= 5 || end == LegEnd::kDisputed;
             const std::int64_t due = ran ? paid.units : 0;
-            const bool right =
-                parts->to_provider.units + parts->burned.units + parts->refund.units ==
-                    locked->units &&
-                parts->collateral.units + parts->forfeit.units == put_up.units &&
-                parts->refund.units == locked->units - due && parts->to_provider.units >= 0 &&
-                parts->burned.units >= 0 && parts->collateral.units >= 0 &&
-                parts->forfeit.units >= 0;
+            const std::int64_t penalty =
+                end == LegEnd::kDisputed ? std::min(not_signed.units, locked->units - paid.units)
+                                         : 0;
+            const bool right = parts->to_provider.units + parts->burned.units +
+                                       parts->refund.units + parts->penalty.units ==
+                                   locked->units &&
+                               parts->collateral.units + parts->forfeit.units == put_up.units &&
+                               parts->refund.units == locked->units - due - penalty &&
+                               parts->penalty.units == penalty && parts->to_provider.units >= 0 &&
+                               parts->burned.units >= 0 && parts->collateral.units >= 0 &&
+                               parts->forfeit.units >= 0;
             if (!right) return say("end", i, "paid", paid.units, "put up", put_up.units);
         }
         return "";

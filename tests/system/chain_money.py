@@ -10,6 +10,12 @@ SETTLED_WITHIN_S = 20
 JOB_S = 20
 
 
+def burned_by(bill):
+    """(fee, penalty, forfeit) of all legs."""
+    return [sum(leg[name]["units"] for leg in bill["legs"])
+            for name in ("burned", "penalty", "forfeit")]
+
+
 def check_money(net, before, lease_id):
     """renter's loss = providers' gain + burned, of every account, to the unit."""
     bill = net.wait_settled(lease_id, SETTLED_WITHIN_S)
@@ -19,9 +25,7 @@ def check_money(net, before, lease_id):
     change = {name: after[name] - before[name] for name in after}
     loss = -change["renter"]
     gain = sum(change[node.name] for node in net.providers)
-    fee = sum(leg["burned"]["units"] for leg in bill["legs"])
-    penalty = sum(leg["penalty"]["units"] for leg in bill["legs"])
-    forfeit = sum(leg["forfeit"]["units"] for leg in bill["legs"])
+    fee, penalty, forfeit = burned_by(bill)
     burned = fee + penalty + forfeit
     ends = ", ".join(leg["end"] for leg in bill["legs"])
     say(f"   renter -{loss}, providers +{gain}, burned {burned} ({fee} fee, {penalty} penalty, "

@@ -399,7 +399,10 @@ def test_nothing_is_left():
         net.wait_no_leftovers(bill["lease"])
     paid = sum(bill["paid"]["units"] for bill in net.leases(every=True))
     burned = sum(bill["burned"]["units"] for bill in net.leases(every=True))
-    assert net.burned_units() == burned
+    ends = {bill["lease"]: [leg["end"] for leg in bill["legs"]] for bill in net.leases(every=True)}
+    penalty = sum(bill["penalty"]["units"] for bill in net.leases(every=True))
+    assert penalty == 0, ends  # no job of these ended in disagreement
+    assert net.burned_units() == burned, ends
     assert net.balances()["renter"] == 1000 * 10**9 - paid
 
 

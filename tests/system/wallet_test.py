@@ -12,6 +12,7 @@ import sys
 from chain_devnet import BUSY, Devnet, run_tests, wait_until
 
 SENT = "2.5"
+UNITS_PER_TOKEN = 10**9
 SENT_UNITS = 2_500_000_000
 
 
@@ -245,6 +246,42 @@ def a_daemon_killed_after_it(net):
     lease_works(net)
 
 
+# ---- stake and ratings
+
+
+def stake_comes_back_after_a_while(net):
+    node = net.providers[0]
+    before = node.call("wallet", "show")
+    node.call("wallet", "stake", "3", "--yes")
+    node.call("wallet", "unstake", "1")
+    shown = node.call("wallet", "show")
+    assert shown["staked"]["tokens"] == "2" and shown["unbonding"]["tokens"] == "1", shown
+    assert shown["balance"]["units"] == before["balance"]["units"] - 3 * UNITS_PER_TOKEN, shown
+    message = refused(net, node, "wallet", "withdraw-stake")
+    assert "unbonds at" in message, message
+    message = refused(net, node, "wallet", "unstake", "2.5")
+    assert "2.5" in message, message
+    assert node.call("wallet", "show")["staked"] == shown["staked"]
+
+
+def a_lease_is_rated_once(net):
+    net.wait_offers()
+    run = net.mpirun("--chain-lease", 2, "-np", 2, BUSY, 1)
+    assert run.rc == 0, run.text()
+    lease = run.report["lease"]
+    net.wait_settled(lease)
+    message = refused(net, net.providers[0], "lease", "rate", lease, "satisfied")
+    assert "only the renter" in message, message
+    message = refused(net, net.renter, "lease", "rate", lease[:12], "satisfied", "--leg", "2")
+    assert "legs 0 to 1" in message, message
+    net.renter.call("lease", "rate", lease[:12], "satisfied", "--leg", "1")
+    message = refused(net, net.renter, "lease", "rate", lease[:12], "satisfied", "--leg", "1")
+    assert "rated already" in message, message
+    net.renter.call("lease", "rate", lease[:12], "dissatisfied", "--left-early")  # the other leg
+    message = refused(net, net.renter, "lease", "rate", lease[:12], "satisfied")
+    assert "rated already" in message, message
+
+
 TESTS = [
     ("a_lost_disk", a_lost_disk),
     ("words_for_a_running_daemon", words_for_a_running_daemon),
@@ -252,6 +289,8 @@ TESTS = [
     ("a_new_node_key", a_new_node_key),
     ("no_new_key_while_a_lease_runs", no_new_key_while_a_lease_runs),
     ("a_daemon_killed_after_it", a_daemon_killed_after_it),
+    ("stake_comes_back_after_a_while", stake_comes_back_after_a_while),
+    ("a_lease_is_rated_once", a_lease_is_rated_once),
 ]
 
 if __name__ == "__main__":

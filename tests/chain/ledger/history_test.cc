@@ -33,14 +33,16 @@ protected:
     wire::SignedTx pay(unsigned from, unsigned to, std::int64_t units, unsigned later = 0) {
         return world_.sign(world_.transfer(from, nonce(from) + later, to, units), {from});
     }
-    // Account 0 leases from account 1, which settles at once with `cycles` on the meter.
+    // Account 0 leases from account 1, which settles after kWorkedMs with `cycles` on the meter.
     void trade(std::uint64_t time_ms, std::int64_t price, Cycles cycles) {
         const auto tx = world_.sign(world_.open_lease(0, nonce(0), {1}, time_ms, price), {0, 1});
         append({tx}, time_ms);
         const LeaseId id = tx_id(tx.body());
         std::vector<wire::SignedVoucher> vouchers;
-        if (cycles > 0) vouchers.push_back(world_.voucher(0, id, 0, 1, cycles, price));
-        append({world_.sign(world_.close(1, nonce(1), id, vouchers), {1})}, time_ms + 1);
+        auto final = world_.voucher_body(id, 0, 1, cycles, price);
+        final.set_final(true);
+        vouchers.push_back(sign_voucher(final, world_.keys[0]));
+        append({world_.sign(world_.close(1, nonce(1), id, vouchers), {1})}, time_ms + kWorkedMs);
     }
     HistoryPage history(unsigned account, std::optional<TxPlace> before = std::nullopt,
                         std::size_t count_max = 100) {
@@ -49,6 +51,7 @@ protected:
         return page.ok() ? *page : HistoryPage();
     }
 
+    static constexpr std::uint64_t kWorkedMs = 15'000;
     World world_;
     const KeyValueStore *store_ = nullptr;
     std::unique_ptr<Chain> chain_;
@@ -124,12 +127,12 @@ TEST_F(HistoryTest, ALeaseIsEscrowAndThenPaymentAndRefund) {
 
 TEST_F(HistoryTest, PricesByHourAgainstFiguresDoneByHand) {
     const std::uint64_t hour_ms = kFirstHour * kHourMs;
-    trade(hour_ms + 1'000, 30'000'000, 3'600'000'000);  // 0.001 GHz·h
-    trade(hour_ms + 2'000, 10'000'000, 7'200'000'000);  // 0.002
-    trade(hour_ms + 3'000, 99'000'000, 0);              // no work, no price
-    trade(hour_ms + 5 * kHourMs, 1'000'000'001, 1);     // alone in its hour
-    trade(hour_ms + 6 * kHourMs, 5, 1'000'000);         // halves go up: (5 + 6) / 2
-    trade(hour_ms + 6 * kHourMs + 1'000, 6, 1'000'000);
+    trade(hour_ms + 1'000, 30'000'000, 3'600'000'000);   // 0.001 GHz·h
+    trade(hour_ms + 20'000, 10'000'000, 7'200'000'000);  // 0.002
+    trade(hour_ms + 40'000, 99'000'000, 0);              // no work, no price
+    trade(hour_ms + 5 * kHourMs, 1'000'000'001, 1);      // alone in its hour
+    trade(hour_ms + 6 * kHourMs, 5, 1'000'000);          // halves go up: (5 + 6) / 2
+    trade(hour_ms + 6 * kHourMs + 20'000, 6, 1'000'000);
     const auto hours = chain_->prices(0, ~0ULL, 100);
     ASSERT_TRUE(hours.ok()) << hours.error().message;
     ASSERT_EQ(hours->size(), 3u);
@@ -153,7 +156,7 @@ TEST_F(HistoryTest, PricesByHourAgainstFiguresDoneByHand) {
 
 TEST_F(HistoryTest, AStoreWithoutTheIndexOrWithAnOldOneGetsIt) {
     trade(kGenesisTimeMs + 1'000, 30'000'000, 3'600'000'000);
-    append({pay(0, 2, 9), pay(2, 0, 4)}, kGenesisTimeMs + 10'000);
+    append({pay(0, 2, 9), pay(2, 0, 4)}, kGenesisTimeMs + 20'000);
     const auto whole = index_keys(*store_);
     const std::vector<std::function<void(WriteBatch &)>> damages = {
         // Made by a program that knew no index.
@@ -195,18 +198,21 @@ TEST_F(HistoryTest, AStoreWithoutTheIndexOrWithAnOldOneGetsIt) {
 }
 
 TEST_F(HistoryTest, TheBlockItselfCanChangeAnAccount) {
-    // As a reward would: noted after the block's transactions, under no transaction's index.
+    // As a reward does: noted after the block's transactions, under no transaction's index.
     append({pay(0, 1, 1)}, kGenesisTimeMs + 1);
     AccountTrail trail;
     Overlay overlay(chain_->state());
     const PublicKey sealer = world_.keys[3].public_key();
     overlay.put_account(sealer, Account{.balance = Amount{kStartUnits + 50}});
-    trail.note(kBlockRewardIndex, overlay.changes());
+    trail.note(kBlockRewardIndex, overlay.table());
     auto store = make_memory_store();
     WriteBatch batch;
+    const StoreReader nothing(*store);
+    Overlay index(nothing);
     ASSERT_TRUE(
-        add_block(*store, chain_->state(), {1, BlockId{}, 5, trail, overlay.changes()}, batch)
+        add_block(nothing, chain_->state(), {1, BlockId{}, 5, trail, overlay.changes()}, index)
             .ok());
+    put_changes(index.take_changes(), batch);
     ASSERT_TRUE(store->write(batch, false).ok());
     const auto states = account_states(*store, sealer, std::nullopt, 9);
     ASSERT_TRUE(states.ok());

@@ -42,7 +42,63 @@ TEST_F(LeaseEnd, LeftWithoutTheRentersWord) {
     EXPECT_EQ(account(kFirst).balance.units, kStartUnits + kPaid - kBurned) << "collateral is back";
     EXPECT_EQ(reputation(kFirst).done.units, 0);
     EXPECT_EQ(reputation(kFirst).burned_as_provider.units, kBurned);
+    EXPECT_EQ(leg(id, 0).penalty.units, 0) << "it disputes nothing";
     EXPECT_EQ(leg(id, 1).state, LegState::kOpen) << "the others go on";
+}
+
+// What the renter saves by not signing the last of the work, it loses.
+TEST_F(LeaseEnd, WorkThatWasNotSignedIsBurned) {
+    const struct {
+        const char *what;
+        Cycles signed_cycles;
+        std::int64_t penalty;
+    } cases[] = {
+        {"all that unsigned_work_ms allows", kSome, kUnsigned},
+        {"never more than the leg has left", kLegCycles - 1'200'000'000, 10'000},
+        {"nothing, when all of the leg is signed for", kLegCycles, 0},
+    };
+    for (const auto &c : cases) {
+        const LeaseId id = open();
+        const std::int64_t renter = account(kRenter).balance.units;
+        const std::int64_t provider = account(kFirst).balance.units;
+        // The renter closes, with a final voucher for less than was worked, and the provider says
+        // so.
+        ASSERT_TRUE(apply(world_.close(kRenter, nonce(kRenter), id,
+                                       {final_voucher(id, 0, c.signed_cycles)}),
+                          {kRenter})
+                        .ok());
+        ASSERT_TRUE(apply(disputed(kFirst, id), {kFirst}).ok());
+        EXPECT_EQ(end(id, 0), LegEnd::kDisputed) << c.what;
+        EXPECT_EQ(leg(id, 0).penalty.units, c.penalty) << c.what;
+        EXPECT_EQ(leg(id, 0).forfeit.units, 0) << c.what;
+        const std::int64_t paid = leg(id, 0).payment.units;
+        EXPECT_EQ(account(kRenter).balance.units - renter, kEscrow - paid - c.penalty) << c.what;
+        EXPECT_EQ(account(kFirst).balance.units - provider,
+                  paid - leg(id, 0).burned.units + kCollateral)
+            << c.what << ": the penalty is not the provider's";
+        pass_window();
+        ASSERT_TRUE(apply(expire(id), {kStranger}).ok());
+    }
+}
+
+// However a leg is about to end, work that it did and nobody signed for costs the renter.
+TEST_F(LeaseEnd, WhoHasWorkedMayDisputeWhoHasNotMayNot) {
+    const LeaseId left = open();
+    ASSERT_TRUE(apply(reclaim(kFirst, left), {kFirst}).ok());
+    ASSERT_TRUE(apply(disputed(kFirst, left), {kFirst}).ok());
+    EXPECT_EQ(end(left, 0), LegEnd::kDisputed);
+    EXPECT_EQ(leg(left, 0).penalty.units, kUnsigned);
+
+    const LeaseId voided = open_only();
+    ASSERT_TRUE(apply(start(kFirst, voided), {kFirst}).ok());
+    ASSERT_TRUE(apply(disputed(kSecond, voided), {kSecond}).ok());
+    EXPECT_EQ(end(voided, 1), LegEnd::kNotStarted) << "it did nothing";
+    EXPECT_EQ(leg(voided, 1).penalty.units, 0);
+    ASSERT_TRUE(apply(disputed(kFirst, voided), {kFirst}).ok());
+    EXPECT_EQ(end(voided, 0), LegEnd::kDisputed) << "its gang is void, its work was done";
+    EXPECT_EQ(leg(voided, 0).penalty.units, kUnsigned);
+    expect_refused(disputed(kRenter, open()), {kRenter}, ErrorCode::kInvalidInput,
+                   "only a provider disputes");
 }
 
 TEST_F(LeaseEnd, ReclaimedAfterANotice) {

@@ -28,7 +28,7 @@ inline std::map<Bytes, Bytes> index_keys(const KeyValueStore &store) {
 
 class NaiveHistory {
 public:
-    explicit NaiveHistory(const World &world) : world_(world) {
+    explicit NaiveHistory(const World &world) : world_(world), time_ms_(world.genesis.time_ms) {
         for (const auto &[account, amount] : world.genesis.allocations) {
             now_[account].balance = amount;
             lines_[account].push_back({0, 0, amount.units, now_[account]});
@@ -44,22 +44,22 @@ public:
         for (int i = 0; i < block.signed_block.txs_size(); ++i) {
             const auto tx = decode_tx(block.signed_block.txs(i), world_.genesis.chain_id);
             const auto index = static_cast<std::uint32_t>(i);
-            const TxContext context{world_.genesis.params, block.header.height(), index,
+            const TxContext context{world_.genesis, block.header.height(), index,
                                     block.header.time_ms(), nullptr};
             Overlay written(reader);  // by this transaction alone
             CHAIN_CHECK(tx.ok() && apply_tx(written, *tx, context).ok());
-            WriteBatch batch;
-            for (const auto &[key, value] : written.changes()) {
-                if (value)
-                    batch.put(key, *value);
-                else
-                    batch.remove(key);
-            }
-            CHAIN_CHECK(store_->write(batch, false).ok());
+            write(written);
             if (tx->body.has_open_lease()) leases_[tx->id] = {};
             note_accounts(written, reader, block.header.height(), index);
             compare_leases(reader, block.header.time_ms());
         }
+        Overlay rewarded(reader);
+        CHAIN_CHECK(apply_block_reward(rewarded, world_.genesis, world_.genesis.sealer, time_ms_,
+                                       block.header.time_ms())
+                        .ok());
+        write(rewarded);
+        note_accounts(rewarded, reader, block.header.height(), kBlockRewardIndex);
+        time_ms_ = block.header.time_ms();
     }
 
     // Empty: `chain` says the same of every account and every hour.
@@ -90,6 +90,12 @@ private:
         Cycles cycles;
         std::int64_t paid;
     };
+
+    void write(const Overlay &written) {
+        WriteBatch batch;
+        put_changes(written.changes(), batch);
+        CHAIN_CHECK(store_->write(batch, false).ok());
+    }
 
     void note_accounts(const Overlay &written, const StateReader &state, std::uint64_t height,
                        std::uint32_t tx_index) {
@@ -161,6 +167,7 @@ private:
     }
 
     const World &world_;
+    std::uint64_t time_ms_;  // of the block before
     std::unique_ptr<KeyValueStore> store_ = make_memory_store();
     std::map<PublicKey, Account> now_;
     std::map<PublicKey, std::vector<Line>> lines_;

@@ -13,7 +13,10 @@ inline constexpr unsigned kRenter = 0, kFirst = 1, kSecond = 2, kStranger = 3;
 inline constexpr Cycles kSome = 60'000'000'000;  // a quarter of a leg
 // price 0.03, 2.4e11 cycles: escrow 2,000,000; collateral of a newcomer 400,000
 inline constexpr std::int64_t kEscrow = 2'000'000, kCollateral = 400'000;
+inline constexpr Cycles kLegCycles = 4 * kSome;
 inline constexpr std::int64_t kPaid = 500'000, kBurned = 25'000;  // for kSome
+// 8 s of 2 slots of 2 GHz at 0.03 tokens per GHz·h, rounded up.
+inline constexpr std::int64_t kUnsigned = 266'667;
 
 class Transition : public testing::Test {
 protected:
@@ -91,6 +94,11 @@ protected:
     wire::TxBody lost(const LeaseId &id, const std::vector<std::uint32_t> &legs) {
         wire::TxBody out = world_.close(kRenter, nonce(kRenter), id);
         for (const std::uint32_t leg : legs) out.mutable_close_lease()->add_lost_legs(leg);
+        return out;
+    }
+    wire::TxBody disputed(unsigned who, const LeaseId &id) {
+        wire::TxBody out = world_.close(who, nonce(who), id);
+        out.mutable_close_lease()->set_disputed(true);
         return out;
     }
     wire::TxBody expire(const LeaseId &id) {

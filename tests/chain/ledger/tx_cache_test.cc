@@ -224,7 +224,7 @@ TEST_F(TxCacheTest, ABatchIsAdmittedAsOneByOne) {
     ASSERT_EQ(soon.size(), all.size());
     for (std::size_t i = 0; i < all.size(); ++i) {
         const auto single = backends[2]->accept_tx(all[i]);
-        for (const Result<bool> *other : {&batch[i], &soon[i]}) {
+        for (const Result<bool> *other : {&std::as_const(batch[i]), &std::as_const(soon[i])}) {
             ASSERT_EQ(other->ok(), single.ok()) << i;
             if (single.ok()) EXPECT_EQ(**other, *single) << i;
             if (!single.ok()) EXPECT_EQ(other->error().message, single.error().message) << i;
