@@ -20,7 +20,7 @@ public:
         CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
         CHAIN_CHECK(!ledger::tx_kind(tx.body).empty());
         // Heights and places differ, as they do on a chain: indexes are made of them.
-        const ledger::TxContext context{world_.genesis.params, tip_.height + 1, index_++, now_ms_,
+        const ledger::TxContext context{world_.genesis, tip_.height + 1, index_++, now_ms_,
                                         nullptr};
         if (apply_checked(state_, tip_, tx, context).ok() && tx.body.has_open_lease())
             leases_.push_back(tx.id);
@@ -31,7 +31,9 @@ public:
             now_ms_ += std::uint64_t{choices.byte()} * 2'000;
             const auto body = world_.pick_body(choices, state_, now_ms_, leases_);
             const auto tx = world_.sign_and_decode(body);
-            if (tx.ok()) apply(*tx);
+            if (!tx.ok()) continue;
+            check_decoded(tx, tx->signed_bytes, world_.genesis.chain_id);
+            apply(*tx);
         }
     }
 
@@ -55,6 +57,7 @@ CHAIN_FUZZ_TARGET(tx) {
     switch (choices.below(4)) {
         case 0: {
             const auto tx = ledger::decode_tx(choices.rest(), world.genesis.chain_id);
+            check_decoded(tx, choices.rest(), world.genesis.chain_id);
             if (tx.ok()) run.apply(*tx);
             return;
         }
@@ -62,9 +65,9 @@ CHAIN_FUZZ_TARGET(tx) {
             wire::TxBody body;
             if (!wire::parse_strict(choices.rest(), wire::kMaxTxBytes, "body", body).ok()) return;
             (void)ledger::describe_tx(body);
-            const auto signed_tx = world.sign(Bytes(choices.rest()), body);
-            const auto tx =
-                ledger::decode_tx(signed_tx.SerializeAsString(), world.genesis.chain_id);
+            const Bytes signed_bytes = world.sign(Bytes(choices.rest()), body).SerializeAsString();
+            const auto tx = ledger::decode_tx(signed_bytes, world.genesis.chain_id);
+            check_decoded(tx, signed_bytes, world.genesis.chain_id);
             if (tx.ok()) run.apply(*tx);
             return;
         }

@@ -33,14 +33,23 @@ public:
     void claim(const wire::SignedVoucher &voucher, unsigned sender) {
         const World &world = World::get();
         const auto decoded = ledger::decode_voucher(voucher, lease_.renter);
+        if (decoded.ok()) {
+            const Bytes written = decoded->body.SerializeAsString();
+            wire::VoucherBody read;
+            CHAIN_CHECK(read.ParseFromString(written) && read.SerializeAsString() == written);
+            CHAIN_CHECK(decoded->signed_voucher.body() == voucher.body());
+        } else {
+            CHAIN_CHECK(is_one_of(decoded.error(), {ErrorCode::kTooLarge, ErrorCode::kProtocol,
+                                                    ErrorCode::kBadSignature}));
+        }
         ledger::Tx tx;  // put together by hand: the voucher is what is tested
         tx.sender = world.keys[sender].public_key();
         tx.signers.push_back(tx.sender);
         tx.body.set_nonce(state_.account(tx.sender)->nonce);
         *tx.body.mutable_claim_voucher()->mutable_voucher() = voucher;
         CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
-        const ledger::TxContext context{world.genesis.params, tip_.height + 1, 0,
-                                        kGenesisTimeMs + 10'000, nullptr};
+        const ledger::TxContext context{world.genesis, tip_.height + 1, 0, kGenesisTimeMs + 10'000,
+                                        nullptr};
         if (!apply_checked(state_, tip_, tx, context).ok()) return;
         ledger::Lease after = read();
         check_legs(lease_, after);

@@ -10,6 +10,7 @@
 #include "chain/consensus/sealer.h"
 #include "chain/ledger/chain.h"
 #include "tests/fuzz/fill.h"
+#include "tests/fuzz/target.h"
 
 namespace chain::fuzz {
 
@@ -58,8 +59,18 @@ private:
 inline constexpr unsigned kSealer = 99;
 KeyPair numbered_key(unsigned number);
 
+// True if apply_tx's header names the error.
+bool is_refusal(const Error &error);
+
+// Aborts unless `tx` is either a transaction of exactly `signed_bytes`, which decodes to the same
+// once more and whose body means the same when it is written anew, or an error that decode_tx's
+// header names.
+void check_decoded(const Result<ledger::Tx> &tx, std::string_view signed_bytes,
+                   const Bytes32 &chain_id);
+
 // Applies `tx` to `state`. Aborts if the state is changed although it is refused, if the refusal
-// says that the ledger contradicts itself, or if afterwards the books do not add up.
+// is none that apply_tx's header names, if afterwards the books do not add up, or if a changed
+// record is not the same when it is read and written again.
 // `tip` is what `state` stands on, and is moved on.
 Status apply_checked(ledger::Overlay &state, ledger::Tip &tip, const ledger::Tx &tx,
                      const ledger::TxContext &context);
