@@ -86,27 +86,13 @@ public:
     }
 
     void open_leases(std::size_t count) {
-        constexpr std::uint64_t kDurationMs = 600'000;
         ledger::TxList txs;
         for (std::size_t i = 0; i < count; ++i) {
             const PublicKey provider = numbered_account(i % accounts_);
-            wire::TxBody body;
-            body.set_chain_id(to_bytes(genesis_.chain_id));
+            wire::TxBody body =
+                open_lease(genesis_, provider, chain_->tip().time_ms, Amount{3'000});
             body.set_sender(to_bytes(rich()));
             body.set_nonce(rich_nonce_++);
-            wire::OpenLease *action = body.mutable_open_lease();
-            action->set_price_per_ghz_h(3'000);
-            action->set_duration_ms(kDurationMs);
-            action->set_expires_at_ms(chain_->tip().time_ms + kDurationMs +
-                                      genesis_.params.settle_grace_ms + 60'000);
-            wire::LeaseLeg *leg = action->add_legs();
-            leg->set_provider(to_bytes(provider));
-            leg->set_slot_count(1);
-            leg->set_hz_max(2'000'000'000);
-            leg->set_cycles_max(incentive::cycles_bound(1, 2'000'000'000, kDurationMs));
-            const Amount escrow = must(incentive::escrow(Amount{3'000}, leg->cycles_max()));
-            leg->set_escrow(escrow.units);
-            leg->set_collateral(must(incentive::collateral(escrow, genesis_.params)).units);
             txs.push_back(unsigned_tx(body, {rich(), provider}));
             if (txs.size() < kTxsPerBlock && i + 1 < count) continue;
             append(*chain_, txs);

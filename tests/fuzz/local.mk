@@ -34,9 +34,9 @@ FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) 
 
 fuzz_common = tests/fuzz/entry.cc tests/fuzz/cheap_schnorr.cc tests/fuzz/cheap_digest.cc \
   $(fuzz_world)
-EXTRA_PROGRAMS = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
+EXTRA_PROGRAMS += tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
   tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/make_corpus
-CLEANFILES += $(EXTRA_PROGRAMS)
+
 
 LDADD = $(FUZZ_OBJECTS) $(FUZZ_LIBS)
 tests_fuzz_tx_fuzz_SOURCES = tests/fuzz/tx_fuzz.cc $(fuzz_common)
@@ -60,7 +60,7 @@ tests_fuzz_make_corpus_SOURCES = tests/fuzz/make_corpus.cc tests/fuzz/cheap_schn
 tests_fuzz_make_corpus_DEPENDENCIES = $(FUZZ_OBJECTS)
 
 fuzz-programs: $(BUILT_SOURCES)
-	@$(MAKE) $(AM_MAKEFLAGS) $(EXTRA_PROGRAMS)
+	@$(MAKE) $(AM_MAKEFLAGS) $(filter tests/fuzz/%,$(EXTRA_PROGRAMS))
 
 # ---- in any tree
 
