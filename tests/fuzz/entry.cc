@@ -10,7 +10,7 @@
 // Most of a run is allocations: keep what finds errors, and leave where a block was allocated for a
 // second run of the input that broke (ASAN_OPTIONS=malloc_context_size=30).
 extern "C" const char *__asan_default_options() {
-    return "malloc_context_size=1:quarantine_size_mb=4";
+    return "malloc_context_size=0:quarantine_size_mb=1:max_malloc_fill_size=0";
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *input, std::size_t size_bytes) {

@@ -17,7 +17,7 @@ public:
     Run() : world_(World::get()), state_(world_.state()), tip_(world_.tip()) {}
 
     void apply(const ledger::Tx &tx) {
-        CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
+        if (index_ == 0) CHAIN_CHECK(!ledger::describe_tx(tx.body).empty());
         CHAIN_CHECK(!ledger::tx_kind(tx.body).empty());
         // Heights and places differ, as they do on a chain: indexes are made of them.
         const ledger::TxContext context{world_.genesis, tip_.height + 1, index_++, now_ms_,
@@ -32,7 +32,8 @@ public:
             const auto body = world_.pick_body(choices, state_, now_ms_, leases_);
             const auto tx = world_.sign_and_decode(body);
             if (!tx.ok()) continue;
-            check_decoded(tx, tx->signed_bytes, world_.genesis.chain_id);
+            // Slower than applying it: for one of a row.
+            if (i == 1) check_decoded(tx, tx->signed_bytes, world_.genesis.chain_id);
             apply(*tx);
         }
     }
@@ -74,7 +75,7 @@ CHAIN_FUZZ_TARGET(tx) {
         default: run.apply_row(choices);
     }
     // Counting anew is slow: for some inputs, by their length.
-    if (input.size() % 16 == 0) run.finish();
+    if (input.size() % 64 == 1) run.finish();
 }
 
 }  // namespace chain::fuzz

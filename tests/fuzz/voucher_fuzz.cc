@@ -17,8 +17,10 @@ void check_legs(const ledger::Lease &before, const ledger::Lease &after) {
     CHAIN_CHECK(before.legs.size() == after.legs.size());
     for (std::size_t i = 0; i < after.legs.size(); ++i) {
         const ledger::Leg &leg = after.legs[i];
-        CHAIN_CHECK(leg.voucher_sequence >= before.legs[i].voucher_sequence);
+        // The one with the most cycles counts; of as many, the later one.
         CHAIN_CHECK(leg.cycles >= before.legs[i].cycles);
+        if (leg.cycles == before.legs[i].cycles)
+            CHAIN_CHECK(leg.voucher_sequence >= before.legs[i].voucher_sequence);
         CHAIN_CHECK(leg.cycles <= leg.cycles_max && leg.waited_cycles <= leg.cycles);
         CHAIN_CHECK(leg.payment == *incentive::payment(after.price_per_ghz_h, leg.cycles));
         CHAIN_CHECK(leg.payment <= leg.escrow);
@@ -103,7 +105,7 @@ CHAIN_FUZZ_TARGET(voucher) {
         fill(voucher, choices, hints);
         claims.claim(voucher, sender);
     }
-    if (input.size() % 16 == 0) claims.check_recount();
+    if (input.size() % 64 == 1) claims.check_recount();
 }
 
 }  // namespace chain::fuzz
