@@ -9,7 +9,7 @@
 namespace chain::fuzz {
 namespace {
 
-constexpr unsigned kTxsMax = 4;
+constexpr unsigned kTxsMax = 3;
 constexpr unsigned kRunsPerChain = 4096;  // a chain remembers signatures: not for ever
 
 bool same_tip(const ledger::Tip &a, const ledger::Tip &b) {
@@ -63,10 +63,11 @@ void offer_built(Choices &choices) {
     const std::uint64_t time_ms = chain.tip().time_ms + std::uint64_t{choices.byte()} * 1'000;
     const unsigned wrong = choices.byte();
     ledger::Overlay state(chain.state());
+    const Hints hints = world.hints(state, time_ms);
     std::vector<ledger::Tx> txs;
     wire::SignedBlock block;
     for (unsigned i = 0; i < kTxsMax && !choices.exhausted(); ++i) {
-        const wire::TxBody body = world.pick_body(choices, state, time_ms, world.leases);
+        const wire::TxBody body = world.pick_body(choices, state, hints);
         auto tx = world.sign_and_decode(body);
         const ledger::TxContext context{world.genesis, chain.tip().height + 1,
                                         static_cast<std::uint32_t>(txs.size()), time_ms, nullptr};
@@ -85,7 +86,7 @@ void offer_built(Choices &choices) {
     header.set_tx_root(to_bytes(ledger::tx_root(block)));
     if (wrong % 4 == 2) {
         wire::BlockHeader other;
-        fill(other, choices, world.hints(state, time_ms, world.leases));
+        fill(other, choices, hints);
         std::vector<const google::protobuf::FieldDescriptor *> fields;
         other.GetReflection()->ListFields(other, &fields);
         if (!fields.empty())

@@ -10,7 +10,7 @@
 namespace chain::fuzz {
 namespace {
 
-constexpr unsigned kTxsMax = 6;
+constexpr unsigned kTxsMax = 4;
 
 class Run {
 public:
@@ -23,13 +23,14 @@ public:
         const ledger::TxContext context{world_.genesis, tip_.height + 1, index_++, now_ms_,
                                         nullptr};
         if (apply_checked(state_, tip_, tx, context).ok() && tx.body.has_open_lease())
-            leases_.push_back(tx.id);
+            hints_.names.push_back(to_bytes(tx.id));
     }
 
     void apply_row(Choices &choices) {
         for (unsigned i = 0; i < kTxsMax && !choices.exhausted(); ++i) {
             now_ms_ += std::uint64_t{choices.byte()} * 2'000;
-            const auto body = world_.pick_body(choices, state_, now_ms_, leases_);
+            hints_.now_ms = now_ms_;
+            const auto body = world_.pick_body(choices, state_, hints_);
             const auto tx = world_.sign_and_decode(body);
             if (!tx.ok()) continue;
             // Slower than applying it: for one of a row.
@@ -46,7 +47,7 @@ private:
     ledger::Tip tip_;
     std::uint64_t now_ms_ = kGenesisTimeMs + 10'000;
     std::uint32_t index_ = 0;
-    std::vector<ledger::LeaseId> leases_ = world_.leases;
+    Hints hints_ = world_.hints(state_, now_ms_);
 };
 
 }  // namespace
