@@ -203,18 +203,17 @@ const KeyPair *World::key_of(std::string_view public_key) const {
     return nullptr;
 }
 
-Hints World::hints(const ledger::StateReader &state, std::uint64_t now_ms,
-                   const std::vector<ledger::LeaseId> &known_leases) const {
+Hints World::hints(const ledger::StateReader &state, std::uint64_t now_ms) const {
     Hints hints;
     hints.now_ms = now_ms;
     for (const KeyPair &key : keys) hints.names.push_back(to_bytes(key.public_key()));
-    for (const auto &id : known_leases) hints.names.push_back(to_bytes(id));
+    for (const auto &id : leases) hints.names.push_back(to_bytes(id));
     hints.names.push_back(Bytes(32, 'n'));
-    hints.repair = [this, &state, now_ms](google::protobuf::Message &body) {
+    hints.repair = [this, &state](google::protobuf::Message &body, const Hints &current) {
         if (auto *voucher = dynamic_cast<wire::VoucherBody *>(&body))
             make_plausible(*voucher, state);
         if (auto *tx = dynamic_cast<wire::TxBody *>(&body); tx != nullptr && tx->has_open_lease())
-            make_plausible(*tx->mutable_open_lease(), genesis.params, now_ms);
+            make_plausible(*tx->mutable_open_lease(), genesis.params, current.now_ms);
     };
     hints.sign = [this](std::string_view type, std::string_view body_bytes, Choices &choices) {
         return to_bytes(keys[choices.below(kAccounts)].sign(tag_of(type), body_bytes));
@@ -223,9 +222,7 @@ Hints World::hints(const ledger::StateReader &state, std::uint64_t now_ms,
 }
 
 wire::TxBody World::pick_body(Choices &choices, const ledger::StateReader &state,
-                              std::uint64_t now_ms,
-                              const std::vector<ledger::LeaseId> &known_leases) const {
-    const Hints its_hints = hints(state, now_ms, known_leases);
+                              const Hints &its_hints) const {
     const KeyPair &sender = keys[choices.below(kAccounts)];
     wire::TxBody body;
     // Fields that all transactions share come after: filled at random, nothing would be applied.
@@ -237,7 +234,7 @@ wire::TxBody World::pick_body(Choices &choices, const ledger::StateReader &state
         CHAIN_CHECK(account.ok());
         body.set_nonce(account->nonce);
     }
-    if (!choices.one_in(8)) its_hints.repair(body);
+    if (!choices.one_in(8)) its_hints.repair(body, its_hints);
     return body;
 }
 
@@ -297,8 +294,10 @@ Status apply_checked(ledger::Overlay &state, ledger::Tip &tip, const ledger::Tx 
         return applied;
     }
     const ledger::Overlay::Changes changes = attempt.changes();
-    for (const auto &[key, value] : changes)
-        if (value) CHAIN_CHECK(is_same_when_rewritten(key, *value));
+    // Slower than applying it: after some, by their ids.
+    if (tx.id[0] % 4 == 0)
+        for (const auto &[key, value] : changes)
+            if (value) CHAIN_CHECK(is_same_when_rewritten(key, *value));
     const Status accounted = ledger::account_for(state, changes, tip.digest, tip.totals);
     CHAIN_CHECK(accounted.ok());
     CHAIN_CHECK(ledger::check_conservation(tip.totals).ok());

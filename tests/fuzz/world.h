@@ -28,13 +28,12 @@ struct World {
     // Aborts if digest and totals of it with `changes`, counted anew, are not those of `tip`.
     void check_recount(const ledger::Overlay::Changes &changes, const ledger::Tip &tip) const;
 
-    // With the accounts, `leases` and a node key as names; signatures by any account.
-    Hints hints(const ledger::StateReader &state, std::uint64_t now_ms,
-                const std::vector<ledger::LeaseId> &leases) const;
+    // With the accounts, the leases and a node key as names; signatures by any account.
+    Hints hints(const ledger::StateReader &state, std::uint64_t now_ms) const;
     // A transaction from the fuzzer's choices: of any kind, by any account, mostly with the nonce
     // and the sums that the ledger asks for.
-    wire::TxBody pick_body(Choices &choices, const ledger::StateReader &state, std::uint64_t now_ms,
-                           const std::vector<ledger::LeaseId> &leases) const;
+    wire::TxBody pick_body(Choices &choices, const ledger::StateReader &state,
+                           const Hints &hints) const;
     // Signed by the body's sender, if that is one of the accounts, and by all whom it names.
     wire::SignedTx sign(const Bytes &body_bytes, const wire::TxBody &body) const;
     // As decode_tx, for a body that only its sender need sign and for one that all must sign.
