@@ -48,15 +48,15 @@ Result<Leg> MemoryModel::checked_leg(const wire::LeaseLeg &asked, const Lease &l
     if (leg.cycles_max == 0 ||
         leg.cycles_max > incentive::cycles_bound(leg.slot_count, leg.hz_max, lease.duration_ms))
         return invalid("no cycles, or more than the slots can use in the duration");
-    CHAIN_ASSIGN(leg.escrow, amount_from_units(asked.escrow()));
-    CHAIN_ASSIGN(leg.collateral, amount_from_units(asked.collateral()));
-    CHAIN_ASSIGN(const Amount escrow, incentive::escrow(lease.price_per_ghz_h, leg.cycles_max));
-    if (leg.escrow != escrow) return invalid("the escrow is not the formula's");
+    if (!asked.offer_id().empty()) CHAIN_TRY(to_bytes32(asked.offer_id(), "offer id"));
+    CHAIN_ASSIGN(leg.escrow, incentive::escrow(lease.price_per_ghz_h, leg.cycles_max));
+    if (asked.escrow() != leg.escrow.units) return invalid("the escrow is not the formula's");
     const incentive::LegTerms terms{lease.price_per_ghz_h, leg.slot_count, leg.hz_max,
                                     leg.cycles_max};
     const std::uint32_t quality =
         incentive::quality_q16(reputation(leg.provider, now_ms_), params());
     CHAIN_ASSIGN(const Amount least, incentive::collateral(terms, quality, params()));
+    CHAIN_ASSIGN(leg.collateral, amount_from_units(asked.collateral()));
     if (leg.collateral < least) return invalid("the collateral is too low");
     return leg;
 }
@@ -69,20 +69,23 @@ Status MemoryModel::open_lease(const ledger::Tx &tx) {
     Lease lease;
     lease.id = tx.id;
     lease.renter = tx.sender;
-    CHAIN_ASSIGN(lease.price_per_ghz_h, amount_from_units(action.price_per_ghz_h()));
     lease.opened_at_ms = now_ms_;
     lease.duration_ms = action.duration_ms();
     lease.expires_at_ms = action.expires_at_ms();
-    if (lease.duration_ms > params().lease_duration_max_ms) return invalid("it takes too long");
+    if (lease.duration_ms == 0 || lease.duration_ms > params().lease_duration_max_ms)
+        return invalid("it takes no time, or too much");
     const std::uint64_t latest =
         now_ms_ + params().lease_duration_max_ms + params().settle_grace_ms;
     if (lease.expires_at_ms < now_ms_ + lease.duration_ms || lease.expires_at_ms > latest)
         return invalid("it expires too early or too late");
+    if (!action.manifest_hash().empty())
+        CHAIN_TRY(to_bytes32(action.manifest_hash(), "manifest hash"));
+    CHAIN_ASSIGN(lease.price_per_ghz_h, amount_from_units(action.price_per_ghz_h()));
     for (const wire::LeaseLeg &asked : action.legs()) {
-        CHAIN_ASSIGN(Leg leg, checked_leg(asked, lease));
+        CHAIN_ASSIGN(const Leg leg, checked_leg(asked, lease));
+        if (std::find(tx.signers.begin(), tx.signers.end(), leg.provider) == tx.signers.end())
+            return make_error(ErrorCode::kBadSignature, "a provider has not signed");
         lease.legs.push_back(leg);
-    }
-    for (const Leg &leg : lease.legs) {
         ledger::Account &renter = accounts_[lease.renter];
         CHAIN_TRY(move_out(renter.balance, leg.escrow));
         CHAIN_TRY(move_in(renter.escrow, leg.escrow));
@@ -130,15 +133,19 @@ bool MemoryModel::record_if_higher(const Voucher &voucher, Lease &lease) {
 Status MemoryModel::claim_voucher(const PublicKey &sender, const wire::ClaimVoucher &action) {
     // The voucher names the lease, and the lease who must have signed the voucher.
     wire::VoucherBody body;
-    CHAIN_TRY(wire::parse_strict(action.voucher().body(), wire::kMaxVoucherBytes, "voucher", body));
+    if (!body.ParseFromString(action.voucher().body()))
+        return make_error(ErrorCode::kProtocol, "not a voucher");
     CHAIN_ASSIGN(Lease * lease, find_lease(body.lease_id()));
     CHAIN_ASSIGN(const Voucher voucher,
                  ledger::decode_voucher(action.voucher(), lease->renter, signatures_));
+    if (voucher.body.leg() >= lease->legs.size()) return invalid("a voucher for no leg");
+    Leg &leg = lease->legs[voucher.body.leg()];
+    if (leg.state == LegState::kSettled)
+        return make_error(ErrorCode::kConflict, "the leg is settled");
     CHAIN_TRY(check_voucher(voucher, *lease));
     if (!record_if_higher(voucher, *lease))
-        return make_error(ErrorCode::kConflict, "the leg is settled, or its voucher is higher");
+        return make_error(ErrorCode::kConflict, "the leg's voucher is higher");
     // Who works cannot be gone.
-    Leg &leg = lease->legs[voucher.body.leg()];
     if (sender == leg.provider) leg.accused = false;
     return ok_status();
 }

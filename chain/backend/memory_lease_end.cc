@@ -40,7 +40,9 @@ bool was_never_seen(const Leg &leg) {
 }
 
 // 1: its provider closes.
-LegEnd end_by_provider(const Leg &leg) {
+LegEnd end_by_provider(const Leg &leg, bool disputed) {
+    // Who was never seen has done nothing that could have been signed for.
+    if (disputed && !was_never_seen(leg)) return LegEnd::kDisputed;
     const bool contested = leg.accused || is_open(leg);
     if (leg.has_final_voucher) return LegEnd::kCompleted;
     if (leg.reclaimed_at_ms > 0) return LegEnd::kReclaimed;
@@ -81,8 +83,13 @@ void MemoryModel::void_gang(Lease &lease) const {
 
 Status MemoryModel::settle(Lease &lease, Leg &leg, LegEnd end) {
     CHAIN_CHECK(!is_settled(leg));
+    CHAIN_ASSIGN(const Amount unsigned_work,
+                 incentive::unsigned_work(
+                     {lease.price_per_ghz_h, leg.slot_count, leg.hz_max, leg.cycles_max},
+                     leg.cycles, params()));
     CHAIN_ASSIGN(const incentive::LegSettlement parts,
-                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end, params()));
+                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end, params(),
+                                       unsigned_work));
     ledger::Account &renter = accounts_[lease.renter];
     CHAIN_TRY(move_out(renter.escrow, leg.escrow));
     CHAIN_TRY(move_in(renter.balance, parts.refund));
@@ -94,6 +101,7 @@ Status MemoryModel::settle(Lease &lease, Leg &leg, LegEnd end) {
     leg.end = end;
     leg.burned = parts.burned;
     leg.forfeit = parts.forfeit;
+    leg.penalty = parts.penalty;
     leg.settled_at_ms = now_ms_;
     if (lease.settled()) lease.ended_at_ms = now_ms_;
 
@@ -134,7 +142,7 @@ Status MemoryModel::reclaim_notice(const PublicKey &sender, const wire::ReclaimN
     bool changed = false;
     for (Leg &leg : lease->legs) {
         if (leg.provider != sender || !is_open(leg) || leg.reclaimed_at_ms > 0) continue;
-        if (!leg.started) return conflict("a leg has not started");
+        if (was_never_seen(leg)) return conflict("a leg has not started");
         leg.reclaimed_at_ms = now_ms_;
         changed = true;
     }
@@ -146,7 +154,8 @@ Status MemoryModel::close_lease(const PublicKey &sender, const wire::CloseLease 
     CHAIN_ASSIGN(Lease * lease, find_lease(action.lease_id()));
     const bool is_renter = sender == lease->renter;
     if (!is_renter && !has_leg(*lease, sender)) return no_part();
-    if (lease->settled()) return conflict("all is settled");
+    if (is_renter ? action.disputed() : action.lost_legs_size() > 0)
+        return make_error(ErrorCode::kInvalidInput, "that is the other side's to say");
     if (static_cast<std::size_t>(action.vouchers_size()) > lease->legs.size())
         return make_error(ErrorCode::kTooLarge, "more vouchers than legs");
     for (const wire::SignedVoucher &signed_voucher : action.vouchers()) {
@@ -155,22 +164,16 @@ Status MemoryModel::close_lease(const PublicKey &sender, const wire::CloseLease 
         CHAIN_TRY(check_voucher(voucher, *lease));
         (void)record_if_higher(voucher, *lease);
     }
-    for (int i = 0; i < action.lost_legs_size(); ++i) {
-        const bool rises = i == 0 || action.lost_legs(i) > action.lost_legs(i - 1);
-        if (!rises || action.lost_legs(i) >= lease->legs.size())
-            return make_error(ErrorCode::kInvalidInput, "not rising numbers of legs");
-    }
-    if (!is_renter) return close_by_provider(sender, *lease);
-    close_by_renter(action, *lease);
-    return ok_status();
+    return is_renter ? close_by_renter(action, *lease)
+                     : close_by_provider(sender, *lease, action.disputed());
 }
 
-Status MemoryModel::close_by_provider(const PublicKey &sender, Lease &lease) {
+Status MemoryModel::close_by_provider(const PublicKey &sender, Lease &lease, bool disputed) {
     bool changed = false;
     bool incomplete = false;
     for (Leg &leg : lease.legs) {
         if (leg.provider != sender || is_settled(leg)) continue;
-        const LegEnd end = end_by_provider(leg);
+        const LegEnd end = end_by_provider(leg, disputed);
         CHAIN_TRY(settle(lease, leg, end));
         incomplete = incomplete || end == LegEnd::kNotStarted;
         changed = true;
@@ -180,7 +183,13 @@ Status MemoryModel::close_by_provider(const PublicKey &sender, Lease &lease) {
     return ok_status();
 }
 
-void MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease) {
+Status MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease) {
+    if (lease.settled()) return conflict("all is settled");
+    for (int i = 0; i < action.lost_legs_size(); ++i) {
+        const bool rises = i == 0 || action.lost_legs(i) > action.lost_legs(i - 1);
+        if (!rises || action.lost_legs(i) >= lease.legs.size())
+            return make_error(ErrorCode::kInvalidInput, "not rising numbers of legs");
+    }
     for (std::size_t i = 0; i < lease.legs.size(); ++i) {
         Leg &leg = lease.legs[i];
         if (!is_open(leg)) continue;
@@ -189,6 +198,7 @@ void MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease) 
                               action.lost_legs().end();
         leg.accused = is_named && leg.reclaimed_at_ms == 0;
     }
+    return ok_status();
 }
 
 Status MemoryModel::expire_lease(const wire::ExpireLease &action) {
@@ -198,7 +208,6 @@ Status MemoryModel::expire_lease(const wire::ExpireLease &action) {
         bool incomplete = false;
         for (Leg &leg : lease->legs) {
             if (!is_open(leg) || !was_never_seen(leg)) continue;
-            start_closing(leg);
             leg.accused = true;
             incomplete = true;
         }

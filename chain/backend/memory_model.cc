@@ -130,6 +130,7 @@ Status MemoryModel::publish_resource(const PublicKey &sender, const wire::Publis
     if (action.hz() == 0 || action.hz() > ledger::kHzMax) return invalid("no hertz, or too many");
     if (!action.replaces().empty()) {
         CHAIN_ASSIGN(const PublicKey old_key, to_bytes32(action.replaces(), "replaced node key"));
+        if (old_key == node_key) return invalid("a machine in place of itself");
         if (resources_.erase({sender, old_key}) == 0)
             return make_error(ErrorCode::kNotFound, "there is no such resource to replace");
     }
@@ -145,17 +146,16 @@ Status MemoryModel::publish_resource(const PublicKey &sender, const wire::Publis
 
 Status MemoryModel::mining_payout(const PublicKey &sender, const wire::MiningPayout &action) {
     CHAIN_ASSIGN(const Bytes32 round, to_bytes32(action.round_id(), "round id"));
+    if (!is_coin_name(action.coin())) return invalid("not the name of a coin");
     if (payouts_.contains({sender, round}))
         return make_error(ErrorCode::kConflict, "this round was paid already");
-    if (!is_coin_name(action.coin())) return invalid("not the name of a coin");
+    CHAIN_ASSIGN(const Amount reward,
+                 incentive::tokens_bought(action.income_units(), action.coin_price()));
+    if (action.reward() != reward.units || reward == Amount{})
+        return invalid("the reward is not what the income buys");
     if (action.shares().empty()) return invalid("nobody has a share");
     if (static_cast<std::uint32_t>(action.shares_size()) > params().payout_shares_max)
         return make_error(ErrorCode::kTooLarge, "too many shares");
-    CHAIN_ASSIGN(const Amount reward, amount_from_units(action.reward()));
-    CHAIN_ASSIGN(const Amount bought,
-                 incentive::tokens_bought(action.income_units(), action.coin_price()));
-    if (reward != bought || reward == Amount{})
-        return invalid("the reward is not what the income buys");
     std::vector<PublicKey> receivers;
     std::vector<Cycles> cycles;
     for (const wire::PayoutShare &share : action.shares()) {
@@ -233,6 +233,7 @@ ledger::Totals MemoryModel::totals() const {
         for (const ledger::Leg &leg : entry.lease.legs) {
             count(totals.burned, leg.burned);
             count(totals.burned, leg.forfeit);
+            count(totals.burned, leg.penalty);
         }
     }
     count(totals.burned, pool_.burned);

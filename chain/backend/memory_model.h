@@ -75,8 +75,8 @@ private:
     Status report_start(const PublicKey &sender, const wire::ReportStart &action);
     Status reclaim_notice(const PublicKey &sender, const wire::ReclaimNotice &action);
     Status close_lease(const PublicKey &sender, const wire::CloseLease &action);
-    Status close_by_provider(const PublicKey &sender, ledger::Lease &lease);
-    void close_by_renter(const wire::CloseLease &action, ledger::Lease &lease);
+    Status close_by_provider(const PublicKey &sender, ledger::Lease &lease, bool disputed);
+    Status close_by_renter(const wire::CloseLease &action, ledger::Lease &lease);
     Status expire_lease(const wire::ExpireLease &action);
     Status rate(const PublicKey &sender, const wire::Rate &action);
     void start_closing(ledger::Leg &leg) const;

@@ -49,10 +49,10 @@ Status MemoryModel::withdraw_stake(const PublicKey &sender) {
 Status MemoryModel::vote(const wire::Vote &action) {
     CHAIN_ASSIGN(const ledger::DecodedVote vote,
                  ledger::decode_vote(action.vote(), genesis_->chain_id, signatures_));
-    if (account(vote.validator).staked == Amount{})
-        return make_error(ErrorCode::kPermission, "who votes without stake");
     if (vote.link.target_height >= height_)
         return make_error(ErrorCode::kInvalidInput, "a vote for what is not a block yet");
+    if (account(vote.validator).staked == Amount{})
+        return make_error(ErrorCode::kPermission, "who votes without stake");
     ledger::Validator &validator = validators_[vote.validator];
     if (validator.last_vote) {
         CHAIN_ASSIGN(const ledger::DecodedVote last,

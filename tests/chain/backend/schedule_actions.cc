@@ -91,6 +91,7 @@ void Player::close(wire::TxBody &body, const Lease &lease, Dice &dice) {
         *action->add_vouchers() =
             voucher(lease, static_cast<std::uint32_t>(dice.below(lease.legs.size())), dice);
     const bool by_renter = body.sender() == to_bytes(lease.renter);
+    action->set_disputed(dice.one_in(by_renter ? 24 : 5));
     if (!dice.one_in(by_renter ? 2 : 24)) return;
     for (std::uint32_t i = 0; i < lease.legs.size(); ++i)
         if (dice.one_in(2)) action->add_lost_legs(i);
@@ -102,6 +103,8 @@ void Player::close(wire::TxBody &body, const Lease &lease, Dice &dice) {
 void Player::rate(wire::TxBody &body, const Lease &lease, Dice &dice) {
     wire::Rate *action = body.mutable_rate();
     action->set_leg(static_cast<std::uint32_t>(dice.below(lease.legs.size())));
+    for (std::uint32_t i = 0; i < lease.legs.size() && !dice.one_in(4); ++i)
+        if (lease.legs[i].burned != Amount{} && !lease.legs[i].rated) action->set_leg(i);
     if (dice.one_in(32)) action->set_leg(static_cast<std::uint32_t>(lease.legs.size()));
     action->set_satisfaction(static_cast<wire::Satisfaction>(dice.below(3)));
     action->set_audit(static_cast<wire::AuditResult>(dice.below(3)));

@@ -12,7 +12,7 @@ constexpr unsigned kAccounts = 4;
 constexpr std::uint64_t kSecondMs = 1'000, kMinuteMs = 60'000, kDayMs = 86'400'000;
 
 // How often a kind comes, in the order of StepKind.
-constexpr unsigned kWeights[] = {7, 6, 7, 8, 6, 3, 3, 1, 1, 2, 2, 1, 2, 2, 2, 8};
+constexpr unsigned kWeights[] = {7, 6, 7, 8, 6, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 8};
 
 Bytes hash_of(std::uint64_t number) {
     Bytes32 out{};
@@ -118,6 +118,15 @@ PublicKey Player::pick_account(Dice &dice) const {
     return world_.keys[dice.below(kAccounts)].public_key();
 }
 
+unsigned Player::pick_holder(Dice &dice, const MemoryModel &model,
+                             Amount ledger::Account::*held) const {
+    std::vector<unsigned> holders;
+    for (unsigned i = 0; i < kAccounts; ++i)
+        if (model.account(world_.keys[i].public_key()).*held != Amount{}) holders.push_back(i);
+    if (holders.empty() || dice.one_in(8)) return static_cast<unsigned>(dice.below(kAccounts));
+    return holders[dice.below(holders.size())];
+}
+
 const KeyPair &Player::key_of(const PublicKey &account) const {
     for (const KeyPair &key : world_.keys)
         if (key.public_key() == account) return key;
@@ -162,8 +171,14 @@ std::optional<ledger::Tx> Player::play(const Step &step, const MemoryModel &mode
 }
 
 bool Player::fill(wire::TxBody &body, const Step &step, Dice &dice, const MemoryModel &model) {
-    const PublicKey sender = *to_bytes32(body.sender(), "sender");
-    const ledger::Account held = model.account(sender);
+    using ledger::Account;
+    if (step.kind == StepKind::kUnstake)
+        body.set_sender(
+            to_bytes(world_.keys[pick_holder(dice, model, &Account::staked)].public_key()));
+    if (step.kind == StepKind::kWithdraw)
+        body.set_sender(
+            to_bytes(world_.keys[pick_holder(dice, model, &Account::unbonding)].public_key()));
+    const Account held = model.account(*to_bytes32(body.sender(), "sender"));
     switch (step.kind) {
         case StepKind::kOpen: open(body, dice, model); return true;
         case StepKind::kStart:
@@ -187,14 +202,13 @@ bool Player::fill(wire::TxBody &body, const Step &step, Dice &dice, const Memory
         case StepKind::kWithdraw: body.mutable_withdraw_stake(); return true;
         case StepKind::kVote:
             *body.mutable_vote()->mutable_vote() =
-                vote(static_cast<unsigned>(dice.below(kAccounts)), dice, model.height() + 2);
+                vote(pick_holder(dice, model, &Account::staked), dice, model.height() + 1);
             return true;
         case StepKind::kEvidence: {
-            const auto validator = static_cast<unsigned>(dice.below(kAccounts));
-            const std::uint64_t other = dice.one_in(8) ? (validator + 1) % kAccounts : validator;
+            const unsigned validator = pick_holder(dice, model, &Account::staked);
+            const unsigned other = dice.one_in(8) ? (validator + 1) % kAccounts : validator;
             *body.mutable_evidence()->mutable_first() = vote(validator, dice, 5);
-            *body.mutable_evidence()->mutable_second() =
-                vote(static_cast<unsigned>(other), dice, 5);
+            *body.mutable_evidence()->mutable_second() = vote(other, dice, 5);
             return true;
         }
         case StepKind::kPayout: payout(body, dice); return true;
@@ -207,18 +221,23 @@ bool Player::fill(wire::TxBody &body, const Step &step, Dice &dice, const Memory
 void Player::wait(Dice &dice, const MemoryModel &model) {
     const incentive::Params &params = world_.genesis.params;
     const Lease *lease = pick_lease(dice, model);
+    const ledger::Account waiting = model.account(
+        world_.keys[pick_holder(dice, model, &ledger::Account::unbonding)].public_key());
+    if (waiting.unbonds_at_ms > 0 && dice.one_in(2)) {
+        now_ms = std::max(now_ms, waiting.unbonds_at_ms - 1 + dice.below(3));
+        return;
+    }
     if (lease == nullptr || dice.one_in(3)) {
         now_ms += dice.one_of<std::uint64_t>({1, 5 * kSecondMs, 31 * kSecondMs, 121 * kSecondMs,
                                               10 * kMinuteMs, 7 * kDayMs, 8 * kDayMs});
         return;
     }
     const ledger::Leg &leg = lease->legs[dice.below(lease->legs.size())];
-    const ledger::Account account = model.account(leg.provider);
     const std::uint64_t due = dice.one_of<std::uint64_t>(
         {lease->opened_at_ms + params.start_window_ms, lease->expires_at_ms, leg.closes_at_ms,
          leg.closes_at_ms, lease->opened_at_ms + lease->duration_ms,
-         leg.settled_at_ms + params.rate_window_ms, account.unbonds_at_ms});
-    now_ms = std::max(now_ms, due - 1 + dice.below(3));
+         leg.settled_at_ms + params.rate_window_ms});
+    if (due > 0) now_ms = std::max(now_ms, due - 1 + dice.below(3));
 }
 
 void Player::open(wire::TxBody &body, Dice &dice, const MemoryModel &model) {

@@ -102,6 +102,8 @@ private:
     // A lease of the model's, the newer ones more often; nullptr: there is none.
     const Lease *pick_lease(Dice &dice, const MemoryModel &model) const;
     PublicKey pick_account(Dice &dice) const;
+    // Mostly one of those that have something there; by its number in the world.
+    unsigned pick_holder(Dice &dice, const MemoryModel &model, Amount ledger::Account::*held) const;
     const KeyPair &key_of(const PublicKey &account) const;
 
     const ledger::World &world_;
