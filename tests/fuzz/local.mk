@@ -35,15 +35,9 @@ FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) 
 
 fuzz_common = tests/fuzz/entry.cc tests/fuzz/cheap_schnorr.cc tests/fuzz/cheap_digest.cc \
   $(fuzz_world)
-<<<<<<< Updated upstream
-EXTRA_PROGRAMS += tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
-  tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/make_corpus
-
-=======
 FUZZ_BINARIES = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
   tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/make_corpus
 EXTRA_PROGRAMS += $(FUZZ_BINARIES)
->>>>>>> Stashed changes
 
 FUZZ_LINKED = $(FUZZ_OBJECTS) $(FUZZ_LIBS)
 tests_fuzz_tx_fuzz_SOURCES = tests/fuzz/tx_fuzz.cc $(fuzz_common)
@@ -73,11 +67,7 @@ tests_fuzz_make_corpus_LDADD = $(FUZZ_LINKED)
 tests_fuzz_make_corpus_DEPENDENCIES = $(FUZZ_OBJECTS)
 
 fuzz-programs: $(BUILT_SOURCES)
-<<<<<<< Updated upstream
-	@$(MAKE) $(AM_MAKEFLAGS) $(filter tests/fuzz/%,$(EXTRA_PROGRAMS))
-=======
 	@$(MAKE) $(AM_MAKEFLAGS) $(FUZZ_BINARIES)
->>>>>>> Stashed changes
 
 # ---- in any tree
 
