@@ -223,7 +223,7 @@ TEST(DamagedStore, IsFoundAtOpeningAndByVerifyAll) {
 // What a loss of power may leave: logs of LevelDB that it had left for a newer one were never
 // synced. (Found out without the store's care only if LevelDB has not made a table of the log
 // meanwhile.)
-TEST(PowerLoss, ADurableWriteHoldsWhatWasWrittenBefore) {
+TEST(DurableWrite, HoldsWhatWasWrittenBefore) {
     constexpr int kEntries = 42;  // LevelDB's memory table is full after it, and not before
     const Bytes value(100'000, 'v');
     const TemporaryFolder folder;
