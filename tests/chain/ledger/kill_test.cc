@@ -375,7 +375,7 @@ void print(const Counts &counts, int rounds) {
     for (int i = 0; i < kPhases; ++i)
         std::cout << "  " << kNames[i] << ": " << counts.in_phase[i] << "\n";
     std::cout << "  of those within a write: batch there afterwards " << counts.batch_there
-              << ", not there " << counts.batch_not_there << ", in part 0\n"
+              << ", not there " << counts.batch_not_there << "\n"
               << "  amid LevelDB's writing out or compacting: " << counts.amid_background_work
               << "\n  amid making the index anew: " << counts.amid_index
               << "\n  on a small file system: " << counts.on_small_disk << ", filled "
