@@ -3,7 +3,11 @@ check_PROGRAMS += tests/backend_test
 TESTS += tests/backend_test
 tests_backend_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
   tests/chain/backend/differential_test.cc tests/chain/backend/schedule_actions.cc \
-  tests/chain/backend/schedule_player.cc tests/chain/backend/schedule_player.h
+  tests/chain/backend/schedule_player.cc tests/chain/backend/schedule_player.h \
+  tests/chain/backend/vectors.cc tests/chain/backend/vectors.h \
+  tests/chain/backend/vectors_replay.cc tests/chain/backend/vectors_replay.h \
+  tests/chain/backend/vectors_subjects.cc tests/chain/backend/vectors_test.cc
+EXTRA_DIST += tests/vectors
 tests_backend_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_backend_test_LDADD = $(TEST_LIBS)
 
