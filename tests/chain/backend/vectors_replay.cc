@@ -60,7 +60,12 @@ ledger::record::AccountRecord account_record(const Backend &backend, const Publi
     return record_of<ledger::record::AccountRecord>(ledger::encode_account(*account));
 }
 
-std::string text_of(const Message &record, const FieldDescriptor &field) {
+// Times since the genesis; 0 is no time.
+std::string text_of(const Message &record, const FieldDescriptor &field, std::uint64_t genesis_ms) {
+    if (field.name().ends_with("_at_ms")) {
+        const std::uint64_t at_ms = record.GetReflection()->GetUInt64(record, &field);
+        return std::to_string(at_ms == 0 ? 0 : at_ms - genesis_ms);
+    }
     std::string text;
     google::protobuf::TextFormat::PrintFieldValueToString(record, &field, -1, &text);
     if (record.GetDescriptor()->name() != "LegRecord") return text;
@@ -155,7 +160,8 @@ wire::SignedTx Replay::make_tx(const Step &step) {
 void Replay::compare(const Step &step, const std::string &what, const Fields &expected,
                      const Message &found) {
     for (const auto &[name, value] : expected) {
-        const std::string there = text_of(found, *found.GetDescriptor()->FindFieldByName(name));
+        const std::string there =
+            text_of(found, *found.GetDescriptor()->FindFieldByName(name), vector_.genesis.time_ms);
         if (there != value) say(step, what + "." + name + " is " + there + ", not " + value);
     }
 }
