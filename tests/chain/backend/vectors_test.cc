@@ -38,12 +38,25 @@ std::unique_ptr<Subject> on_store(const Vector &vector, std::unique_ptr<KeyValue
     return std::move(subject).value();
 }
 
+bool renewing() {
+    return std::getenv("CHAIN_RENEW_DIGESTS") != nullptr;
+}
+
 // `on`: which back end, for people.
 Outcome expect_as_written(const Vector &vector, Subject &subject, const std::string &on) {
     Outcome outcome = replay(vector, subject);
     for (const std::string &what : outcome.wrong) ADD_FAILURE() << on << ": " << what;
-    EXPECT_EQ(to_hex(outcome.state_digest), to_hex(vector.state_digest)) << on;
+    if (!renewing()) {
+        EXPECT_EQ(to_hex(outcome.state_digest), to_hex(vector.state_digest)) << on;
+    }
     return outcome;
+}
+
+void renew(const Path &path, std::string text, const Bytes32 &before, const Bytes32 &now) {
+    const std::size_t at = text.find(to_hex(before));
+    ASSERT_NE(at, std::string::npos);
+    text.replace(at, 64, to_hex(now));
+    ASSERT_TRUE(write_file_atomic(path.string(), text, 0644).ok());
 }
 
 TEST(Vectors, EveryFileOnEveryBackEnd) {
@@ -67,6 +80,10 @@ TEST(Vectors, EveryFileOnEveryBackEnd) {
             expect_as_written(*vector, *on_store(*vector, std::move(*store)), "ledger on LevelDB");
         EXPECT_EQ(model.accounts, ledger.accounts);
         EXPECT_EQ(model.accounts, durable.accounts);
+        EXPECT_EQ(model.state_digest, ledger.state_digest);
+        EXPECT_EQ(model.state_digest, durable.state_digest);
+        if (renewing() && !HasFailure())
+            renew(path, *text, vector->state_digest, model.state_digest);
         played.insert(path.stem().string());
     }
     for (const std::string &name : kLifeCycles)
