@@ -28,7 +28,7 @@ void check(const Result<ledger::Genesis> &genesis) {
     if (genesis.ok())
         check_accepted(*genesis);
     else
-        CHAIN_CHECK(genesis.error().code == ErrorCode::kCorrupt);
+        CHAIN_CHECK(is_one_of(genesis.error(), {ErrorCode::kCorrupt, ErrorCode::kTooLarge}));
 }
 
 ledger::Genesis pick_genesis(Choices &choices) {
