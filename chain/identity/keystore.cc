@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/identity/keystore.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -79,6 +81,9 @@ bool read_number(const Json &json, const char *field, std::uint64_t minimum, std
     return out >= minimum && out <= maximum;
 }
 
+constexpr std::array<std::string_view, 7> kWalletFields = {
+    "version", "address", "scrypt", "salt", "nonce", "ciphertext", "checksum"};
+
 Result<WalletFile> parse_wallet(const std::string &path, std::string_view text) {
     const Json json = Json::parse(text, nullptr, false);
     if (json.is_discarded() || !json.is_object()) return corrupt(path, "it is not a JSON object");
@@ -100,6 +105,9 @@ Result<WalletFile> parse_wallet(const std::string &path, std::string_view text) 
         !read_hex(json, "nonce", kNonceBytes, file.nonce) ||
         !read_hex(json, "ciphertext", sizeof(Bytes32) + kTagBytes, file.ciphertext))
         return corrupt(path, "a hexadecimal field is missing or has a wrong length");
+    for (const auto &[name, _] : json.items())
+        if (std::find(kWalletFields.begin(), kWalletFields.end(), name) == kWalletFields.end())
+            return corrupt(path, "it has a field that this version does not know");
     if (!json.contains("checksum") || json["checksum"] != checksum_of(file))
         return corrupt(path, "its checksum is wrong");
     return file;

@@ -62,6 +62,8 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
                      SignatureCache *cache) {
     wire::SignedTx signed_tx;
     CHAIN_TRY(wire::parse_strict(signed_tx_bytes, wire::kMaxTxBytes, "transaction", signed_tx));
+    // Nobody on the way may make it longer: the sender's fee goes by its size.
+    if (signed_tx.ByteSizeLong() != signed_tx_bytes.size()) return bad("is longer than it need be");
     Tx tx;
     CHAIN_TRY(wire::parse_strict(signed_tx.body(), wire::kMaxTxBytes, "transaction", tx.body));
     CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(tx.body.chain_id(), "chain id"));

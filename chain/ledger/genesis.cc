@@ -123,7 +123,7 @@ std::uint64_t decay_step(const Genesis &genesis, std::uint64_t time_ms) {
 
 Result<Genesis> parse_genesis(std::string_view text) {
     if (text.size() > kMaxGenesisBytes)
-        return make_error(ErrorCode::kCorrupt, "genesis file: is larger than ", kMaxGenesisBytes,
+        return make_error(ErrorCode::kTooLarge, "genesis file: is larger than ", kMaxGenesisBytes,
                           " bytes");
     const Json json = Json::parse(text, nullptr, false);
     if (json.is_discarded() || !json.is_object())

@@ -5,6 +5,8 @@
 // means.
 #include "tests/bench/ledger_bench.h"
 
+#include "incentive/settlement.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -63,6 +65,27 @@ ledger::Genesis genesis_of(const std::vector<KeyPair> &keys, std::int64_t units)
     made.sealer = sealer_key().public_key();
     for (const KeyPair &key : keys) made.allocations.emplace_back(key.public_key(), Amount{units});
     return must(ledger::parse_genesis(ledger::format_genesis(made)));
+}
+
+wire::TxBody open_lease(const ledger::Genesis &genesis, const PublicKey &provider,
+                        std::uint64_t now_ms, Amount price_per_ghz_h) {
+    constexpr std::uint64_t kDurationMs = 600'000, kHz = 2'000'000'000;
+    wire::TxBody body;
+    body.set_chain_id(to_bytes(genesis.chain_id));
+    wire::OpenLease *action = body.mutable_open_lease();
+    action->set_price_per_ghz_h(price_per_ghz_h.units);
+    action->set_duration_ms(kDurationMs);
+    action->set_expires_at_ms(now_ms + kDurationMs + genesis.params.settle_grace_ms + 60'000);
+    const incentive::LegTerms terms{price_per_ghz_h, 1, kHz,
+                                    incentive::cycles_bound(1, kHz, kDurationMs)};
+    wire::LeaseLeg *leg = action->add_legs();
+    leg->set_provider(to_bytes(provider));
+    leg->set_slot_count(terms.slot_count);
+    leg->set_hz_max(terms.hz_max);
+    leg->set_cycles_max(terms.cycles_max);
+    leg->set_escrow(must(incentive::escrow(price_per_ghz_h, terms.cycles_max)).units);
+    leg->set_collateral(must(incentive::collateral(terms, 0, genesis.params)).units);
+    return body;
 }
 
 wire::TxBody transfer(const ledger::Genesis &genesis, const PublicKey &from, std::uint64_t nonce,

@@ -43,6 +43,9 @@ wire::TxBody transfer(const ledger::Genesis &genesis, const PublicKey &from, std
 ledger::TxRef unsigned_tx(const wire::TxBody &body, const std::vector<PublicKey> &signers);
 std::unique_ptr<ledger::Chain> open_chain(const std::string &folder,
                                           const ledger::Genesis &genesis);
+// One leg of 1 slot of 2 GHz for ten minutes from `now_ms`, without sender and nonce.
+wire::TxBody open_lease(const ledger::Genesis &genesis, const PublicKey &provider,
+                        std::uint64_t now_ms, Amount price_per_ghz_h);
 // Seals on the chain's tip and appends.
 ledger::Block append(ledger::Chain &chain, const ledger::TxList &txs);
 

@@ -223,26 +223,14 @@ void submit_and_wait(Loop &loop, LedgerBackend &backend, const wire::SignedTx &t
     while (backend.outcome(id).status == TxStatus::kPending) loop.run();  // each new block stops it
 }
 
+constexpr Amount kPrice{30'000};
+
 void open_leases(Loop &loop, LedgerBackend &backend, Leased &leased, std::size_t count) {
-    constexpr std::uint64_t kDurationMs = 600'000;
     for (std::size_t i = 0; i < count; ++i) {
-        wire::TxBody body;
-        body.set_chain_id(to_bytes(leased.genesis.chain_id));
+        wire::TxBody body = open_lease(leased.genesis, leased.provider.public_key(),
+                                       backend.chain_time_ms(), kPrice);
         body.set_sender(to_bytes(leased.renter.public_key()));
         body.set_nonce(i);
-        wire::OpenLease *action = body.mutable_open_lease();
-        action->set_price_per_ghz_h(30'000);
-        action->set_duration_ms(kDurationMs);
-        action->set_expires_at_ms(backend.chain_time_ms() + kDurationMs +
-                                  backend.params().settle_grace_ms + 60'000);
-        wire::LeaseLeg *leg = action->add_legs();
-        leg->set_provider(to_bytes(leased.provider.public_key()));
-        leg->set_slot_count(1);
-        leg->set_hz_max(2'000'000'000);
-        leg->set_cycles_max(incentive::cycles_bound(1, 2'000'000'000, kDurationMs));
-        const Amount escrow = must(incentive::escrow(Amount{30'000}, leg->cycles_max()));
-        leg->set_escrow(escrow.units);
-        leg->set_collateral(must(incentive::collateral(escrow, backend.params())).units);
         wire::SignedTx tx = ledger::sign_tx(body, leased.renter);
         ledger::add_signature(tx, leased.provider);
         leased.ids.push_back(ledger::tx_id(tx.body()));
@@ -251,12 +239,12 @@ void open_leases(Loop &loop, LedgerBackend &backend, Leased &leased, std::size_t
 }
 
 wire::SignedTx close_tx(const Leased &leased, std::size_t number) {
-    constexpr Cycles kCycles = 1'000'000'000'000;
+    constexpr Cycles kCycles = 1'000'000;  // of less than a millisecond
     wire::VoucherBody voucher;
     voucher.set_lease_id(to_bytes(leased.ids[number]));
     voucher.set_sequence(1);
     voucher.set_cycles(kCycles);
-    voucher.set_amount(must(incentive::payment(Amount{30'000}, kCycles)).units);
+    voucher.set_amount(must(incentive::payment(kPrice, kCycles)).units);
     voucher.set_meter_class(wire::METER_CLASS_HW);
     wire::TxBody body;
     body.set_chain_id(to_bytes(leased.genesis.chain_id));

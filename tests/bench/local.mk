@@ -6,12 +6,12 @@ EXTRA_DIST += tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/in
   tests/bench/ledger_bench.py
 
 BUILT_FOR_BENCHES = tests/bench/init_time
-CLEANFILES += $(BUILT_FOR_BENCHES) $(EXTRA_PROGRAMS)
+CLEANFILES += $(BUILT_FOR_BENCHES)
 tests/bench/init_time: tests/bench/init_time.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
 	  $(top_srcdir)/tests/bench/init_time.c
 
-EXTRA_PROGRAMS = tests/bench/ledger_bench
+EXTRA_PROGRAMS += tests/bench/ledger_bench
 tests_bench_ledger_bench_SOURCES = tests/bench/ledger_bench.cc tests/bench/ledger_bench.h \
   tests/bench/ledger_size.cc tests/bench/ledger_speed.cc
 tests_bench_ledger_bench_CPPFLAGS = $(AM_CPPFLAGS)

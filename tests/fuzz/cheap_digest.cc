@@ -35,6 +35,11 @@ void StateDigest::remove(std::string_view key, std::string_view value) {
         lanes_[i] = static_cast<std::uint16_t>(lanes_[i] - lane_of(seed, i));
 }
 
+void StateDigest::add(const StateDigest &other) {
+    for (std::size_t i = 0; i < kLanesInUse; ++i)
+        lanes_[i] = static_cast<std::uint16_t>(lanes_[i] + other.lanes_[i]);
+}
+
 Bytes32 StateDigest::digest() const {
     Bytes32 bytes{};
     for (std::size_t i = 0; i < kLanesInUse; ++i) {

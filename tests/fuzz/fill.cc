@@ -110,7 +110,7 @@ private:
         const std::unique_ptr<Message> body(
             google::protobuf::MessageFactory::generated_factory()->GetPrototype(body_type)->New());
         fill_message(*body, depth + 1);
-        if (hints_.repair && !choices_.one_in(8)) hints_.repair(*body);
+        if (hints_.repair && !choices_.one_in(8)) hints_.repair(*body, hints_);
         const Bytes body_bytes = body->SerializePartialAsString();
         const auto *reflection = message.GetReflection();
         if (hints_.sign)

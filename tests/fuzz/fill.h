@@ -19,7 +19,7 @@ struct Hints {
     std::uint64_t now_ms = 0;
     // Called with each message that is inside another as signed bytes (SignedVoucher holds a
     // VoucherBody), before it is serialised: makes it plausible, or leaves it.
-    std::function<void(google::protobuf::Message &body)> repair;
+    std::function<void(google::protobuf::Message &body, const Hints &hints)> repair;
     // The signature over `body_bytes` that a message of this type (its short name) carries.
     std::function<Bytes(std::string_view type, std::string_view body_bytes, Choices &choices)> sign;
 };

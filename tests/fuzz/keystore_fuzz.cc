@@ -8,9 +8,10 @@ namespace chain::fuzz {
 
 CHAIN_FUZZ_TARGET(keystore) {
     const auto address = parse_wallet_address("wallet", input);
-    if (address.ok())
-        CHAIN_CHECK(parse_address(*address).ok());
-    else
+    if (address.ok()) {
+        const auto account = parse_address(*address);
+        CHAIN_CHECK(account.ok() && parse_address(to_address(*account)).value() == *account);
+    } else
         CHAIN_CHECK(address.error().code == ErrorCode::kCorrupt);
     const auto key = parse_node_key("node.key", input);
     if (key.ok())

@@ -17,9 +17,9 @@ for target in $targets; do
     mkdir -p "$found"
     case $target in
         keystore | genesis) length_max=2048 ;;
-        block) length_max=768 ;;
-        voucher) length_max=160 ;;
-        *) length_max=384 ;;
+        block) length_max=256 ;;
+        voucher) length_max=128 ;;
+        *) length_max=192 ;;
     esac
     set -- -max_len=$length_max -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -entropic=0 \
         "-artifact_prefix=$programs/broken-$target-"

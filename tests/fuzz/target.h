@@ -6,7 +6,11 @@
 // them in every build. docs/fuzzing.md says how to add one.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
 #include <string_view>
+
+#include "chain/base/result.h"
 
 namespace chain::fuzz {
 
@@ -21,6 +25,11 @@ struct Target {
 
 // The newest of the targets that are linked into this program; `next` leads to the others.
 const Target *first_target();
+
+// A refusal says why with one of the codes that its function's header names.
+inline bool is_one_of(const Error &error, std::initializer_list<ErrorCode> codes) {
+    return std::find(codes.begin(), codes.end(), error.code) != codes.end();
+}
 
 #define CHAIN_FUZZ_TARGET(name)                                           \
     static void fuzz_##name(std::string_view input);                      \

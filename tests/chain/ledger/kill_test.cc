@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A process that appends blocks is killed with SIGKILL at random moments, again and again: while it
-// opens its store, while it writes a batch, while LevelDB writes out its memory or compacts, and
-// with a full disk. After each kill: every block that it had reported is there, the stored books
-// add up when counted anew, and a twin in memory that was never killed and applied the same blocks
-// has the same tip, to the digest. `make check` runs some kills, `make check-kills` a thousand.
-//
-// This process never opens a store itself: LevelDB's thread does not survive a fork, and a writer
-// that was forked after it would never compact. Writers and checkers are both children.
+// A process that appends blocks is killed with SIGKILL, again and again: at any moment of its
+// start, between writes, amid the write of a batch, while LevelDB writes out its memory or
+// compacts, and with a full disk. After each kill the store is opened and counted anew, and must be
+// one of two things: what had been reported as durable, or that and the whole batch that was under
+// way. Then it must equal, in every key, the store of a twin in memory that was never killed and
+// has the same height. The next process goes on from there. `make check` runs some kills, `make
+// check-kills` a thousand. docs/crash_safety.md has the argument, and the numbers of a run.
 //
 // Signatures are those of tests/fuzz/cheap_schnorr.cc: the time shall go into writing.
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
@@ -24,193 +23,188 @@
 #include <unistd.h>
 
 #include "chain/base/log.h"
-#include "tests/chain/ledger/ledger_fixture.h"
+#include "tests/chain/ledger/kill_writer.h"
 
 namespace chain::ledger {
 namespace {
 
-constexpr int kKillsOfCheck = 60;
-constexpr int kKillsPerRound = 40;
-constexpr std::uint64_t kDiskBytes = 64u << 20;
-constexpr std::uint64_t kRoundBytesMax = 24u << 20;  // then a new chain on a new disk
-constexpr unsigned kReceivers = 200;
-constexpr std::uint64_t kTxsMax = 2'000;
-constexpr int kExitDiskFull = 10;
-constexpr int kOpeningMsMax = 5'000;
+constexpr int kKillsOfCheck = 40;
+constexpr int kKillsPerRound = 40;  // then a new chain on a new disk
+constexpr std::uint64_t kDiskBytes = 128u << 20;
+constexpr int kBlocks = 160;
+constexpr std::uint64_t kTxsMax = 1'000;
+constexpr unsigned kReceivers = 100;
+constexpr std::uint64_t kBlockMs = 10'000;
+constexpr int kOpeningMsMax = 20'000;
+constexpr int kWritingMsMax = 2'000;
 
 int kills_wanted = kKillsOfCheck;
 std::string full_disk_missing;  // why there is no small file system; empty when there is one
 
-// ---- the writer
+// ---- the twin
 
-struct Report {
-    std::uint64_t height;  // 0: the store is open
-    BlockId id;
+class SummedStore final : public KeyValueStore {
+public:
+    Result<std::optional<Bytes>> get(std::string_view key) const override {
+        return store_->get(key);
+    }
+    Status write(const WriteBatch &batch, bool durable) override {
+        for (const auto &[key, value] : batch.entries()) {
+            CHAIN_ASSIGN(const auto old, store_->get(key));
+            if (old) content_.remove(key, *old);
+            if (value) content_.put(key, *value);
+            WriteBatch one;  // a key may be twice in a batch
+            if (value)
+                one.put(key, *value);
+            else
+                one.remove(key);
+            CHAIN_TRY(store_->write(one, durable));
+        }
+        return ok_status();
+    }
+    Status scan_from(std::string_view prefix, std::string_view first,
+                     const Visit &visit) const override {
+        return store_->scan_from(prefix, first, visit);
+    }
+    std::uint64_t sum() const { return content_.sum(); }
+
+private:
+    std::unique_ptr<KeyValueStore> store_ = make_memory_store();
+    ContentSum content_;
 };
-
-// Receivers have keys of their own, made once: a point on the curve costs as much as a signature.
-const std::vector<PublicKey> &receivers() {
-    static const std::vector<PublicKey> made = [] {
-        std::vector<PublicKey> keys;
-        for (unsigned i = 0; i < kReceivers; ++i)
-            keys.push_back(numbered_key(100 + i).public_key());
-        return keys;
-    }();
-    return made;
-}
 
 // Large ones often enough that LevelDB has to write out its memory; else as many small blocks as
 // larger ones, on a scale of powers of two.
 std::uint64_t tx_count(std::mt19937_64 &random) {
-    if (random() % 4 == 0) return 1 + random() % kTxsMax;
-    return 1 + random() % std::min<std::uint64_t>(kTxsMax, 2ULL << random() % 11);
+    if (random() % 8 == 0) return 1 + random() % kTxsMax;
+    return 1 + random() % (2ULL << random() % 8);
 }
 
-std::vector<Tx> txs_of_block(const World &world, const Chain &chain, std::mt19937_64 &random) {
-    std::vector<Tx> txs;
-    const auto sender = static_cast<unsigned>(chain.tip().height % 4);
-    std::uint64_t nonce = chain.state().account(world.keys[sender].public_key())->nonce;
-    const std::uint64_t count = tx_count(random);
-    for (std::uint64_t i = 0; i < count; ++i) {
-        wire::TxBody body = world.transfer(sender, nonce++, 0, 1 + random() % 100);
-        body.mutable_transfer()->set_to(to_bytes(receivers()[random() % kReceivers]));
-        txs.push_back(world.decode(world.sign(body, {sender})));
+// Makes the blocks of a run, one transaction list after the other, on a chain in memory.
+class Twin {
+public:
+    explicit Twin(std::mt19937_64 &random) : random_(random) {
+        auto store = std::make_unique<SummedStore>();
+        store_ = store.get();
+        chain_ = world_.open_chain(std::move(store));
+        for (unsigned i = 0; i < kReceivers; ++i)
+            receivers_.push_back(to_bytes(numbered_key(1'100 + i).public_key()));
+        note();
+        for (int i = 0; i < kBlocks; ++i) append();
     }
-    if (random() % 2 == 0) {
-        const std::vector<unsigned> providers{(sender + 1) % 4, (sender + 2) % 4};
-        const auto body =
-            world.open_lease(sender, nonce++, providers, chain.tip().time_ms + 10'000, 1'000);
-        txs.push_back(world.decode(world.sign(body, {sender, providers[0], providers[1]})));
-    }
-    return txs;
-}
 
-// Never returns. Writes a report of each durable block to `report_fd`.
-[[noreturn]] void append_until_killed(const World &world, const std::string &path, int report_fd,
-                                      std::uint64_t seed) {
-    auto store = open_leveldb_store(path);
-    if (!store.ok()) _exit(store.error().code == ErrorCode::kDiskFull ? kExitDiskFull : 2);
-    auto chain = Chain::open(std::move(store).value(), world.genesis);
-    if (!chain.ok()) _exit(chain.error().code == ErrorCode::kDiskFull ? kExitDiskFull : 3);
-    const Report opened{};
-    if (write(report_fd, &opened, sizeof opened) != sizeof opened) _exit(5);
-    std::mt19937_64 random(seed);
-    for (;;) {
-        const auto block =
-            world.sealer().seal(**chain, txs_of_block(world, **chain, random), kGenesisTimeMs);
-        if (!block.ok()) _exit(4);
-        Status applied = (*chain)->apply(*block);
-        // As a sealer's daemon does: it tries again until there is space.
-        while (!applied.ok() && applied.error().code == ErrorCode::kDiskFull) {
-            usleep(500);
-            applied = (*chain)->apply(*block);
+    const std::vector<Bytes> &blocks() const { return blocks_; }
+    // What a store holds at each height.
+    const std::string &tip_at(std::uint64_t height) const { return tips_[height]; }
+    std::uint64_t content_at(std::uint64_t height) const { return contents_[height]; }
+    std::uint64_t tx_count_at(std::uint64_t height) const { return tx_counts_[height]; }
+
+private:
+    struct Running {
+        LeaseId id;
+        unsigned renter, provider;
+    };
+
+    void append() {
+        const std::uint64_t time_ms = chain_->tip().time_ms + kBlockMs;
+        std::vector<std::uint64_t> nonces;
+        for (const KeyPair &key : world_.keys)
+            nonces.push_back(chain_->state().account(key.public_key())->nonce);
+        const auto sender = static_cast<unsigned>(chain_->tip().height % 4);
+        std::vector<Tx> txs;
+        const std::uint64_t count = tx_count(random_);
+        for (std::uint64_t i = 0; i < count; ++i) {
+            wire::TxBody body = world_.transfer(sender, nonces[sender]++, 0, 1 + random_() % 100);
+            body.mutable_transfer()->set_to(receivers_[random_() % kReceivers]);
+            txs.push_back(world_.decode(world_.sign(body, {sender})));
         }
-        if (!applied.ok()) _exit(6);
-        const Report report{block->header.height(), block->id};
-        if (write(report_fd, &report, sizeof report) != sizeof report) _exit(5);
+        if (!running_.empty() && random_() % 2 == 0) {
+            const Running lease = running_.back();
+            running_.pop_back();
+            const auto voucher = world_.voucher(lease.renter, lease.id, 0, 1, 1'000'000'000);
+            txs.push_back(world_.decode(world_.sign(
+                world_.close(lease.provider, nonces[lease.provider]++, lease.id, {voucher}),
+                {lease.provider})));
+        }
+        if (random_() % 2 == 0) {
+            const unsigned first = (sender + 1) % 4, second = (sender + 2) % 4;
+            const auto body = world_.open_lease(sender, nonces[sender]++, {first, second}, time_ms);
+            txs.push_back(world_.decode(world_.sign(body, {sender, first, second})));
+            running_.push_back({txs.back().id, sender, first});
+        }
+        const auto block = world_.sealer().seal(*chain_, txs, time_ms);
+        CHAIN_CHECK(block.ok() && chain_->apply(*block).ok());
+        blocks_.push_back(block->signed_bytes);
+        tx_counts_.push_back(txs.size());
+        note();
     }
-}
+    void note() {
+        tips_.push_back(text_of(chain_->tip()));
+        contents_.push_back(store_->sum());
+    }
+
+    const World world_;
+    std::mt19937_64 &random_;
+    SummedStore *store_;
+    std::unique_ptr<Chain> chain_;
+    std::vector<Bytes> receivers_, blocks_;
+    std::vector<Running> running_;
+    std::vector<std::string> tips_;
+    std::vector<std::uint64_t> contents_;
+    std::vector<std::uint64_t> tx_counts_{0};
+};
+
+// ---- other processes
 
 struct Child {
     pid_t pid;
-    FileDescriptor output;
+    FileDescriptor output;  // its standard output
 };
 
-template <class Run>
-Child start_child(const Run &run) {
+// This program again, as a writer or as a checker.
+Child start_self(std::vector<std::string> arguments) {
     int ends[2];
     CHAIN_CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    arguments.insert(arguments.begin(), "ledger_kill_test");
+    std::vector<char *> pointers;
+    for (std::string &argument : arguments) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
     const pid_t pid = fork();
     CHAIN_CHECK(pid >= 0);
     if (pid == 0) {
-        close(ends[0]);
-        run(ends[1]);
-        _exit(0);
+        dup2(ends[1], STDOUT_FILENO);
+        execv("/proc/self/exe", pointers.data());
+        _exit(9);
     }
     close(ends[1]);
     return {pid, FileDescriptor(ends[0])};
 }
 
-// ---- the checker
-
-bool read_whole(int fd, void *buffer, std::size_t size_bytes) {
-    auto *at = static_cast<char *>(buffer);
-    while (size_bytes > 0) {
-        const ssize_t got = read(fd, at, size_bytes);
-        if (got <= 0) return false;
-        at += got;
-        size_bytes -= static_cast<std::size_t>(got);
-    }
-    return true;
-}
-
-void send(int fd, std::string_view bytes) {
-    const std::uint64_t size_bytes = bytes.size();
-    if (!write_all(fd, {reinterpret_cast<const char *>(&size_bytes), sizeof size_bytes}, "send")
-             .ok() ||
-        !write_all(fd, bytes, "send").ok())
-        _exit(5);
-}
-
-std::optional<Bytes> receive(int fd) {
-    std::uint64_t size_bytes = 0;
-    if (!read_whole(fd, &size_bytes, sizeof size_bytes)) return std::nullopt;
-    Bytes bytes(size_bytes, '\0');
-    if (!read_whole(fd, bytes.data(), bytes.size())) return std::nullopt;
-    return bytes;
-}
-
-// What can be compared of a tip, as text.
-std::string text_of(const Tip &tip) {
-    return "height " + std::to_string(tip.height) + ", block " + to_hex(tip.id) + ", digest " +
-           to_hex(tip.digest.digest()) + ", balances " + std::to_string(tip.totals.balances.units) +
-           ", escrow " + std::to_string(tip.totals.escrow.units) + ", collateral " +
-           std::to_string(tip.totals.collateral.units) + ", burned " +
-           std::to_string(tip.totals.burned.units);
-}
-
 struct Checked {
     std::string error;  // empty: the store opened, and its books add up
-    bool disk_full = false;
+    std::uint64_t height = 0;
+    std::uint64_t content = 0;
     std::string tip;
-    std::vector<Bytes> blocks;  // after the twin's
 };
 
-// Opens the store in a child, which counts everything anew, and gets the blocks after `height`.
-Checked check_store(const World &world, const std::string &path, std::uint64_t height,
-                    bool verify_all) {
-    const Child child = start_child([&](int fd) {
-        const auto fail = [&](const Error &error) {
-            send(fd, error.code == ErrorCode::kDiskFull ? "full" : error.message);
-            _exit(0);
-        };
-        auto store = open_leveldb_store(path);
-        if (!store.ok()) fail(store.error());
-        auto chain = Chain::open(std::move(store).value(), world.genesis);
-        if (!chain.ok()) fail(chain.error());
-        if (const Status counted = (*chain)->check_recount(); !counted.ok()) fail(counted.error());
-        if (verify_all) {
-            const auto verified = (*chain)->verify_all();
-            if (!verified.ok()) fail(verified.error());
-            if (!verified->ok) fail(make_error(ErrorCode::kCorrupt, verified->reason));
-        }
-        send(fd, "");
-        send(fd, text_of((*chain)->tip()));
-        for (std::uint64_t at = height + 1; at <= (*chain)->tip().height; ++at) {
-            const auto bytes = (*chain)->block_bytes_at(at);
-            if (!bytes.ok()) _exit(7);
-            send(fd, *bytes);
-        }
-    });
-    Checked out;
-    const auto error = receive(child.output.get());
-    out.error = error.value_or("the checker said nothing");
-    out.disk_full = out.error == "full";
-    if (out.error.empty()) out.tip = receive(child.output.get()).value_or("nothing");
-    while (auto block = receive(child.output.get())) out.blocks.push_back(std::move(*block));
+Checked check_store(const std::string &path, bool verify) {
+    const Child child = start_self({"--check", path, verify ? "all" : "state"});
+    Bytes text;
+    char buffer[4096];
+    for (ssize_t got; (got = read(child.output.get(), buffer, sizeof buffer)) > 0;)
+        text.append(buffer, static_cast<std::size_t>(got));
     int status = 0;
     CHAIN_CHECK(waitpid(child.pid, &status, 0) == child.pid);
-    if (status != 0 && out.error.empty()) out.error = "the checker did not end well";
+    Checked out;
+    if (text.starts_with("error ")) {
+        out.error = text.substr(6, text.size() - 7);
+    } else if (status != 0 || text.empty()) {
+        out.error = "the checker did not end well: " + std::to_string(status);
+    } else {
+        std::istringstream line(text);
+        line >> out.height >> out.content;
+        std::getline(line >> std::ws, out.tip);
+    }
     return out;
 }
 
@@ -218,32 +212,29 @@ Checked check_store(const World &world, const std::string &path, std::uint64_t h
 
 class Disk {
 public:
-    Disk() {
-        if (!full_disk_missing.empty()) return;
+    // `small`: a file system of its own, which can be full; else a folder on the machine's disk.
+    explicit Disk(bool small) : small_(small) {
+        if (!small_) return;
         const std::string options = "size=" + std::to_string(kDiskBytes) + ",mode=0700";
         CHAIN_CHECK(mount("tmpfs", folder_.path().c_str(), "tmpfs", 0, options.c_str()) == 0);
     }
     ~Disk() {
-        if (full_disk_missing.empty()) umount2(folder_.path().c_str(), MNT_DETACH);
+        if (small_) umount2(folder_.path().c_str(), MNT_DETACH);
     }
     std::string path() const { return folder_.path() + "/chain"; }
-    bool can_be_full() const { return full_disk_missing.empty(); }
+    bool can_be_full() const { return small_; }
 
     void fill(std::uint64_t left_bytes) {
         const FileDescriptor file(
             open(ballast().c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_TRUNC, 0600));
-        const std::uint64_t free_bytes = space([](const auto &status) { return status.f_bavail; });
+        struct statvfs status {};
+        CHAIN_CHECK(statvfs(folder_.path().c_str(), &status) == 0);
+        const std::uint64_t free_bytes = std::uint64_t{status.f_bavail} * status.f_frsize;
         if (free_bytes > left_bytes)
             (void)fallocate(file.get(), 0, 0, static_cast<off_t>(free_bytes - left_bytes));
     }
     void make_space() { unlink(ballast().c_str()); }
 
-    std::uint64_t used_bytes() const {
-        std::uint64_t sum = 0;
-        for (const auto &entry : std::filesystem::directory_iterator(path()))
-            sum += entry.file_size();
-        return sum;
-    }
     // True if LevelDB's own log ends amid writing out its memory or a compaction.
     bool is_amid_background_work() const {
         std::ifstream log(path() + "/LOG");
@@ -261,63 +252,63 @@ public:
 
 private:
     std::string ballast() const { return folder_.path() + "/ballast"; }
-    template <class Count>
-    std::uint64_t space(const Count &count) const {
-        struct statvfs status {};
-        CHAIN_CHECK(statvfs(folder_.path().c_str(), &status) == 0);
-        return std::uint64_t{count(status)} * status.f_frsize;
-    }
 
+    const bool small_;
     TemporaryFolder folder_;
 };
 
 // ---- the kills
 
 struct Counts {
-    int kills = 0, while_opening = 0, after_new_blocks = 0, amid_background_work = 0;
-    int with_full_disk = 0, healed = 0, starts_refused = 0;
-    std::uint64_t blocks = 0, txs = 0;
+    int kills = 0;
+    int in_phase[kPhases] = {};
+    int batch_there = 0, batch_not_there = 0;  // of those amid a write
+    int amid_background_work = 0, on_small_disk = 0;
+    int with_full_disk = 0, full_disk_met = 0, went_on = 0, starts_refused = 0;
+    std::uint64_t disk_full_hits = 0, writes = 0, txs = 0;
+    std::uint64_t heights = 0;  // by which chains grew between two kills, taken together
 };
 
 enum class DiskPlan { kSpace, kFullAtStart, kFullLater, kFullThenSpace };
 
 class Round {
 public:
-    Round(const World &world, std::mt19937_64 &random, Counts &counts)
-        : world_(world),
+    Round(const Twin &twin, const std::string &folder, std::mt19937_64 &random, Counts &counts)
+        : twin_(twin),
+          folder_(folder),
           random_(random),
           counts_(counts),
-          twin_(world.open_chain(make_memory_store())) {}
+          disk_(full_disk_missing.empty() && random() % 4 != 0) {}
 
     void run() {
         for (int i = 0; i < kKillsPerRound && counts_.kills < kills_wanted; ++i) {
-            kill_once();
+            kill_once(i);
             if (testing::Test::HasFatalFailure()) return;
-            if (disk_.used_bytes() > kRoundBytesMax) break;
         }
-        const Checked whole = check_store(world_, disk_.path(), twin_->tip().height, true);
+        const Checked whole = check_store(disk_.path(), true);
         ASSERT_EQ(whole.error, "") << "replaying the whole chain";
     }
 
 private:
-    void kill_once() {
+    void kill_once(int number) {
         const DiskPlan plan = pick_plan();
         if (plan == DiskPlan::kFullAtStart) disk_.fill(pick_left_bytes());
-        const std::uint64_t seed = random_();
-        const Child child =
-            start_child([&](int fd) { append_until_killed(world_, disk_.path(), fd, seed); });
-        pause(child);
+        const std::string progress_path = folder_ + "/progress-" + std::to_string(random_());
+        Progress &progress = map_progress(progress_path);
+        const Child child = start_self({"--write", disk_.path(), folder_ + "/blocks", progress_path,
+                                        std::to_string(random_())});
+        pause(progress, child);
         if (plan == DiskPlan::kFullLater || plan == DiskPlan::kFullThenSpace) {
             disk_.fill(pick_left_bytes());
-            pause(child);
+            pause(progress, child);
         }
-        std::uint64_t when_space = 0;
-        std::vector<Report> reports;
+        if (plan == DiskPlan::kFullThenSpace)
+            wait_for(child, kWritingMsMax, [&] { return progress.disk_full_hits > 0; });
+        const std::uint64_t hits_before_space = progress.disk_full_hits;
+        const std::uint64_t height_before_space = progress.committed;
         if (plan == DiskPlan::kFullThenSpace) {
-            reports = drain(child.output.get());
-            when_space = reports.size();
             disk_.make_space();
-            pause(child);
+            pause(progress, child);
         }
         ASSERT_EQ(kill(child.pid, SIGKILL), 0);
         int status = 0;
@@ -325,9 +316,12 @@ private:
         const bool refused = WIFEXITED(status) && WEXITSTATUS(status) == kExitDiskFull;
         ASSERT_TRUE(WIFSIGNALED(status) || (refused && plan != DiskPlan::kSpace))
             << "the writer ended by itself: " << WEXITSTATUS(status);
-        for (const Report &late : drain(child.output.get())) reports.push_back(late);
-        count(plan, reports, when_space, refused);
-        compare(plan, reports);
+        counts_.went_on += plan == DiskPlan::kFullThenSpace && hits_before_space > 0 &&
+                           progress.committed != height_before_space;
+        compare(number, plan, progress);
+        count(plan, progress, refused);
+        unlink(progress_path.c_str());
+        unmap_progress(progress);
     }
 
     DiskPlan pick_plan() {
@@ -335,117 +329,142 @@ private:
         return static_cast<DiskPlan>(1 + random_() % 3);
     }
     std::uint64_t pick_left_bytes() {
-        return random_() % 4 == 0 ? 0 : (random_() % 256 * 4096) << random_() % 4;
+        return random_() % 2 == 0 ? 0 : (random_() % 64 * 4096) << random_() % 4;
     }
-    // A third of the kills come at any moment of opening, the others once the store is open: how
-    // long that takes is the machine's affair.
-    void pause(const Child &child) {
-        if (random_() % 3 != 0) {
-            pollfd ready{child.output.get(), POLLIN, 0};
-            poll(&ready, 1, kOpeningMsMax);
+
+    static bool has_ended(const Child &child) {
+        siginfo_t info{};
+        return waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED | WNOHANG | WNOWAIT) ==
+                   0 &&
+               info.si_pid == child.pid;
+    }
+    template <class Condition>
+    static void wait_for(const Child &child, int time_ms_max, const Condition &condition) {
+        const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(time_ms_max);
+        while (!condition() && !has_ended(child) && std::chrono::steady_clock::now() < end)
+            usleep(20);
+    }
+    // One in four at any moment of the start; the others once the store is open, and half of those
+    // aim at a write.
+    void pause(const Progress &progress, const Child &child) {
+        const std::uint64_t aim = random_() % 8;
+        if (aim < 2) {
+            usleep(static_cast<useconds_t>(random_() % 80'000));
+            return;
         }
-        usleep(static_cast<useconds_t>(random_() % 80'000));
+        wait_for(child, kOpeningMsMax, [&] { return progress.is_open.load(); });
+        if (aim < 4) {
+            usleep(static_cast<useconds_t>(random_() % 80'000));
+            return;
+        }
+        const std::uint64_t writes = progress.writes + random_() % 6;
+        wait_for(child, kWritingMsMax, [&] {
+            return progress.writes > writes && progress.phase == static_cast<int>(Phase::kWriting);
+        });
+        usleep(static_cast<useconds_t>(random_() % (1ULL << random_() % 12)));
     }
 
-    static std::vector<Report> drain(int fd) {
-        CHAIN_CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
-        std::vector<Report> reports;
-        Report report;
-        while (read(fd, &report, sizeof report) == sizeof report) reports.push_back(report);
-        return reports;
-    }
-
-    void count(DiskPlan plan, const std::vector<Report> &reports, std::uint64_t when_space,
-               bool refused) {
+    void count(DiskPlan plan, const Progress &progress, bool refused) {
         ++counts_.kills;
-        counts_.while_opening += reports.empty() && !refused;
-        counts_.after_new_blocks += reports.size() > 1;
+        ++counts_.in_phase[progress.phase];
+        counts_.on_small_disk += disk_.can_be_full();
         counts_.with_full_disk += plan != DiskPlan::kSpace;
-        counts_.healed += plan == DiskPlan::kFullThenSpace && reports.size() > when_space;
+        counts_.full_disk_met += progress.disk_full_hits > 0 || refused;
+        counts_.disk_full_hits += progress.disk_full_hits;
+        counts_.writes += progress.writes;
         counts_.starts_refused += refused;
-        counts_.amid_background_work += disk_.is_amid_background_work();
     }
 
     // The store against what was reported, and against the twin.
-    void compare(DiskPlan plan, const std::vector<Report> &reports) {
+    void compare(int number, DiskPlan plan, const Progress &progress) {
+        counts_.amid_background_work += disk_.is_amid_background_work();
         if (plan == DiskPlan::kFullAtStart || plan == DiskPlan::kFullLater) {
-            const Checked full = check_store(world_, disk_.path(), twin_->tip().height, false);
-            ASSERT_TRUE(full.error.empty() || full.disk_full) << full.error;
+            const Checked full = check_store(disk_.path(), false);
+            ASSERT_TRUE(full.error.empty() || full.error == "full") << full.error;
             disk_.make_space();
         }
-        // A start that is killed too is one more kill, and changes nothing.
-        if (random_() % 4 == 0) kill_a_start();
-        const Checked checked = check_store(world_, disk_.path(), twin_->tip().height, false);
-        ASSERT_EQ(checked.error, "") << "the start after the kill";
-        const std::uint64_t before = twin_->tip().height;
-        for (const Bytes &bytes : checked.blocks) {
-            const auto block = decode_block(bytes, world_.genesis);
-            ASSERT_TRUE(block.ok()) << block.error().message;
-            const Status applied = twin_->apply(*block);
-            ASSERT_TRUE(applied.ok()) << applied.error().message;
-            ++counts_.blocks;
-            counts_.txs += block->header.tx_count();
+        const Checked checked = check_store(disk_.path(), false);
+        ASSERT_EQ(checked.error, "") << "the start after kill " << number;
+        const std::uint64_t durable = progress.is_open ? progress.committed.load() : height_;
+        const std::uint64_t target = progress.is_open ? progress.target.load() : height_;
+        ASSERT_TRUE(checked.height == durable || checked.height == target)
+            << "height " << checked.height << ", reported " << durable << ", under way " << target;
+        ASSERT_EQ(checked.tip, twin_.tip_at(checked.height)) << "stored, and the twin's";
+        ASSERT_EQ(checked.content, twin_.content_at(checked.height))
+            << "some key differs from the twin's at height " << checked.height;
+        if (progress.phase == static_cast<int>(Phase::kWriting) && target != durable)
+            ++(checked.height == target ? counts_.batch_there : counts_.batch_not_there);
+        for (std::uint64_t at = height_ + 1; at <= checked.height; ++at) {
+            ++counts_.heights;
+            counts_.txs += twin_.tx_count_at(at);
         }
-        ASSERT_EQ(checked.tip, text_of(twin_->tip())) << "stored, and the twin's";
-        std::uint64_t reported = before;
-        for (const Report &report : reports) {
-            if (report.height == 0) continue;
-            ASSERT_EQ(report.height, ++reported);
-            ASSERT_LE(report.height, twin_->tip().height) << "a reported block is lost";
-            ASSERT_EQ(to_hex(twin_->block_at(report.height)->id), to_hex(report.id));
-        }
-        ASSERT_LE(twin_->tip().height, reported + 1) << "a block came from nowhere";
+        height_ = checked.height;
     }
 
-    void kill_a_start() {
-        const Child child = start_child([&](int) {
-            auto store = open_leveldb_store(disk_.path());
-            if (store.ok()) (void)Chain::open(std::move(store).value(), world_.genesis).ok();
-            pause_for_ever();
-        });
-        usleep(static_cast<useconds_t>(random_() % 15'000));
-        ASSERT_EQ(kill(child.pid, SIGKILL), 0);
-        ASSERT_EQ(waitpid(child.pid, nullptr, 0), child.pid);
-        ++counts_.kills;
-        ++counts_.while_opening;
-        counts_.amid_background_work += disk_.is_amid_background_work();
-    }
-    [[noreturn]] static void pause_for_ever() {
-        for (;;) ::pause();
-    }
-
-    const World &world_;
+    const Twin &twin_;
+    const std::string folder_;
     std::mt19937_64 &random_;
     Counts &counts_;
     Disk disk_;
-    std::unique_ptr<Chain> twin_;
+    std::uint64_t height_ = 0;  // at the last check
 };
+
+void print(const Counts &counts, int rounds) {
+    static constexpr const char *kNames[kPhases] = {
+        "before the store was opened", "while opening it", "between two writes",
+        "executing, before the write", "within a write",   "after it, before its report"};
+    std::cout << counts.kills << " kills, " << rounds << " chains\n";
+    for (int i = 0; i < kPhases; ++i)
+        std::cout << "  " << kNames[i] << ": " << counts.in_phase[i] << "\n";
+    std::cout << "  of those within a write: batch there afterwards " << counts.batch_there
+              << ", not there " << counts.batch_not_there << ", in part 0\n"
+              << "  amid LevelDB's writing out or compacting: " << counts.amid_background_work
+              << "\n  on a small file system: " << counts.on_small_disk << ", filled "
+              << counts.with_full_disk << ", met full " << counts.full_disk_met << " ("
+              << counts.disk_full_hits << " writes refused, " << counts.starts_refused
+              << " starts refused, " << counts.went_on << " went on when there was space)\n"
+              << "  " << counts.writes << " batches begun; chains grew by " << counts.heights
+              << " blocks, " << counts.txs << " transactions" << std::endl;
+}
 
 TEST(Kill, NoReportedBlockIsEverLost) {
     set_log_level(LogLevel::kError);
-    const World world;
-    ASSERT_EQ(world.keys[0].sign("a", "b"), world.keys[0].sign("a", "b")) << "signatures are dear";
-    (void)receivers();
     const std::uint64_t seed = std::random_device{}();
     std::cout << "seed " << seed << std::endl;
     std::mt19937_64 random(seed);
+    const TemporaryFolder folder;
+    {
+        const KeyPair key = numbered_key(1);
+        ASSERT_EQ(key.sign("a", "b"), key.sign("a", "b")) << "signatures are dear";
+    }
+    const Twin twin(random);
+    save_blocks(folder.path() + "/blocks", twin.blocks());
     Counts counts;
     int rounds = 0;
     while (counts.kills < kills_wanted && !HasFatalFailure()) {
-        Round(world, random, counts).run();
+        Round(twin, folder.path(), random, counts).run();
         ++rounds;
     }
-    std::cout << counts.kills << " kills (" << counts.while_opening << " while opening, "
-              << counts.amid_background_work << " amid LevelDB's writing out or compacting, "
-              << counts.after_new_blocks << " after new blocks, " << counts.with_full_disk
-              << " with a full disk: " << counts.healed << " went on when there was space, "
-              << counts.starts_refused << " starts refused), " << rounds << " chains, "
-              << counts.blocks << " blocks, " << counts.txs << " transactions, lost "
-              << (HasFatalFailure() ? "see above" : "0") << std::endl;
+    print(counts, rounds);
     if (!full_disk_missing.empty())
         std::cout << "full disk: not tried, " << full_disk_missing << std::endl;
-    EXPECT_GT(counts.after_new_blocks, counts.kills / 10)
-        << "the kills came too early to prove anything";
+    EXPECT_GT(counts.in_phase[static_cast<int>(Phase::kWriting)], counts.kills / 20)
+        << "the kills hit too few writes to prove anything";
+}
+
+// A small file system, which nobody else sees and which ends with this process.
+void try_small_disk() {
+    if (unshare(CLONE_NEWNS) != 0 ||
+        mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+        full_disk_missing =
+            std::string("a file system of one's own needs root: ") + std::strerror(errno);
+        return;
+    }
+    const TemporaryFolder probe;
+    if (mount("tmpfs", probe.path().c_str(), "tmpfs", 0, "size=1m") != 0)
+        full_disk_missing = std::string("mounting one failed: ") + std::strerror(errno);
+    else
+        umount2(probe.path().c_str(), MNT_DETACH);
 }
 
 }  // namespace
@@ -453,23 +472,16 @@ TEST(Kill, NoReportedBlockIsEverLost) {
 
 int main(int argument_count, char **arguments) {
     using namespace chain::ledger;
+    const std::vector<std::string> words(arguments + 1, arguments + argument_count);
+    if (words.size() == 5 && words[0] == "--write")
+        run_writer(words[1], words[2], words[3], std::stoull(words[4]));
+    if (words.size() == 3 && words[0] == "--check") run_checker(words[1], words[2] == "all");
     testing::InitGoogleTest(&argument_count, arguments);
     if (argument_count == 2) kills_wanted = std::atoi(arguments[1]);
     if (argument_count > 2 || kills_wanted <= 0) {
         std::cerr << "usage: ledger_kill_test [KILLS]\n";
         return 2;
     }
-    // A small file system, which nobody else sees and which ends with this process.
-    if (unshare(CLONE_NEWNS) != 0 ||
-        mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-        full_disk_missing =
-            std::string("a file system of one's own needs root: ") + std::strerror(errno);
-    else {
-        const TemporaryFolder probe;
-        if (mount("tmpfs", probe.path().c_str(), "tmpfs", 0, "size=1m") != 0)
-            full_disk_missing = std::string("mounting one failed: ") + std::strerror(errno);
-        else
-            umount2(probe.path().c_str(), MNT_DETACH);
-    }
+    try_small_disk();
     return RUN_ALL_TESTS();
 }
