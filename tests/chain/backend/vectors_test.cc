@@ -106,6 +106,43 @@ TEST(Vectors, AWrongFigureIsFound) {
     EXPECT_EQ(replay(*vector, *memory).wrong.size(), 3u);
 }
 
+// Digits and words of a file exchanged: what is still a vector can be played, whatever it says.
+TEST(Vectors, ChangedFilesAreRefusedOrPlayed) {
+    const std::uint64_t seed = std::random_device{}();
+    std::cout << "seed " << seed << "\n";
+    std::mt19937_64 random(seed);
+    unsigned played = 0;
+    for (const Path &path : files()) {
+        const auto text = read_file(path.string(), kFileBytesMax);
+        ASSERT_TRUE(text.ok());
+        std::vector<std::pair<std::size_t, std::size_t>> words;  // quoted: from, size
+        for (std::size_t at = text->find('"'); at != std::string::npos;
+             at = text->find('"', at + 1)) {
+            const std::size_t end = text->find('"', at + 1);
+            words.emplace_back(at, end + 1 - at);
+            at = end;
+        }
+        for (int i = 0; i < 60; ++i) {
+            std::string changed = *text;
+            if (random() % 2 == 0) {
+                std::size_t at = random() % changed.size();
+                at = changed.find_first_of("0123456789", at);
+                if (at != std::string::npos) changed[at] = static_cast<char>('0' + random() % 10);
+            } else {
+                const auto [from, size] = words[random() % words.size()];
+                const auto [other, other_size] = words[random() % words.size()];
+                changed.replace(from, size, text->substr(other, other_size));
+            }
+            const auto vector = parse(changed);
+            if (!vector.ok()) continue;
+            const auto memory = memory_subject(vector->genesis);
+            (void)replay(*vector, *memory);
+            ++played;
+        }
+    }
+    EXPECT_GT(played, 0u);
+}
+
 // ---- the parser
 
 constexpr std::string_view kSmall = R"({
