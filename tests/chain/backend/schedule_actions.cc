@@ -105,6 +105,11 @@ void Player::rate(wire::TxBody &body, const Lease &lease, Dice &dice) {
     action->set_leg(static_cast<std::uint32_t>(dice.below(lease.legs.size())));
     for (std::uint32_t i = 0; i < lease.legs.size() && !dice.one_in(4); ++i)
         if (lease.legs[i].burned != Amount{} && !lease.legs[i].rated) action->set_leg(i);
+    // The very last moment, or the one after it.
+    const ledger::Leg &leg = lease.legs[action->leg()];
+    if (leg.settled_at_ms > 0 && dice.one_in(8))
+        now_ms = std::max(now_ms,
+                          leg.settled_at_ms + world_.genesis.params.rate_window_ms + dice.below(2));
     if (dice.one_in(32)) action->set_leg(static_cast<std::uint32_t>(lease.legs.size()));
     action->set_satisfaction(static_cast<wire::Satisfaction>(dice.below(3)));
     action->set_audit(static_cast<wire::AuditResult>(dice.below(3)));

@@ -16,9 +16,12 @@ namespace {
 using Path = std::filesystem::path;
 
 const std::set<std::string> kLifeCycles = {
-    "budget-exhausted", "dispute",       "double-claim",      "expiry",        "leg-never-starts",
-    "mining-payout",    "normal-lease",  "old-voucher",       "provider-lost", "rating",
-    "reclaim-notice",   "renter-silent", "stake-and-evidence"};
+    "accused-answers",     "budget-exhausted", "dispute",
+    "double-claim",        "expiry",           "final-word",
+    "leg-never-starts",    "mining-payout",    "normal-lease",
+    "old-voucher",         "provider-lost",    "rating",
+    "reclaim-notice",      "renter-silent",    "stake-and-evidence",
+    "transfer-and-reward", "voided-but-paid"};
 
 std::vector<Path> files() {
     std::vector<Path> paths;
@@ -68,6 +71,10 @@ TEST(Vectors, EveryFileOnEveryBackEnd) {
         const auto vector = parse(*text);
         ASSERT_TRUE(vector.ok()) << vector.error().message;
         ASSERT_FALSE(vector->steps.empty());
+        const Check &end = vector->steps.back().check;
+        EXPECT_EQ(end.accounts.size(), vector->accounts.size())
+            << "the last step checks all of them";
+        EXPECT_EQ(end.totals.size(), 2u);
 
         const auto memory = memory_subject(vector->genesis);
         const Outcome model = expect_as_written(*vector, *memory, "memory");
