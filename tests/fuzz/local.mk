@@ -2,6 +2,8 @@
 # docs/fuzzing.md. One program per target: libFuzzer's, built with clang in a tree of its own, as
 # everything below it must be built with it too; and one program of all targets for every build,
 # which replays the stored inputs.
+# A further target: its name here, NAME_fuzz.cc in fuzz_targets, and a program below; in run.sh its
+# longest input, in corpus/NAME its first ones.
 FUZZ_TARGETS = tx block voucher keystore genesis vectors
 FUZZ_CLANG = clang-14
 FUZZ_CLANGXX = clang++-14
