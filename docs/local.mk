@@ -1,8 +1,25 @@
 # SPDX-License-Identifier: BSD-3-Clause
-EXTRA_DIST += docs/README.md docs/benchmarks.md docs/architecture.md docs/glossary.md \
+EXTRA_DIST += \
+  docs/README.md \
+  docs/benchmarks.md \
+  docs/architecture.md \
+  docs/glossary.md \
   docs/peer_protocol.md \
-  docs/control_protocol.md docs/money_rules.md docs/wire_format.md \
-  docs/adr/0000-template.md docs/adr/0001-extend-packaged-open-mpi.md \
-  docs/adr/0002-state-digest.md docs/adr/0003-a-sealer-of-its-own.md \
-  docs/adr/0004-who-closes-a-lease.md docs/adr/0005-equal-asks-share-the-slots.md \
-  docs/adr/0006-the-daemon-reads-the-files.md docs/adr/0007-sessions-carry-the-heartbeat.md
+  docs/control_protocol.md \
+  docs/ledger_rules.md \
+  docs/money_rules.md \
+  docs/vectors.md \
+  docs/wire_format.md \
+  docs/fuzzing.md \
+  docs/crash_safety.md \
+  docs/adr/0000-template.md \
+  docs/adr/0001-extend-packaged-open-mpi.md \
+  docs/adr/0002-state-digest.md \
+  docs/adr/0003-a-sealer-of-its-own.md \
+  docs/adr/0004-who-closes-a-lease.md \
+  docs/adr/0005-equal-asks-share-the-slots.md \
+  docs/adr/0006-the-daemon-reads-the-files.md \
+  docs/adr/0007-sessions-carry-the-heartbeat.md \
+  docs/adr/0008-seed-words-are-the-key.md \
+  docs/adr/0009-work-that-nobody-signed.md \
+  docs/adr/0010-ratios-start-from-nothing.md

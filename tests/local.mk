@@ -26,6 +26,7 @@ SYSTEM_TESTS =
 include tests/chain/base/local.mk
 include tests/chain/identity/local.mk
 include tests/chain/ledger/local.mk
+include tests/chain/backend/local.mk
 include tests/chain/p2p/local.mk
 include tests/chain/market/local.mk
 include tests/chain/provider/local.mk
@@ -38,6 +39,12 @@ include tests/mca/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
 include tests/bench/local.mk
+include tests/fuzz/local.mk
+
+# After the tests: what each attack on money would gain (tests/chain/ledger/gaming_test.cc).
+check-local: $(check_PROGRAMS)
+	@case ' $(TESTS) ' in *' tests/gaming_test$(EXEEXT) '*) \
+	  tests/gaming_test$(EXEEXT) --gtest_brief=1 | grep -v '^\[\|^Running' ;; esac
 
 check-system:
 	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
@@ -49,4 +56,13 @@ check-sanitizers:
 	@test -f sanitizers/config.status || (cd sanitizers && $(abs_top_srcdir)/configure -q \
 	  --enable-sanitizers CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
 	@$(MAKE) $(AM_MAKEFLAGS) -C sanitizers check TESTS='$(filter-out %.py %.sh,$(TESTS))'
-.PHONY: check-system check-sanitizers
+# What threads (verification, workers), with ThreadSanitizer, in a tree of its own.
+THREADED_TESTS = tests/base_test tests/ledger_test tests/daemon_test
+check-threads:
+	@$(MKDIR_P) threads
+	@test -f threads/config.status || (cd threads && $(abs_top_srcdir)/configure -q \
+	  --enable-sanitizers=thread CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
+	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(THREADED_TESTS)
+	@cd threads && for test in $(THREADED_TESTS); do \
+	  TSAN_OPTIONS=halt_on_error=1 $$test --gtest_brief=1 || exit 1; done
+.PHONY: check-system check-sanitizers check-threads

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,7 +17,16 @@
 
 namespace chain {
 
-enum class TxStatus { kUnknown, kPending, kIncluded, kJustified, kFinal, kRejected };
+// kReorganised: it was included in a block that is no longer in the chain, and is not pending.
+enum class TxStatus {
+    kUnknown,
+    kPending,
+    kIncluded,
+    kJustified,
+    kFinal,
+    kReorganised,
+    kRejected,
+};
 
 struct TxOutcome {
     TxStatus status = TxStatus::kUnknown;
@@ -43,6 +53,8 @@ public:
     virtual Result<ledger::Account> account(const PublicKey &account) const = 0;
     // The nonce for the next transaction, counting those still pending.
     virtual Result<std::uint64_t> next_nonce(const PublicKey &account) const = 0;
+    // As faded now. A never used account has none.
+    virtual Result<incentive::Reputation> reputation(const PublicKey &account) const = 0;
     virtual Result<LockedFunds> locked(const PublicKey &account) const = 0;
     // Errors: kNotFound.
     virtual Result<ledger::Lease> lease(const ledger::LeaseId &id) const = 0;
@@ -52,6 +64,9 @@ public:
     // Leases that anyone may settle now because their time has passed; the oldest first.
     virtual Result<std::vector<ledger::LeaseId>> expired_leases(std::size_t count_max) const = 0;
 
+    // What `provider` must put up for a leg that is opened now. Errors: kTooLarge, kIo.
+    Result<Amount> collateral(const PublicKey &provider, const incentive::LegTerms &leg) const;
+
     // Checks against the newest state, keeps it as pending and passes it on.
     // Errors: those of the transition (kInsufficientFunds, kConflict …), kTooLarge (too many
     // pending).
@@ -60,6 +75,23 @@ public:
 
     // Calls `fn` after every new block. One subscriber list; never unsubscribed before destruction.
     virtual void on_new_block(std::function<void(std::uint64_t height)> fn) = 0;
+
+    // Calls `fn` when the status of `id` is no longer what it was, the first time with what it is
+    // now; not again after kFinal or kRejected. Errors: kTooLarge (kWatchesMax are under way).
+    static constexpr std::size_t kWatchesMax = 10'000;
+    Status watch(const ledger::TxId &id, std::function<void(const TxOutcome &)> fn);
+
+protected:
+    // After every block, and whatever else may have changed an outcome.
+    void look_at_watches();
+
+private:
+    struct Watch {
+        ledger::TxId id;
+        TxStatus last = TxStatus::kUnknown;
+        std::function<void(const TxOutcome &)> fn;
+    };
+    std::list<Watch> watches_;
 };
 
 }  // namespace chain

@@ -75,6 +75,10 @@ Result<std::uint64_t> LedgerBackend::next_nonce(const PublicKey &account) const 
     return mempool_->next_nonce(account);
 }
 
+Result<incentive::Reputation> LedgerBackend::reputation(const PublicKey &account) const {
+    return chain_->state().reputation(account, ledger::decay_step(genesis(), chain_time_ms()));
+}
+
 Result<LockedFunds> LedgerBackend::locked(const PublicKey &account) const {
     CHAIN_ASSIGN(const ledger::Account found, chain_->state().account(account));
     return LockedFunds{found.escrow, found.collateral};
@@ -93,29 +97,62 @@ Result<std::vector<ledger::Lease>> LedgerBackend::leases_of(const PublicKey &acc
     return chain_->leases_of(account, count_max);
 }
 
-Result<bool> LedgerBackend::admit(std::string_view signed_tx_bytes, ledger::TxId &id) {
-    CHAIN_ASSIGN(ledger::Tx tx,
-                 ledger::decode_tx(signed_tx_bytes, chain_id(), &chain_->signatures()));
-    id = tx.id;
-    if (mempool_->contains(id)) return false;
-    CHAIN_ASSIGN(const auto place, chain_->place_of(id));
+Result<ledger::TxRef> LedgerBackend::decode(std::string_view signed_tx_bytes) {
+    return ledger::decode_tx_cached(signed_tx_bytes, ledger::tx_bytes_hash(signed_tx_bytes),
+                                    chain_id(), chain_->tx_cache());
+}
+
+Result<bool> LedgerBackend::admit(const ledger::TxRef &tx) {
+    if (mempool_->contains(tx->id)) return false;
+    CHAIN_ASSIGN(const auto place, chain_->place_of(tx->id));
     if (place) return false;
-    const Bytes bytes = tx.signed_bytes;
-    CHAIN_TRY(mempool_->add(std::move(tx), clock_.unix_ms()));
-    schedule_seal(options_.seal_delay_ms);
-    call_all(tx_fns_, bytes);
+    CHAIN_TRY(mempool_->add(tx, clock_.unix_ms()));
+    schedule_seal();
+    call_all(tx_fns_, tx->signed_bytes);
     return true;
 }
 
 Result<ledger::TxId> LedgerBackend::submit(const wire::SignedTx &tx) {
-    ledger::TxId id{};
-    CHAIN_TRY(admit(tx.SerializeAsString(), id));
-    return id;
+    CHAIN_ASSIGN(const ledger::TxRef decoded, decode(tx.SerializeAsString()));
+    CHAIN_TRY(admit(decoded));
+    return decoded->id;
 }
 
 Result<bool> LedgerBackend::accept_tx(std::string_view signed_tx_bytes) {
-    ledger::TxId id{};
-    return admit(signed_tx_bytes, id);
+    CHAIN_ASSIGN(const ledger::TxRef decoded, decode(signed_tx_bytes));
+    return admit(decoded);
+}
+
+std::vector<Result<bool>> LedgerBackend::accept_txs(std::span<const std::string_view> signed_txs) {
+    ledger::DecodeBatch batch({signed_txs.begin(), signed_txs.end()}, {}, chain_id(),
+                              &chain_->tx_cache());
+    std::vector<Result<bool>> outcomes;
+    outcomes.reserve(signed_txs.size());
+    // The other cores verify while this one admits what is verified.
+    for (std::size_t i = 0; i < signed_txs.size(); ++i) {
+        const Result<ledger::TxRef> &decoded = batch.at(i);
+        outcomes.push_back(decoded.ok() ? admit(*decoded) : Result<bool>(decoded.error()));
+    }
+    return outcomes;
+}
+
+void LedgerBackend::accept_tx_soon(Bytes signed_tx,
+                                   std::function<void(const Result<bool> &)> done) {
+    if (arrivals_.empty()) arrivals_timer_ = loop_.after_ms(0, [this] { admit_arrivals(); });
+    arrival_bytes_ += signed_tx.size();
+    arrivals_.push_back({std::move(signed_tx), std::move(done)});
+    if (arrivals_.size() >= kArrivalsMax || arrival_bytes_ >= kArrivalBytesMax) admit_arrivals();
+}
+
+void LedgerBackend::admit_arrivals() {
+    arrivals_timer_.cancel();
+    std::vector<Arrival> arrived;
+    arrived.swap(arrivals_);
+    arrival_bytes_ = 0;
+    std::vector<std::string_view> views;
+    for (const Arrival &arrival : arrived) views.push_back(arrival.signed_tx);
+    const std::vector<Result<bool>> outcomes = accept_txs(views);
+    for (std::size_t i = 0; i < arrived.size(); ++i) arrived[i].done(outcomes[i]);
 }
 
 TxOutcome LedgerBackend::outcome(const ledger::TxId &id) const {
@@ -147,9 +184,20 @@ void LedgerBackend::announce_again() {
     for (const Bytes &bytes : mempool_->pending_bytes(kAnnounceAgainMax)) call_all(tx_fns_, bytes);
 }
 
-void LedgerBackend::schedule_seal(std::uint64_t delay_ms) {
+void LedgerBackend::schedule_seal() {
+    std::uint64_t delay_ms = 0;
+    if (last_seal_steady_ms_) {
+        const std::uint64_t next_ms = *last_seal_steady_ms_ + options_.block_spacing_ms;
+        const std::uint64_t now_ms = clock_.steady_ms();
+        if (next_ms > now_ms) delay_ms = next_ms - now_ms;
+    }
+    schedule_seal_in(delay_ms);
+}
+
+void LedgerBackend::schedule_seal_in(std::uint64_t delay_ms) {
     if (seal_scheduled_ || !is_sealer()) return;
     seal_scheduled_ = true;
+    // Never here and now: what else comes in this turn of the loop shares the block.
     seal_timer_ = loop_.after_ms(delay_ms, [this] { seal_pending(); });
 }
 
@@ -166,40 +214,77 @@ Result<ledger::Block> LedgerBackend::draft_block(std::uint64_t now_ms) {
 void LedgerBackend::seal_pending() {
     seal_scheduled_ = false;
     if (mempool_->count() == 0) return;
+    last_seal_steady_ms_ = clock_.steady_ms();
     const auto block = draft_block(clock_.unix_ms());
     const Status applied = block.ok() ? chain_->apply(*block) : Status(block.error());
     if (!applied.ok()) {
         if (mempool_->count() == 0) return;
         log(LogLevel::kError, "ledger", "no block was sealed: ", applied.error().message);
-        schedule_seal(options_.seal_retry_ms);
+        schedule_seal_in(options_.seal_retry_ms);
         return;
     }
-    after_block(*block);
-    if (mempool_->count() > 0) schedule_seal(options_.seal_delay_ms);
+    after_blocks({&*block, 1});
+    if (mempool_->count() > 0) schedule_seal();
 }
 
-void LedgerBackend::after_block(const ledger::Block &block) {
+void LedgerBackend::after_blocks(std::span<const ledger::Block> blocks) {
+    if (blocks.empty()) return;
     mempool_->rebuild(clock_.unix_ms());
-    log(LogLevel::kDebug, "ledger", "block ", block.header.height(), " ", short_hex(block.id),
-        " with ", block.header.tx_count(), " transactions");
-    call_all(block_fns_, block.signed_bytes);
-    call_all(new_block_fns_, block.header.height());
+    for (const ledger::Block &block : blocks) {
+        log(LogLevel::kDebug, "ledger", "block ", block.header.height(), " ", short_hex(block.id),
+            " with ", block.header.tx_count(), " transactions");
+        call_all(block_fns_, block.signed_bytes);
+        call_all(new_block_fns_, block.header.height());
+    }
+    look_at_watches();
+}
+
+// A block at a height that the chain has already.
+Result<BlockReceipt> LedgerBackend::check_known(const ledger::Block &block) const {
+    const std::uint64_t height = block.header.height();
+    CHAIN_ASSIGN(const ledger::Block ours, chain_->block_at(height));
+    if (ours.id == block.id) return BlockReceipt{BlockReceipt::Kind::kKnown, 0};
+    return make_error(ErrorCode::kConflict, "block ", height, " (", short_hex(block.id),
+                      ") contradicts the final block ", short_hex(ours.id));
+}
+
+Status LedgerBackend::apply_blocks(const std::vector<ledger::Block> &blocks) {
+    if (blocks.empty()) return ok_status();
+    const std::uint64_t before = height();
+    const Status applied =
+        blocks.size() == 1 ? chain_->apply(blocks[0]) : chain_->apply_all(blocks);
+    after_blocks(std::span(blocks).first(static_cast<std::size_t>(height() - before)));
+    return applied;
 }
 
 Result<BlockReceipt> LedgerBackend::accept_block(std::string_view signed_block_bytes) {
-    CHAIN_ASSIGN(const ledger::Block block,
-                 ledger::decode_block(signed_block_bytes, genesis(), &chain_->signatures()));
-    const std::uint64_t height = block.header.height();
-    if (height <= tip().height) {
-        CHAIN_ASSIGN(const ledger::Block ours, chain_->block_at(height));
-        if (ours.id == block.id) return BlockReceipt{BlockReceipt::Kind::kKnown, 0};
-        return make_error(ErrorCode::kConflict, "block ", height, " (", short_hex(block.id),
-                          ") contradicts the final block ", short_hex(ours.id));
+    return accept_blocks({&signed_block_bytes, 1});
+}
+
+Result<BlockReceipt> LedgerBackend::accept_blocks(std::span<const std::string_view> signed_blocks) {
+    Result<BlockReceipt> receipt = BlockReceipt{BlockReceipt::Kind::kKnown, 0};
+    std::vector<ledger::Block> fresh;
+    for (const std::string_view bytes : signed_blocks) {
+        auto block = ledger::decode_block(bytes, genesis(), &chain_->signatures());
+        const std::uint64_t next = tip().height + fresh.size() + 1;
+        if (!block.ok())
+            receipt = block.error();
+        else if (block->header.height() > next)
+            receipt = BlockReceipt{BlockReceipt::Kind::kGap, next};
+        else if (block->header.height() <= tip().height)
+            receipt = check_known(*block);
+        else if (block->header.height() == next) {
+            fresh.push_back(std::move(block).value());
+            receipt = BlockReceipt{BlockReceipt::Kind::kApplied, 0};
+        }
+        // One that is twice in the same list is left out.
+        if (!receipt.ok() || receipt->kind == BlockReceipt::Kind::kGap) break;
+        if (fresh.size() < ledger::Chain::kBlocksPerWriteMax) continue;
+        CHAIN_TRY(apply_blocks(fresh));
+        fresh.clear();
     }
-    if (height > tip().height + 1) return BlockReceipt{BlockReceipt::Kind::kGap, tip().height + 1};
-    CHAIN_TRY(chain_->apply(block));
-    after_block(block);
-    return BlockReceipt{BlockReceipt::Kind::kApplied, 0};
+    CHAIN_TRY(apply_blocks(fresh));
+    return receipt;
 }
 
 Result<std::vector<Bytes>> LedgerBackend::blocks_from(std::uint64_t from_height,

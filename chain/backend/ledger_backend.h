@@ -2,8 +2,8 @@
 //
 // LedgerBackend: the embedded ledger as a Backend. It knows no network: the daemon gives it what
 // peers sent (accept_tx, accept_block) and takes from it what peers should get (on_tx_accepted,
-// on_block, blocks_from). A node that holds the sealer's key seals by itself, a moment after a
-// transaction came. A block is durable before anybody hears of it.
+// on_block, blocks_from). A node that holds the sealer's key seals by itself, as soon as a
+// transaction has come. A block is durable before anybody hears of it.
 //
 // Owner: the daemon's loop thread; callbacks come on it. Callbacks may call back.
 #pragma once
@@ -18,8 +18,9 @@
 namespace chain {
 
 struct LedgerOptions {
-    // From the first pending transaction to the block: what comes in between shares its fsync.
-    std::uint64_t seal_delay_ms = 20;
+    // The least time between two blocks. A transaction that comes later than this after the last
+    // block is sealed at once; what comes within it waits for its end, and shares one fsync.
+    std::uint64_t block_spacing_ms = 5;
     // After a block could not be written (full disk), until the next try.
     std::uint64_t seal_retry_ms = 1'000;
     // A transaction still pending after this is handed to on_tx_accepted again: its first
@@ -39,6 +40,9 @@ public:
     static constexpr std::size_t kBlocksPerAnswerMax = 256;
     static constexpr std::size_t kAnswerBytesMax = 1536u << 10;  // below a peer frame's limit
     static constexpr std::size_t kAnnounceAgainMax = 64;         // transactions per round
+    // Transactions that wait for the loop's next turn, to be verified together on all cores.
+    static constexpr std::size_t kArrivalsMax = 1'024;
+    static constexpr std::size_t kArrivalBytesMax = 4u << 20;
 
     // `sealer_key`: nullopt, or a key; a key that is not the genesis file's sealer never seals.
     // `loop` and `clock` outlive the backend. Errors: those of Chain::open.
@@ -54,6 +58,7 @@ public:
     std::uint64_t chain_time_ms() const override;
     Result<ledger::Account> account(const PublicKey &account) const override;
     Result<std::uint64_t> next_nonce(const PublicKey &account) const override;
+    Result<incentive::Reputation> reputation(const PublicKey &account) const override;
     Result<LockedFunds> locked(const PublicKey &account) const override;
     Result<ledger::Lease> lease(const ledger::LeaseId &id) const override;
     Result<std::vector<ledger::Lease>> leases_of(const PublicKey &account,
@@ -72,9 +77,17 @@ public:
     // A SignedTx from a peer. True: new and kept. False: known already. Errors: as of submit; the
     // peer broke the protocol when it is kProtocol, kBadSignature or kTooLarge (of the bytes).
     Result<bool> accept_tx(std::string_view signed_tx_bytes);
+    // Several at once, verified on all cores: what accept_tx would have said of each, in order.
+    std::vector<Result<bool>> accept_txs(std::span<const std::string_view> signed_txs);
+    // The same for whatever comes before the loop's next turn. `done` may be called before this
+    // returns, when too many wait.
+    void accept_tx_soon(Bytes signed_tx, std::function<void(const Result<bool> &)> done);
     // A SignedBlock from a peer. Errors: kConflict (another block at a height that is final here),
     // those of decode_block and Chain::apply.
     Result<BlockReceipt> accept_block(std::string_view signed_block_bytes);
+    // Several that follow one another, with one durable write. What comes before a wrong one, or
+    // before a gap, is applied.
+    Result<BlockReceipt> accept_blocks(std::span<const std::string_view> signed_blocks);
     // Bytes of SignedBlocks from `from_height` on; at least one if there is one, otherwise bounded
     // by `count_max`, kBlocksPerAnswerMax and kAnswerBytesMax.
     Result<std::vector<Bytes>> blocks_from(std::uint64_t from_height, std::size_t count_max) const;
@@ -94,6 +107,16 @@ public:
     // With transactions. Errors: kNotFound.
     Result<wire::BlockView> block_view(std::uint64_t height) const;
     Result<wire::BlockView> block_view(const ledger::BlockId &id) const;
+    // As of Chain: an account's past and the market's, within named limits. Errors: kCorrupt, kIo.
+    Result<ledger::HistoryPage> history_of(const PublicKey &account,
+                                           std::optional<ledger::TxPlace> before,
+                                           std::size_t count_max) const {
+        return chain_->history_of(account, before, count_max);
+    }
+    Result<std::vector<ledger::PriceHour>> prices(std::uint64_t from_hour, std::uint64_t to_hour,
+                                                  std::size_t count_max) const {
+        return chain_->prices(from_hour, to_hour, count_max);
+    }
     // Replays everything: slow. Errors: kIo.
     Result<ledger::Chain::Verification> verify_all() const { return chain_->verify_all(); }
     // The two halves of it. The replay is the slow one, and the one call that may be made on
@@ -108,11 +131,16 @@ public:
 private:
     LedgerBackend(Loop &loop, const Clock &clock, LedgerOptions options)
         : loop_(loop), clock_(clock), options_(options) {}
-    Result<bool> admit(std::string_view signed_tx_bytes, ledger::TxId &id);
-    void schedule_seal(std::uint64_t delay_ms);
+    Result<ledger::TxRef> decode(std::string_view signed_tx_bytes);
+    Result<bool> admit(const ledger::TxRef &tx);
+    void admit_arrivals();
+    void schedule_seal();
+    void schedule_seal_in(std::uint64_t delay_ms);
     void seal_pending();
+    Result<BlockReceipt> check_known(const ledger::Block &block) const;
+    Status apply_blocks(const std::vector<ledger::Block> &blocks);
     Result<ledger::Block> draft_block(std::uint64_t now_ms);
-    void after_block(const ledger::Block &block);
+    void after_blocks(std::span<const ledger::Block> blocks);
     void announce_again();
 
     Loop &loop_;
@@ -123,6 +151,14 @@ private:
     std::unique_ptr<consensus::Sealer> sealer_;
     LoopHandle seal_timer_;
     bool seal_scheduled_ = false;
+    std::optional<std::uint64_t> last_seal_steady_ms_;
+    struct Arrival {
+        Bytes signed_tx;
+        std::function<void(const Result<bool> &)> done;
+    };
+    std::vector<Arrival> arrivals_;
+    std::size_t arrival_bytes_ = 0;
+    LoopHandle arrivals_timer_;
     LoopHandle announce_timer_;
     std::vector<std::function<void(std::uint64_t)>> new_block_fns_;
     std::vector<std::function<void(const Bytes &)>> tx_fns_;

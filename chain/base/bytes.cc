@@ -2,6 +2,8 @@
 #include "chain/base/bytes.h"
 
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -13,6 +15,56 @@ namespace {
 EVP_MD_CTX *context_of(void *context) {
     return static_cast<EVP_MD_CTX *>(context);
 }
+
+struct DigestDeleter {
+    void operator()(EVP_MD_CTX *context) const { EVP_MD_CTX_free(context); }
+};
+using Digest = std::unique_ptr<EVP_MD_CTX, DigestDeleter>;
+
+Digest new_digest() {
+    // Fetched once: EVP_sha256() is looked up among OpenSSL's providers at each use.
+    static const EVP_MD *const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    Digest digest(EVP_MD_CTX_new());
+    CHAIN_CHECK(sha256 != nullptr && digest != nullptr &&
+                EVP_DigestInit_ex(digest.get(), sha256, nullptr) == 1);
+    return digest;
+}
+
+void feed(EVP_MD_CTX *digest, const void *bytes, std::size_t size_bytes) {
+    CHAIN_CHECK(EVP_DigestUpdate(digest, bytes, size_bytes) == 1);
+}
+
+Bytes32 result_of(EVP_MD_CTX *digest) {
+    Bytes32 result;
+    CHAIN_CHECK(EVP_DigestFinal_ex(digest, result.data(), nullptr) == 1);
+    return result;
+}
+
+// SHA-256 after the two hashes of the tag, which fill its first block.
+Digest begin_tagged(std::string_view tag) {
+    const Digest of_tag = new_digest();
+    feed(of_tag.get(), tag.data(), tag.size());
+    const Bytes32 prefix = result_of(of_tag.get());
+    Digest digest = new_digest();
+    feed(digest.get(), prefix.data(), prefix.size());
+    feed(digest.get(), prefix.data(), prefix.size());
+    return digest;
+}
+
+// The beginnings for the tags that this thread has used. There are about a dozen tags.
+class TaggedBeginnings {
+public:
+    EVP_MD_CTX *find(std::string_view tag) {
+        for (const auto &[known, digest] : known_)
+            if (known == tag) return digest.get();
+        if (known_.size() == kTagsMax) known_.clear();
+        return known_.emplace_back(tag, begin_tagged(tag)).second.get();
+    }
+
+private:
+    static constexpr std::size_t kTagsMax = 32;
+    std::vector<std::pair<std::string, Digest>> known_;
+};
 
 int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
@@ -33,34 +85,26 @@ Result<Array> to_array(std::string_view bytes, std::string_view what) {
 
 }  // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-    CHAIN_CHECK(context_ != nullptr);
-    CHAIN_CHECK(EVP_DigestInit_ex(context_of(context_), EVP_sha256(), nullptr) == 1);
-}
+Sha256::Sha256() : context_(new_digest().release()) {}
 
 Sha256::~Sha256() {
     EVP_MD_CTX_free(context_of(context_));
 }
 
 void Sha256::update(std::string_view piece) {
-    CHAIN_CHECK(EVP_DigestUpdate(context_of(context_), piece.data(), piece.size()) == 1);
+    feed(context_of(context_), piece.data(), piece.size());
 }
 
 Bytes32 Sha256::finish() {
-    Bytes32 digest;
-    CHAIN_CHECK(EVP_DigestFinal_ex(context_of(context_), digest.data(), nullptr) == 1);
-    return digest;
+    return result_of(context_of(context_));
 }
 
 Bytes32 tagged_hash(std::string_view tag, std::string_view message) {
-    Sha256 tag_hash;
-    tag_hash.update(tag);
-    const Bytes prefix = to_bytes(tag_hash.finish());
-    Sha256 hash;
-    hash.update(prefix);
-    hash.update(prefix);
-    hash.update(message);
-    return hash.finish();
+    thread_local TaggedBeginnings beginnings;
+    thread_local const Digest digest = new_digest();
+    CHAIN_CHECK(EVP_MD_CTX_copy_ex(digest.get(), beginnings.find(tag)) == 1);
+    feed(digest.get(), message.data(), message.size());
+    return result_of(digest.get());
 }
 
 std::string to_hex(std::string_view bytes) {

@@ -17,7 +17,8 @@ using Bytes = std::string;
 using Bytes32 = std::array<std::uint8_t, 32>;
 using Bytes64 = std::array<std::uint8_t, 64>;
 
-// SHA-256(SHA-256(tag) || SHA-256(tag) || message), BIP 340 "tagged hashes".
+// SHA-256(SHA-256(tag) || SHA-256(tag) || message), BIP 340 "tagged hashes". Thread-safe; what the
+// tag makes of it is computed once per thread.
 Bytes32 tagged_hash(std::string_view tag, std::string_view message);
 
 // Plain SHA-256, fed in pieces: for files.

@@ -18,7 +18,9 @@ constexpr ErrorTraits kErrorTraits[] = {
      "tokens."},
     {ErrorCode::kBudgetTooSmall, "budget-too-small", 1,
      "Raise --chain-budget, or lower --chain-time or the number of slots."},
-    {ErrorCode::kNoWallet, "no-wallet", 4, "Create one with `ompi-chain wallet new`."},
+    {ErrorCode::kNoWallet, "no-wallet", 4,
+     "Create one with `ompi-chain wallet new`, or bring one back with `ompi-chain wallet "
+     "restore`."},
     {ErrorCode::kWalletLocked, "wallet-locked", 4,
      "Unlock it with `ompi-chain wallet unlock`, or start ompi-chaind with --password-file."},
     {ErrorCode::kWrongPassword, "wrong-password", 4,

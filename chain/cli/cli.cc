@@ -13,7 +13,8 @@ namespace {
 
 std::vector<Command> all_commands() {
     std::vector<Command> all;
-    for (auto part : {wallet_commands(), offer_commands(), lease_commands(), peer_commands(),
+    for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
+                      offer_commands(), lease_commands(), market_commands(), peer_commands(),
                       block_commands(), node_commands(), network_commands(), devnet_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
@@ -126,6 +127,7 @@ const std::vector<Noun> &nouns() {
         {"wallet", "the key that pays and is paid"},
         {"offer", "what this machine lends, and what others do"},
         {"lease", "leases and their bills"},
+        {"market", "what compute is sold for"},
         {"peer", "daemons that this one talks to"},
         {"block", "the ledger, block by block"},
         {"node", "the daemon of this machine"},

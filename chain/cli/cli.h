@@ -64,6 +64,8 @@ struct Invocation {
     bool json() const { return arguments.has("json"); }
     std::string data_folder() const;
     std::string socket_path() const;
+    // Of the daemon that socket_path() leads to.
+    std::string wallet_path() const;
     Result<client::Client> connect() const { return client::Client::connect(socket_path()); }
     // One call on a connection of its own.
     Result<wire::ControlReply> call(const wire::ControlRequest &request,
@@ -86,8 +88,12 @@ const std::vector<Command> &commands();
 const std::vector<Option> &global_options();
 
 std::vector<Command> wallet_commands();
+std::vector<Command> backup_commands();
+std::vector<Command> transfer_commands();
+std::vector<Command> stake_commands();  // and `lease rate`
 std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
+std::vector<Command> market_commands();  // and `wallet history`
 std::vector<Command> peer_commands();
 std::vector<Command> block_commands();
 std::vector<Command> node_commands();
@@ -110,6 +116,8 @@ std::string command_help(const Command &command);
 
 // Ok at once with --yes or without a person there. Errors: kCancelled when the answer is not yes.
 Status confirm(const Invocation &invocation, const std::string &question);
+// One line, without its end; empty at the end of input. Errors: kTooLarge, kIo.
+Result<std::string> read_line(int fd);
 // From --password-file (`-`: the first line of standard input), else asked for without echo;
 // `twice` for a new one. Errors: kInvalidInput (empty, the two differ, nobody to ask), kCancelled.
 Result<std::string> read_password(const Invocation &invocation, std::string_view prompt,

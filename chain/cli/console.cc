@@ -26,21 +26,6 @@ Result<bool> read_byte(int fd, char &byte) {
     }
 }
 
-// Up to the line feed, which is taken and not returned.
-Result<std::string> read_line(int fd) {
-    std::string line;
-    for (char byte = 0;;) {
-        CHAIN_ASSIGN(const bool more, read_byte(fd, byte));
-        if (!more || byte == '\n') break;
-        if (line.size() == kMaxLineBytes)
-            return make_error(ErrorCode::kTooLarge, "the line is longer than ", kMaxLineBytes,
-                              " bytes");
-        line += byte;
-    }
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    return line;
-}
-
 // A terminal without echo, and with every key a plain byte: Ctrl-C must not end the program
 // before the echo is back.
 class SilentTerminal {
@@ -104,6 +89,20 @@ Result<std::string> password_from_file(const Invocation &invocation, const std::
 }
 
 }  // namespace
+
+Result<std::string> read_line(int fd) {
+    std::string line;
+    for (char byte = 0;;) {
+        CHAIN_ASSIGN(const bool more, read_byte(fd, byte));
+        if (!more || byte == '\n') break;
+        if (line.size() == kMaxLineBytes)
+            return make_error(ErrorCode::kTooLarge, "the line is longer than ", kMaxLineBytes,
+                              " bytes");
+        line += byte;
+    }
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    return line;
+}
 
 Status confirm(const Invocation &invocation, const std::string &question) {
     Console &console = invocation.console;

@@ -2,6 +2,7 @@
 # Apart from the shared library, which mpirun loads too: the CLI is for the program and its tests.
 noinst_LTLIBRARIES = libompi-chain-cli.la
 libompi_chain_cli_la_SOURCES = \
+  chain/cli/backup_commands.cc \
   chain/cli/cli.cc chain/cli/cli.h \
   chain/cli/console.cc \
   chain/cli/devnet.cc chain/cli/devnet.h \
@@ -10,11 +11,15 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/devnet_start.cc \
   chain/cli/help.cc \
   chain/cli/lease_commands.cc \
+  chain/cli/market_commands.cc \
   chain/cli/network_commands.cc \
   chain/cli/node_commands.cc \
   chain/cli/offer_commands.cc \
   chain/cli/parse.cc \
+  chain/cli/plot.cc chain/cli/plot.h \
   chain/cli/process.cc chain/cli/process.h \
+  chain/cli/stake_commands.cc \
+  chain/cli/transfer_commands.cc \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.
 libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \

@@ -69,8 +69,10 @@ Result<PublicKey> founder_account(const Invocation &invocation, const Founding &
         if (made.ok()) made = create_wallet(path, KeyPair::generate(), password);
         wipe(password);
         CHAIN_TRY(made);
-        invocation.console.err << "Made the wallet " << path
-                               << ". Nobody can restore its password: keep it.\n";
+        invocation.console.err
+            << "Made the wallet " << path
+            << ". Nobody can restore its password: keep it, and write down the words\n"
+               "that `ompi-chain wallet backup` shows.\n";
     } else if (invocation.arguments.has("password-file")) {
         // A wrong password would show only when the sealer is to start.
         CHAIN_ASSIGN(std::string password, read_password(invocation, {}, false));

@@ -68,8 +68,8 @@ Result<int> run_status(Invocation &invocation) {
          {"data", status.data_folder()},
          {"node key", status.node_key()},
          {"listens", status.listen_address().empty() ? "no" : status.listen_address()},
-         {"network", status.chain_name() + " (" + client::short_id(status.chain_id()) + ")" +
-                         (status.is_sealer() ? ", this node seals" : "")},
+         {"network", status.chain_name() + (status.is_sealer() ? ", this node seals" : "")},
+         {"chain id", status.chain_id()},
          {"height", std::to_string(status.height()) + ", block " +
                         client::short_id(status.tip_id()) + ", " +
                         client::format_ago(status.tip_time_ms(), now_ms) + ", " + waiting +
@@ -87,6 +87,23 @@ Result<int> run_stop(Invocation &invocation) {
     request.mutable_node_stop();
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
     invocation.console.err << "The daemon stops: leases are closed and settled first.\n";
+    return 0;
+}
+
+Result<int> run_rotate_key(Invocation &invocation) {
+    CHAIN_TRY(confirm(invocation, "Replace the node key for good? Sessions are cut for a moment."));
+    wire::ControlRequest request;
+    request.mutable_node_rotate_key();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::NodeKeyChange &change = reply.node_key_change();
+    if (invocation.json())
+        invocation.console.out << client::json_text(
+            {{"old_node_key", change.old_node_key()}, {"new_node_key", change.new_node_key()}});
+    else
+        invocation.console.out << format_fields(
+            {{"old node key", change.old_node_key()}, {"new node key", change.new_node_key()}});
+    invocation.console.err << "The old key is gone. Peers are greeted anew, and what this machine "
+                              "lends is offered again.\n";
     return 0;
 }
 
@@ -262,6 +279,14 @@ std::vector<Command> node_commands() {
          .examples = "  ompi-chain node stop\n",
          .details = "Leases that run are ended, with the reason, and settled.\n",
          .run = run_stop},
+        {.noun = "node",
+         .verb = "rotate-key",
+         .summary = "Give the daemon a new node key",
+         .examples = "  ompi-chain node rotate-key\n",
+         .details = "Peers know this daemon by its node key; it moves no money. At once, without a "
+                    "restart: peers are\ngreeted anew and the offer is issued again. Refused while "
+                    "leases run.\n",
+         .run = run_rotate_key},
     };
 }
 

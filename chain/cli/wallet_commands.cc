@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <ostream>
 
+#include "chain/base/clock.h"
 #include "chain/base/units.h"
 #include "chain/cli/cli.h"
 #include "chain/client/json.h"
@@ -17,6 +18,13 @@ constexpr int kInclusionTimeoutMs = 60'000;
 constexpr Option kPasswordFile = {"password-file", "FILE",
                                   "read the password from FILE; `-`: from standard input"};
 
+// "0.2345": of 65536, cut off after four places.
+std::string format_quality(std::uint32_t quality_q16) {
+    constexpr std::uint64_t kPlaces = 10'000, kOne = 65'536;
+    const std::string places = std::to_string(quality_q16 * kPlaces / kOne % kPlaces);
+    return std::to_string(quality_q16 / kOne) + "." + std::string(4 - places.size(), '0') + places;
+}
+
 Result<int> print_wallet(const Invocation &invocation, const std::string &address) {
     wire::ControlRequest request;
     request.mutable_wallet_show()->set_address(address);
@@ -29,6 +37,10 @@ Result<int> print_wallet(const Invocation &invocation, const std::string &addres
              {"balance", client::json_amount(wallet.balance())},
              {"locked_escrow", client::json_amount(wallet.locked_escrow())},
              {"locked_collateral", client::json_amount(wallet.locked_collateral())},
+             {"staked", client::json_amount(wallet.staked())},
+             {"unbonding", client::json_amount(wallet.unbonding())},
+             {"unbonds_at", client::json_time(wallet.unbonds_at_ms())},
+             {"quality", format_quality(wallet.quality_q16())},
              {"nonce", wallet.nonce()}});
         return 0;
     }
@@ -42,6 +54,13 @@ Result<int> print_wallet(const Invocation &invocation, const std::string &addres
     if (wallet.locked_collateral() != 0)
         fields.emplace_back("collateral", client::format_units(wallet.locked_collateral()) +
                                               " (machines leased out)");
+    if (wallet.staked() != 0) fields.emplace_back("staked", client::format_units(wallet.staked()));
+    if (wallet.unbonding() != 0)
+        fields.emplace_back("unbonding", client::format_units(wallet.unbonding()) + " (until " +
+                                             format_utc(wallet.unbonds_at_ms()) + ")");
+    if (wallet.quality_q16() != 0)
+        fields.emplace_back("quality", format_quality(wallet.quality_q16()) +
+                                           " of 1 (as a provider: it lowers collateral)");
     if (!wallet.state().empty()) fields.emplace_back("state", wallet.state());
     invocation.console.out << format_fields(fields);
     return 0;
@@ -56,7 +75,8 @@ Result<int> run_new(Invocation &invocation) {
     wipe(password);
     wipe(*request.mutable_wallet_new()->mutable_password());
     if (!reply.ok()) return reply.error();
-    invocation.console.err << "The wallet is made. Nobody can restore its password: keep it.\n";
+    invocation.console.err << "The wallet is made. Nobody can restore its password: keep it. And "
+                              "write down the words\nthat `ompi-chain wallet backup` shows.\n";
     return print_wallet(invocation, {});
 }
 

@@ -121,6 +121,9 @@ std::string summary(const wire::Bill &bill) {
     table.add_row({"escrow", format_units(bill.escrow()), ""});
     table.add_row({"paid", format_units(bill.paid()),
                    bill.burned() == 0 ? "" : format_units(bill.burned()) + " of it burned"});
+    if (bill.penalty() != 0)
+        table.add_row({"penalty", format_units(bill.penalty()),
+                       "burned: not all work was signed for at the end"});
     table.add_row({"refunded", format_units(bill.refunded()), ""});
     std::string out = table.format(kIndent);
     const std::string meter = meter_text(printable(bill.meter_class()));
@@ -150,6 +153,9 @@ Json json_leg(const wire::BillLeg &leg) {
             {"ghz_h", format_ghz_hours(leg.cycles())},
             {"paid", json_amount(leg.paid())},
             {"burned", json_amount(leg.burned())},
+            {"end", leg.end()},
+            {"penalty", json_amount(leg.penalty())},
+            {"forfeit", json_amount(leg.forfeit())},
             {"ranks", std::move(ranks)}};
 }
 
@@ -213,6 +219,7 @@ Json json_bill(const wire::Bill &bill) {
             {"escrow", json_amount(bill.escrow())},
             {"paid", json_amount(bill.paid())},
             {"burned", json_amount(bill.burned())},
+            {"penalty", json_amount(bill.penalty())},
             {"refunded", json_amount(bill.refunded())},
             {"slots", sums.slots},
             {"cycles", sums.cycles},

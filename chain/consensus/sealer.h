@@ -16,7 +16,7 @@ public:
     virtual bool may_seal(const ledger::Chain &chain) const = 0;
     // A block of `txs` on the tip, signed, with time max(now, parent + 1). Changes nothing.
     // Errors: the first refused transaction's; kPermission when this node may not seal.
-    virtual Result<ledger::Block> seal(ledger::Chain &chain, const std::vector<ledger::Tx> &txs,
+    virtual Result<ledger::Block> seal(ledger::Chain &chain, const ledger::TxList &txs,
                                        std::uint64_t now_ms) const = 0;
     // True if the block at `height`, which is in the chain, is final.
     virtual bool is_final(const ledger::Chain &chain, std::uint64_t height) const = 0;
@@ -27,7 +27,7 @@ class SoloSealer final : public Sealer {
 public:
     explicit SoloSealer(std::optional<KeyPair> key) : key_(std::move(key)) {}
     bool may_seal(const ledger::Chain &chain) const override;
-    Result<ledger::Block> seal(ledger::Chain &chain, const std::vector<ledger::Tx> &txs,
+    Result<ledger::Block> seal(ledger::Chain &chain, const ledger::TxList &txs,
                                std::uint64_t now_ms) const override;
     bool is_final(const ledger::Chain &chain, std::uint64_t height) const override;
 

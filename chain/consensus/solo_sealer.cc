@@ -9,7 +9,7 @@ bool SoloSealer::may_seal(const ledger::Chain &chain) const {
     return key_ && key_->public_key() == chain.genesis().sealer;
 }
 
-Result<ledger::Block> SoloSealer::seal(ledger::Chain &chain, const std::vector<ledger::Tx> &txs,
+Result<ledger::Block> SoloSealer::seal(ledger::Chain &chain, const ledger::TxList &txs,
                                        std::uint64_t now_ms) const {
     if (!may_seal(chain))
         return make_error(ErrorCode::kPermission, "this node does not hold the sealer's key");
@@ -17,7 +17,8 @@ Result<ledger::Block> SoloSealer::seal(ledger::Chain &chain, const std::vector<l
     ledger::Block block;
     CHAIN_ASSIGN(block.header, chain.draft_header(txs, time_ms));
     for (const ledger::Tx &tx : txs) block.signed_block.add_txs(tx.signed_bytes);
-    block.header.set_tx_root(to_bytes(ledger::tx_root(block.signed_block)));
+    block.tx_hashes = ledger::tx_hashes(block.signed_block);
+    block.header.set_tx_root(to_bytes(ledger::tx_root(block.tx_hashes)));
     const Bytes header_bytes = block.header.SerializeAsString();
     block.signed_block.set_header(header_bytes);
     block.signed_block.set_signature(to_bytes(key_->sign(sign_tag::kBlock, header_bytes)));

@@ -43,6 +43,10 @@ void bring_bill_up_to(const ledger::Lease &lease, wire::Bill &bill) {
             entry.set_paid(leg.payment.units);
             entry.set_burned(leg.burned.units);
         }
+        entry.set_penalty(leg.penalty.units);
+        entry.set_forfeit(leg.forfeit.units);
+        if (leg.state == ledger::LegState::kSettled)
+            entry.set_end(std::string(ledger::leg_end_name(leg.end)));
         if (leg.meter_class != wire::METER_CLASS_UNSPECIFIED)
             bill.set_meter_class(std::string(meter_class_name(leg.meter_class)));
     }
@@ -57,13 +61,16 @@ void bring_bill_up_to(const ledger::Lease &lease, wire::Bill &bill) {
 void sum_bill(wire::Bill &bill) {
     std::int64_t paid = 0;
     std::int64_t burned = 0;
+    std::int64_t penalty = 0;
     for (const auto &leg : bill.legs()) {
         paid += leg.paid();
         burned += leg.burned();
+        penalty += leg.penalty();
     }
     bill.set_paid(paid);
     bill.set_burned(burned);
-    bill.set_refunded(bill.escrow() - paid);
+    bill.set_penalty(penalty);
+    bill.set_refunded(bill.escrow() - paid - penalty);
     if (bill.meter_class().empty()) bill.set_meter_class("none");
 }
 

@@ -79,12 +79,19 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
         return judge(peer, parsed.error());
     switch (gossip.item_case()) {
         case wire::Gossip::kTx: {
-            const auto taken = ledger_.accept_tx(gossip.tx());
-            if (!taken.ok()) judge(peer, taken.error());
+            // Others that came with it are verified together, at the loop's next turn.
+            ledger_.accept_tx_soon(std::move(*gossip.mutable_tx()),
+                                   [this, peer](const Result<bool> &taken) {
+                                       if (!taken.ok()) judge(peer, taken.error());
+                                   });
             return;
         }
         case wire::Gossip::kOffer: return accept_offer(peer, gossip.offer());
-        case wire::Gossip::kBlock: accept_block(peer, gossip.block()); return;
+        case wire::Gossip::kBlock: {
+            const std::string_view block = gossip.block();
+            accept_blocks(peer, {&block, 1});
+            return;
+        }
         case wire::Gossip::ITEM_NOT_SET: return;
     }
 }
@@ -125,13 +132,13 @@ void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted
 }
 
 void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
-    for (const std::string &block : blocks.blocks())
-        if (!accept_block(peer, block)) return;
+    const std::vector<std::string_view> views(blocks.blocks().begin(), blocks.blocks().end());
+    if (!accept_blocks(peer, views)) return;
     if (blocks.blocks_size() > 0) ask_for_blocks(peer);  // until an answer stays out
 }
 
-bool ChainSync::accept_block(const PublicKey &peer, std::string_view block) {
-    const auto receipt = ledger_.accept_block(block);
+bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
+    const auto receipt = ledger_.accept_blocks(blocks);
     if (!receipt.ok()) {
         if (is_own_trouble(receipt.error()))
             stall(receipt.error());

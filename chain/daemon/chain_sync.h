@@ -31,7 +31,7 @@ private:
     void on_sync(const PublicKey &peer, std::string_view payload);
     void on_blocks(const PublicKey &peer, const wire::Blocks &blocks);
     void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
-    bool accept_block(const PublicKey &peer, std::string_view block);
+    bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks);
     void stall(const Error &why);
     void accept_offer(const PublicKey &peer, const wire::SignedOffer &offer);
     void pass_on(const wire::SignedOffer &offer, const PublicKey *from);

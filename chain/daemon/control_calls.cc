@@ -8,6 +8,7 @@
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
 #include "chain/daemon/daemon.h"
+#include "incentive/reputation.h"
 
 namespace chain::daemon {
 namespace {
@@ -15,8 +16,6 @@ namespace {
 constexpr std::size_t kLeasesListedMax = 1'000;
 constexpr std::uint32_t kBlocksListedDefault = 20;
 constexpr std::uint32_t kBlocksListedMax = 500;
-constexpr std::uint64_t kSendWaitMs = 30'000;
-constexpr std::size_t kWaitingSendsMax = 1'000;
 
 void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_offer_id(to_hex(offer.id));
@@ -53,6 +52,12 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return renter_->close(client, request.id(), request.lease_close());
         case wire::ControlRequest::kWalletSend:
             return wallet_send(client, request.id(), request.wallet_send());
+        case wire::ControlRequest::kWalletStake:
+            return wallet_stake(client, request.id(), request.wallet_stake());
+        case wire::ControlRequest::kLeaseRate:
+            return lease_rate(client, request.id(), request.lease_rate());
+        case wire::ControlRequest::kTxSubmit:
+            return tx_submit(client, request.id(), request.tx_submit());
         case wire::ControlRequest::kBlockVerify: return block_verify(client, request.id());
         case wire::ControlRequest::kPeerConnect:
             return peer_connect(client, request.id(), request.peer_connect());
@@ -71,6 +76,7 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
     switch (request.call_case()) {
         case wire::ControlRequest::kNodeStatus: return node_status();
         case wire::ControlRequest::kNodeStop: begin_stop(); return done;
+        case wire::ControlRequest::kNodeRotateKey: return rotate_node_key();
         case wire::ControlRequest::kWalletNew:
             CHAIN_TRY(wallet_->create(request.wallet_new().password()));
             return wallet_show({});
@@ -94,6 +100,8 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
         case wire::ControlRequest::kPeerList: return peer_list();
         case wire::ControlRequest::kBlockList: return block_list(request.block_list());
         case wire::ControlRequest::kBlockShow: return block_show(request.block_show());
+        case wire::ControlRequest::kWalletHistory: return wallet_history(request.wallet_history());
+        case wire::ControlRequest::kMarketPrice: return market_price(request.market_price());
         default:
             return make_error(ErrorCode::kProtocol,
                               "the daemon does not know this call; is it older than the program?");
@@ -139,55 +147,13 @@ Result<wire::ControlReply> Daemon::wallet_show(const wire::WalletShowCall &call)
     view.set_locked_escrow(locked.escrow.units);
     view.set_locked_collateral(locked.collateral.units);
     view.set_nonce(state.nonce);
+    view.set_staked(state.staked.units);
+    view.set_unbonding(state.unbonding.units);
+    view.set_unbonds_at_ms(state.unbonds_at_ms);
+    CHAIN_ASSIGN(const incentive::Reputation reputation, ledger_->reputation(account));
+    view.set_quality_q16(incentive::quality_q16(reputation, ledger_->params()));
     if (call.address().empty()) view.set_state(std::string(wallet_->state()));
     return reply;
-}
-
-void Daemon::wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
-                         const wire::WalletSendCall &call) {
-    const auto send = [&]() -> Result<ledger::TxId> {
-        if (waiting_sends_.size() >= kWaitingSendsMax)
-            return make_error(ErrorCode::kTooLarge, "too many transfers wait for a block");
-        CHAIN_ASSIGN(const PublicKey to, parse_address(call.to_address()));
-        if (call.amount() <= 0)
-            return make_error(ErrorCode::kInvalidInput, "the amount must be above zero");
-        CHAIN_ASSIGN(const Amount amount, amount_from_units(call.amount()));
-        wire::TxBody body;
-        body.mutable_transfer()->set_to(to_bytes(to));
-        body.mutable_transfer()->set_amount(amount.units);
-        return node_->submit(std::move(body));
-    };
-    const auto tx = send();
-    if (!tx.ok()) return client->fail(id, tx.error());
-    log(LogLevel::kNote, "wallet", "sends ", format_tokens(Amount{call.amount()}), " to ",
-        call.to_address(), " in ", short_hex(*tx));
-    waiting_sends_.push_back({client, id, *tx, system_clock().steady_ms() + kSendWaitMs});
-    answer_waiting_sends();
-}
-
-void Daemon::answer_waiting_sends() {
-    std::erase_if(waiting_sends_, [this](const WaitingSend &waiting) {
-        const TxOutcome outcome = ledger_->outcome(waiting.tx);
-        if (outcome.status == TxStatus::kRejected) {
-            waiting.client->fail(waiting.request_id,
-                                 make_error(ErrorCode::kRefused,
-                                            "the ledger refused the transfer: ", outcome.reason));
-            return true;
-        }
-        if (outcome.status >= TxStatus::kIncluded) {
-            wire::ControlReply reply;
-            reply.mutable_tx()->set_tx_id(to_hex(waiting.tx));
-            reply.mutable_tx()->set_height(outcome.height);
-            waiting.client->reply(waiting.request_id, std::move(reply));
-            return true;
-        }
-        if (system_clock().steady_ms() < waiting.give_up_at_ms) return false;
-        waiting.client->fail(
-            waiting.request_id,
-            make_error(ErrorCode::kTimeout, "transfer ", to_hex(waiting.tx),
-                       " is in no block yet; it may still come: see `ompi-chain wallet show`"));
-        return true;
-    });
 }
 
 Result<wire::ControlReply> Daemon::offer_list(const wire::OfferListCall &call) {
@@ -217,34 +183,39 @@ Result<wire::ControlReply> Daemon::lease_list(const wire::LeaseListCall &call) {
     return reply;
 }
 
+Result<ledger::Lease> Daemon::find_lease(const PublicKey &account,
+                                         const std::string &id_text) const {
+    if (id_text.size() == 2 * sizeof(ledger::LeaseId)) {
+        CHAIN_ASSIGN(const ledger::LeaseId id, bytes32_from_hex(id_text, "lease id"));
+        return ledger_->lease(id);
+    }
+    if (id_text.empty())
+        return make_error(ErrorCode::kInvalidInput,
+                          "which lease? see `ompi-chain lease list --all`");
+    CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
+    const ledger::Lease *found = nullptr;
+    for (const ledger::Lease &lease : leases) {
+        if (!to_hex(lease.id).starts_with(id_text)) continue;
+        if (found != nullptr)
+            return make_error(ErrorCode::kInvalidInput, "several leases begin with ", id_text,
+                              "; give more digits");
+        found = &lease;
+    }
+    if (found == nullptr)
+        return make_error(ErrorCode::kNotFound, "no lease of yours begins with \"", id_text,
+                          "\"; see `ompi-chain lease list --all`");
+    return *found;
+}
+
 Result<wire::ControlReply> Daemon::lease_show(const wire::LeaseShowCall &call) {
     CHAIN_ASSIGN(const PublicKey account, wallet_->account());
-    std::optional<ledger::Lease> found;
-    if (call.lease_id().size() == 64) {
-        CHAIN_ASSIGN(const ledger::LeaseId id, bytes32_from_hex(call.lease_id(), "lease id"));
-        CHAIN_ASSIGN(found, ledger_->lease(id));
-    } else {
-        if (call.lease_id().empty())
-            return make_error(ErrorCode::kInvalidInput,
-                              "which lease? see `ompi-chain lease list --all`");
-        CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
-        for (const ledger::Lease &lease : leases) {
-            if (!to_hex(lease.id).starts_with(call.lease_id())) continue;
-            if (found.has_value())
-                return make_error(ErrorCode::kInvalidInput, "several leases begin with ",
-                                  call.lease_id(), "; give more digits");
-            found = lease;
-        }
-    }
-    if (!found.has_value())
-        return make_error(ErrorCode::kNotFound, "no lease of yours begins with \"", call.lease_id(),
-                          "\"; see `ompi-chain lease list --all`");
+    CHAIN_ASSIGN(const ledger::Lease found, find_lease(account, call.lease_id()));
     wire::ControlReply reply;
-    if (takes_part(*found, account)) {
-        *reply.mutable_bill() = bill_of(*found, account);
+    if (takes_part(found, account)) {
+        *reply.mutable_bill() = bill_of(found, account);
     } else {
-        reply.mutable_bill()->set_state(found->settled() ? "settled" : "running");
-        bring_bill_up_to(*found, *reply.mutable_bill());
+        reply.mutable_bill()->set_state(found.settled() ? "settled" : "running");
+        bring_bill_up_to(found, *reply.mutable_bill());
     }
     return reply;
 }

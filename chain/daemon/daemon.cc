@@ -3,6 +3,7 @@
 // Start, wiring and stop. The calls of the control socket are in control_calls.cc.
 #include "chain/daemon/daemon.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <thread>
@@ -57,6 +58,17 @@ Result<Bytes> adopt_genesis(const std::string &given_path, const std::string &ow
     if (const auto parsed = ledger::parse_genesis(given); !parsed.ok()) return parsed.error();
     CHAIN_TRY(write_file_atomic(own_path, given, 0644));
     return given;
+}
+
+// "1234abcd, 5678cdef": each lease once.
+std::string name_leases(std::vector<ledger::LeaseId> leases) {
+    std::sort(leases.begin(), leases.end());
+    leases.erase(std::unique(leases.begin(), leases.end()), leases.end());
+    std::string names;
+    for (const ledger::LeaseId &id : leases)
+        names += (names.empty() ? "" : ", ") +
+                 (id == ledger::LeaseId{} ? "one that is being made" : short_hex(id));
+    return names;
 }
 
 // Below /var/tmp, because a lease runs under a uid of its own that could not pass through a home
@@ -221,11 +233,46 @@ void Daemon::run() {
     log(LogLevel::kNote, kCategory, "stops");
 }
 
+Result<wire::ControlReply> Daemon::rotate_node_key() {
+    if (stop_at_ms_ != 0) return make_error(ErrorCode::kRefused, "this daemon is about to stop");
+    // The two sides of a lease know each other by their node keys.
+    std::vector<ledger::LeaseId> leases = renter_->live_leases();
+    const auto lent = provider_->live_leases();
+    leases.insert(leases.end(), lent.begin(), lent.end());
+    if (!leases.empty())
+        return make_error(ErrorCode::kRefused, "the node key is needed by leases that run (",
+                          name_leases(leases),
+                          "); try again when they have ended, see `ompi-chain lease list`");
+    KeyPair fresh = KeyPair::generate();
+    std::string scratch_folder = options_.provider.scratch_folder;
+    if (scratch_folder.empty()) {
+        CHAIN_ASSIGN(scratch_folder, default_scratch_folder(fresh.public_key()));
+    }
+    CHAIN_TRY(replace_node_key(options_.data_folder + "/node.key", fresh));
+    // From here on nothing fails: what is on the disk is what runs.
+    wire::ControlReply reply;
+    wire::NodeKeyChange &change = *reply.mutable_node_key_change();
+    change.set_old_node_key(to_hex(node_key_->public_key()));
+    change.set_new_node_key(to_hex(fresh.public_key()));
+    *node_key_ = std::move(fresh);
+    if (!own_scratch_folder_.empty()) {
+        rmdir(own_scratch_folder_.c_str());  // no lease runs: if it was made, it is empty
+        own_scratch_folder_ = scratch_folder;
+    }
+    log(LogLevel::kNote, kCategory, "the node key is now ", change.new_node_key(), ", no longer ",
+        change.old_node_key());
+    provider_->on_node_key_changed(scratch_folder);  // while the peers still hear it
+    network_->greet_anew("the node changes its key");
+    return reply;
+}
+
 void Daemon::settle_expired_leases() {
     constexpr std::size_t kExpiredAtOnceMax = 100;
     const auto expired = ledger_->expired_leases(kExpiredAtOnceMax);
     if (!expired.ok() || ledger_->mempool_count() > 0) return;  // what is pending may settle them
     for (const ledger::LeaseId &lease : *expired) {
+        const auto found = ledger_->lease(lease);
+        if (!found.ok() || !found->due_at(ledger_->chain_time_ms())) continue;
         wire::TxBody body;
         body.mutable_expire_lease()->set_lease_id(to_bytes(lease));
         const auto tx = node_->submit(std::move(body));

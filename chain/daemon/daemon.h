@@ -22,6 +22,7 @@
 namespace chain::daemon {
 
 inline constexpr std::uint64_t kStopWaitMs = 5'000;
+inline constexpr std::size_t kWaitingSendsMax = 1'000;
 inline constexpr std::string_view kSoftware = "ompi-chaind 0.1.0";
 
 struct DaemonOptions {
@@ -64,12 +65,30 @@ private:
     Result<wire::ControlReply> peer_list();
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
+    Result<wire::ControlReply> wallet_history(const wire::WalletHistoryCall &call);
+    Result<wire::ControlReply> market_price(const wire::MarketPriceCall &call);
     wire::Bill bill_of(const ledger::Lease &lease, const PublicKey &account);
+    // By its whole id, or of `account`'s by the beginning. Errors: kInvalidInput, kNotFound.
+    Result<ledger::Lease> find_lease(const PublicKey &account, const std::string &id_text) const;
     // Answers when the blocks were replayed; a worker does it.
     void block_verify(const ControlConnectionPtr &client, std::uint64_t id);
     // Answers when a block includes the transaction, or refuses it.
     void wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
                      const wire::WalletSendCall &call);
+    void wallet_stake(const ControlConnectionPtr &client, std::uint64_t id,
+                      const wire::WalletStakeCall &call);
+    void lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
+                    const wire::LeaseRateCall &call);
+    // Signs with the wallet and answers as above; a failed `body` is the answer.
+    void send_tx(const ControlConnectionPtr &client, std::uint64_t id, Result<wire::TxBody> body);
+    // The same for a transaction that was signed anywhere: this daemon needs no wallet for it.
+    void tx_submit(const ControlConnectionPtr &client, std::uint64_t id,
+                   const wire::TxSubmitCall &call);
+    Status check_nonce(const ledger::Tx &tx) const;
+    void answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
+                              const ledger::TxId &tx);
+    // Errors: kRefused (leases run, which are bound to the old key), those of replace_node_key.
+    Result<wire::ControlReply> rotate_node_key();
     void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
                       const wire::PeerConnectCall &call);
     void answer_waiting_sends();

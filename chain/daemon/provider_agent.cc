@@ -210,7 +210,9 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
         return make_error(ErrorCode::kRefused, "the frequency is not the one I offer");
     CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
     CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
-    CHAIN_ASSIGN(const Amount collateral, incentive::collateral(escrow, node_.backend.params()));
+    CHAIN_ASSIGN(const Amount collateral,
+                 node_.backend.collateral(
+                     own->public_key(), {price, leg.slot_count(), leg.hz_max(), leg.cycles_max()}));
     if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
         return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
     CHAIN_TRY(check_funds(open, renter));
@@ -281,6 +283,19 @@ void ProviderAgent::on_daemon_stops() {
     options_.slot_count = 0;
     publish_offer();
     for (const auto &[key, leg] : legs_) leg->on_daemon_stops();
+}
+
+std::vector<ledger::LeaseId> ProviderAgent::live_leases() const {
+    std::vector<ledger::LeaseId> leases;
+    for (const auto &[key, leg] : legs_)
+        if (leases.empty() || leases.back() != key.lease) leases.push_back(key.lease);
+    return leases;
+}
+
+void ProviderAgent::on_node_key_changed(const std::string &scratch_folder) {
+    CHAIN_CHECK(idle());
+    options_.scratch_folder = scratch_folder;
+    publish_offer();
 }
 
 // A leg of ours on the ledger that nobody here runs: this daemon was killed, or a transaction that

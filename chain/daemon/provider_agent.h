@@ -48,6 +48,9 @@ public:
     void on_new_block();
     void on_daemon_stops();
     bool idle() const { return legs_.empty(); }
+    std::vector<ledger::LeaseId> live_leases() const;
+    // Offers again, under the node key as it is now. Precondition: idle().
+    void on_node_key_changed(const std::string &scratch_folder);
 
     // What is known of a lease in which this account is a provider.
     wire::Bill bill_of(const ledger::Lease &lease) const;

@@ -97,8 +97,34 @@ void ProviderLeg::begin_staging() {
         lease_folder_ + "/job", lease_folder_ + "/outside", kStageBytesMax);
     wire::TradeMessage message = trade_message(key_);
     message.mutable_funded();
+    report_start();
     static_cast<void>(node_.send_trade(peer_, message));
     set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
+}
+
+// On the ledger: the environment of this leg stands. Without it anybody may void the gang once the
+// start window has passed.
+void ProviderLeg::report_start() {
+    wire::TxBody body;
+    body.mutable_report_start()->set_lease_id(to_bytes(key_.lease));
+    body.mutable_report_start()->set_started(true);
+    if (const auto tx = node_.submit(std::move(body)); !tx.ok())
+        log(LogLevel::kDebug, kCategory, "start of lease ", short_hex(key_.lease), ": ",
+            tx.error().message);  // another leg of ours has said it for all
+}
+
+// The owner wants the machine back: said before the close, it costs neither collateral nor name.
+void ProviderLeg::give_notice() {
+    wire::TxBody body;
+    body.mutable_reclaim_notice()->set_lease_id(to_bytes(key_.lease));
+    if (const auto tx = node_.submit(std::move(body)); !tx.ok())
+        log(LogLevel::kDebug, kCategory, "notice of lease ", short_hex(key_.lease), ": ",
+            tx.error().message);
+}
+
+void ProviderLeg::on_daemon_stops() {
+    if (phase_ > Phase::kReserved && phase_ < Phase::kPacking) give_notice();
+    end("provider", "the provider's daemon was stopped");
 }
 
 void ProviderLeg::on_trade(const wire::TradeMessage &message) {
@@ -118,6 +144,8 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
             stage_out_.assign(message.end_leg().stage_out().begin(),
                               message.end_leg().stage_out().end());
             renter_ended_ = true;
+            if (message.end_leg().has_final_voucher())
+                on_voucher(message.end_leg().final_voucher());
             return end("renter", message.end_leg().reason());
         default:
             node_.network.disconnect(peer_, "a trade message that a renter never sends");
@@ -234,7 +262,7 @@ void ProviderLeg::send_reading(bool last) {
     *message.mutable_reading() = last_reading_;
     static_cast<void>(node_.send_trade(peer_, message));
     if (last) return;
-    if (++unsigned_readings_ > kUnsignedReadingsMax)
+    if (++unsigned_readings_ >= kUnsignedReadingsMax)
         return end("renter", "the renter stopped signing vouchers");
     if (last_reading_.cycles() >= terms_.cycles_max) return end("renter", "the escrow is used up");
 }
@@ -403,6 +431,7 @@ void ProviderLeg::close() {
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(key_.lease));
     if (record_.has_voucher()) *body.mutable_close_lease()->add_vouchers() = record_.voucher();
+    body.mutable_close_lease()->set_disputed(voucher_cycles_ < last_reading_.cycles());
     const auto tx = node_.submit(std::move(body));
     if (!tx.ok()) {
         // The agent's janitor sends it again; the voucher is in the journal.

@@ -28,7 +28,7 @@ inline constexpr std::uint64_t kReservationMs = 30'000;  // agreed, but not on t
 inline constexpr std::uint64_t kStagingMaxMs = 30 * 60'000;
 inline constexpr std::uint64_t kLaunchWaitMs = 60'000;  // staged, but mpirun does not launch
 inline constexpr std::uint64_t kReadingIntervalMs = 2'000;
-inline constexpr unsigned kUnsignedReadingsMax = 3;  // then the renter has stopped paying
+inline constexpr unsigned kUnsignedReadingsMax = 3;  // then it stops: the renter does not pay
 inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter says no word
 inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
 inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
@@ -60,7 +60,7 @@ public:
     void on_new_block();
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
-    void on_daemon_stops() { end("provider", "the provider's daemon was stopped"); }
+    void on_daemon_stops();
 
     // The close transaction could not be sent, or came to nothing: somebody must send it again.
     bool close_was_lost() const;
@@ -71,6 +71,8 @@ public:
 
 private:
     void begin_staging();
+    void report_start();
+    void give_notice();
     void on_stage(const wire::TradeMessage &message);
     void finish_staging(const wire::StageDone &done);
     void launch(const wire::Launch &launch);

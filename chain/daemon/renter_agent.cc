@@ -149,12 +149,9 @@ void RenterAgent::close_forgotten_leases() {
             continue;
         wire::TxBody body;
         bool open = false;
-        bool due = node_.backend.chain_time_ms() >= lease.expires_at_ms;
-        for (const ledger::Leg &leg : lease.legs) {
+        const bool due = lease.due_at(node_.backend.chain_time_ms());
+        for (const ledger::Leg &leg : lease.legs)
             open = open || leg.state == ledger::LegState::kOpen;
-            due = due || (leg.state == ledger::LegState::kClosing &&
-                          node_.backend.chain_time_ms() >= leg.closes_at_ms);
-        }
         if (due) {
             body.mutable_expire_lease()->set_lease_id(to_bytes(lease.id));
         } else if (open) {
@@ -194,6 +191,12 @@ wire::Bill RenterAgent::bill_of(const ledger::Lease &lease) const {
     bill.set_role("renter");
     bring_bill_up_to(lease, bill);
     return bill;
+}
+
+std::vector<ledger::LeaseId> RenterAgent::live_leases() const {
+    std::vector<ledger::LeaseId> ids;
+    for (const auto &[number, lease] : leases_) ids.push_back(lease->id());
+    return ids;
 }
 
 std::vector<wire::Bill> RenterAgent::bills_under_way() const {

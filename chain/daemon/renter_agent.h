@@ -34,6 +34,8 @@ public:
     void on_new_block();
     void on_daemon_stops();
     bool idle() const { return leases_.empty(); }
+    // Those without an id are not proposed yet: all zero.
+    std::vector<ledger::LeaseId> live_leases() const;
 
     // What is known of a lease of this account that is on the ledger or under way.
     wire::Bill bill_of(const ledger::Lease &lease) const;

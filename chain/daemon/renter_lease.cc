@@ -168,7 +168,11 @@ void RenterLease::agree() {
         leg.set_hz_max(award.offer.hz);
         leg.set_cycles_max(award.cycles_max);
         leg.set_escrow(award.escrow.units);
-        leg.set_collateral(award.collateral.units);
+        const auto collateral = node_.backend.collateral(
+            award.offer.provider,
+            {clearing_.price_per_ghz_h, award.slot_count, award.offer.hz, award.cycles_max});
+        if (!collateral.ok()) return fail(collateral.error());
+        leg.set_collateral(collateral->units);
         leg.set_offer_id(to_bytes(award.offer.id));
     }
     auto prepared = node_.prepare(std::move(body));

@@ -78,6 +78,7 @@ private:
         bool funded = false;  // the provider sees the record on its ledger
         bool staged = false;
         bool lost = false;
+        bool failed = false;  // lost, or ended by itself before the job
         bool results_done = false;
         bool placing = false;     // a worker puts the results into the working folder
         bool close_sent = false;  // the provider sent its close transaction
@@ -103,7 +104,8 @@ private:
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
     void become_ready();
     void on_reading(std::uint32_t leg, const wire::Reading &reading);
-    void sign_voucher(std::uint32_t leg, const wire::Reading &reading);
+    void sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final);
+    void agree_to_nothing(std::uint32_t leg, wire::TradeMessage &message);
     void on_result(std::uint32_t leg, const wire::TradeMessage &message);
     void place_results(std::uint32_t leg);
     // The sandbox is gone, or the provider ends the leg; the peer itself is still there.

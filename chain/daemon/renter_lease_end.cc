@@ -39,7 +39,9 @@ void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     }
     state.cycles = reading.cycles();
     state.sequence = reading.sequence();
-    sign_voucher(leg, reading);
+    // The renter's word that the leg came to its end, and was not left by its provider.
+    const bool final = reading.last() && phase_ == Phase::kEnding && !state.failed;
+    sign_voucher(leg, reading, final);
     if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning)
         end_soon(demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up");
 }
@@ -51,7 +53,7 @@ void RenterLease::end_soon(const std::string &reason) {
     set_deadline(kEndingWaitMs, [this, reason] { end("renter", reason); });
 }
 
-void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading) {
+void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final) {
     const auto key = node_.wallet.key();
     if (!key.ok()) return;  // locked while running: the provider stops after its grace
     const auto amount = incentive::payment(clearing_.price_per_ghz_h, reading.cycles());
@@ -64,6 +66,7 @@ void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading) 
     body.set_waited_cycles(reading.waited_cycles());
     body.set_amount(amount->units);
     body.set_meter_class(reading.meter_class());
+    body.set_final(final);
     const int index = static_cast<int>(leg);
     *record_.mutable_vouchers(index) = ledger::sign_voucher(body, **key);
     wire::BillLeg &entry = *record_.mutable_bill()->mutable_legs(index);
@@ -82,6 +85,19 @@ void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading) 
     wire::TradeMessage message = trade_message(leg_key(leg));
     *message.mutable_voucher() = record_.vouchers(index);
     static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
+}
+
+// A leg that was never launched ends in agreement: nothing is paid, and its provider is not blamed.
+void RenterLease::agree_to_nothing(std::uint32_t leg, wire::TradeMessage &message) {
+    const auto key = node_.wallet.key();
+    if (!key.ok() || legs_[leg].failed) return;
+    wire::VoucherBody body;
+    body.set_lease_id(to_bytes(id_));
+    body.set_leg(leg);
+    body.set_sequence(1);
+    body.set_meter_class(wire::METER_CLASS_CALIBRATED);
+    body.set_final(true);
+    *message.mutable_end_leg()->mutable_final_voucher() = ledger::sign_voucher(body, **key);
 }
 
 void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message) {
@@ -171,6 +187,7 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     LegState &state = legs_[leg];
     if (state.lost || phase_ == Phase::kEnded) return;
     state.lost = peer_gone;
+    state.failed = true;
     const market::Offer &offer = state.award.offer;
     const std::string who = name_peer(offer.host, offer.provider);
     if (phase_ == Phase::kEnding) return check_ended();
@@ -249,6 +266,7 @@ void RenterLease::end(const std::string &ended_by, const std::string &reason) {
         wire::TradeMessage message = trade_message(leg_key(leg));
         message.mutable_end_leg()->set_reason(reason);
         *message.mutable_end_leg()->mutable_stage_out() = call_.stage_out();
+        if (launched_at_ms_ == 0) agree_to_nothing(leg, message);
         static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
     }
     set_deadline(kResultsWaitMs, [this] {
@@ -296,8 +314,11 @@ void RenterLease::close_one_sided() {
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(id_));
     for (int i = 0; i < record_.vouchers_size(); ++i)
-        if (legs_[static_cast<std::size_t>(i)].lost && !record_.vouchers(i).body().empty())
-            *body.mutable_close_lease()->add_vouchers() = record_.vouchers(i);
+        if (legs_[static_cast<std::size_t>(i)].lost) {
+            body.mutable_close_lease()->add_lost_legs(static_cast<std::uint32_t>(i));
+            if (!record_.vouchers(i).body().empty())
+                *body.mutable_close_lease()->add_vouchers() = record_.vouchers(i);
+        }
     if (const auto tx = node_.submit(std::move(body)); !tx.ok())
         log(LogLevel::kWarning, kCategory, "one-sided close of ", short_hex(id_), ": ",
             tx.error().message);
@@ -342,10 +363,12 @@ void RenterLease::fail(const Error &error) {
     }
     for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
         wire::TradeMessage message = trade_message(leg_key(leg));
-        if (submitted_)
+        if (submitted_) {
             message.mutable_end_leg()->set_reason(error.message);
-        else
+            agree_to_nothing(leg, message);
+        } else {
             message.mutable_cancel()->set_reason(error.message);
+        }
         static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
     }
     phase_ = Phase::kEnded;

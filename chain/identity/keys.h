@@ -23,6 +23,7 @@ inline constexpr std::string_view kAddressPrefix = "ompc";
 namespace sign_tag {
 inline constexpr std::string_view kTx = "ompi-chain/tx";
 inline constexpr std::string_view kVoucher = "ompi-chain/voucher";
+inline constexpr std::string_view kVote = "ompi-chain/vote";
 inline constexpr std::string_view kOffer = "ompi-chain/offer";
 inline constexpr std::string_view kBlock = "ompi-chain/block";
 inline constexpr std::string_view kChannel = "ompi-chain/channel";

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/identity/keystore.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -79,6 +81,9 @@ bool read_number(const Json &json, const char *field, std::uint64_t minimum, std
     return out >= minimum && out <= maximum;
 }
 
+constexpr std::array<std::string_view, 7> kWalletFields = {
+    "version", "address", "scrypt", "salt", "nonce", "ciphertext", "checksum"};
+
 Result<WalletFile> parse_wallet(const std::string &path, std::string_view text) {
     const Json json = Json::parse(text, nullptr, false);
     if (json.is_discarded() || !json.is_object()) return corrupt(path, "it is not a JSON object");
@@ -100,26 +105,16 @@ Result<WalletFile> parse_wallet(const std::string &path, std::string_view text) 
         !read_hex(json, "nonce", kNonceBytes, file.nonce) ||
         !read_hex(json, "ciphertext", sizeof(Bytes32) + kTagBytes, file.ciphertext))
         return corrupt(path, "a hexadecimal field is missing or has a wrong length");
+    for (const auto &[name, _] : json.items())
+        if (std::find(kWalletFields.begin(), kWalletFields.end(), name) == kWalletFields.end())
+            return corrupt(path, "it has a field that this version does not know");
     if (!json.contains("checksum") || json["checksum"] != checksum_of(file))
         return corrupt(path, "its checksum is wrong");
     return file;
 }
 
-// The file's text. Private files must be private: what others can read is as good as published.
-Result<Bytes> read_private_file(const std::string &path, ErrorCode if_missing,
-                                std::string_view what) {
-    struct stat status {};
-    if (stat(path.c_str(), &status) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR)
-            return make_error(if_missing, "there is no ", what, " at ", path);
-        return errno_error(errno, "read " + path);
-    }
-    if (!S_ISREG(status.st_mode))
-        return make_error(ErrorCode::kCorrupt, path, " is not a regular file");
-    if ((status.st_mode & 077) != 0)
-        return make_error(ErrorCode::kPermission, path,
-                          " can be read by others; make it private: chmod 600 ", path);
-    auto content = read_file(path, kMaxWalletBytes);
+Result<Bytes> read_key_file(const std::string &path, ErrorCode if_missing, std::string_view what) {
+    auto content = read_private_file(path, kMaxWalletBytes, if_missing, what);
     if (!content.ok() && content.error().code == ErrorCode::kTooLarge)
         return corrupt(path, "it is too large");
     return content;
@@ -200,6 +195,22 @@ bool open_secret(const Bytes32 &key, const WalletFile &file, Bytes32 &secret) {
 
 }  // namespace
 
+Result<Bytes> read_private_file(const std::string &path, std::size_t limit_bytes,
+                                ErrorCode if_missing, std::string_view what) {
+    struct stat status {};
+    if (stat(path.c_str(), &status) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return make_error(if_missing, "there is no ", what, " at ", path);
+        return errno_error(errno, "read " + path);
+    }
+    if (!S_ISREG(status.st_mode))
+        return make_error(ErrorCode::kCorrupt, path, " is not a regular file");
+    if ((status.st_mode & 077) != 0)
+        return make_error(ErrorCode::kPermission, path,
+                          " can be read by others; make it private: chmod 600 ", path);
+    return read_file(path, limit_bytes);
+}
+
 Status create_wallet(const std::string &path, const KeyPair &key, std::string_view password) {
     WalletFile file;
     file.address = to_address(key.public_key());
@@ -216,13 +227,17 @@ Status create_wallet(const std::string &path, const KeyPair &key, std::string_vi
 }
 
 Result<std::string> read_wallet_address(const std::string &path) {
-    CHAIN_ASSIGN(const Bytes text, read_private_file(path, ErrorCode::kNoWallet, "wallet"));
+    CHAIN_ASSIGN(const Bytes text, read_key_file(path, ErrorCode::kNoWallet, "wallet"));
+    return parse_wallet_address(path, text);
+}
+
+Result<std::string> parse_wallet_address(const std::string &path, std::string_view text) {
     CHAIN_ASSIGN(const WalletFile file, parse_wallet(path, text));
     return file.address;
 }
 
 Result<KeyPair> unlock_wallet(const std::string &path, std::string_view password) {
-    CHAIN_ASSIGN(const Bytes text, read_private_file(path, ErrorCode::kNoWallet, "wallet"));
+    CHAIN_ASSIGN(const Bytes text, read_key_file(path, ErrorCode::kNoWallet, "wallet"));
     CHAIN_ASSIGN(const WalletFile file, parse_wallet(path, text));
     Bytes32 stretched = stretch(password, file);
     Bytes32 secret{};
@@ -249,15 +264,27 @@ Result<KeyPair> load_or_create_node_key(const std::string &path) {
         if (written.ok()) return fresh;
         if (written.error().code != ErrorCode::kConflict) return written.error();
     }
-    CHAIN_ASSIGN(Bytes text, read_private_file(path, ErrorCode::kNotFound, "node key"));
-    if (text.ends_with('\n')) text.pop_back();
-    auto secret = bytes32_from_hex(text, "node key");
+    CHAIN_ASSIGN(Bytes text, read_key_file(path, ErrorCode::kNotFound, "node key"));
+    auto key = parse_node_key(path, text);
     wipe(text);
+    return key;
+}
+
+Result<KeyPair> parse_node_key(const std::string &path, std::string_view text) {
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    auto secret = bytes32_from_hex(text, "node key");
     if (!secret.ok()) return corrupt(path, "it is not 64 hexadecimal digits");
     auto pair = KeyPair::from_secret(*secret);
     wipe(secret->data(), secret->size());
     if (!pair.ok()) return corrupt(path, "it is not a secret key");
     return pair;
+}
+
+Status replace_node_key(const std::string &path, const KeyPair &key) {
+    std::string hex = to_hex(key.secret()) + "\n";
+    const Status written = write_file_atomic(path, hex, 0600);
+    wipe(hex);
+    return written;
 }
 
 }  // namespace chain

@@ -21,11 +21,26 @@ Status create_wallet(const std::string &path, const KeyPair &key, std::string_vi
 // The address that the file names, without the password. Errors: kNoWallet, kPermission, kCorrupt.
 Result<std::string> read_wallet_address(const std::string &path);
 
+// The same of a wallet file's text; `path` is for the message. Errors: kCorrupt.
+Result<std::string> parse_wallet_address(const std::string &path, std::string_view text);
+
 // Errors: kNoWallet (no file), kPermission (unreadable, or readable by others), kWrongPassword,
 // kCorrupt.
 Result<KeyPair> unlock_wallet(const std::string &path, std::string_view password);
 
+// The text of a file that must be private: what others can read is as good as published. Errors:
+// `if_missing`, kPermission (unreadable, or readable by others), kCorrupt (no regular file),
+// kTooLarge, kIo.
+Result<Bytes> read_private_file(const std::string &path, std::size_t limit_bytes,
+                                ErrorCode if_missing, std::string_view what);
+
 // Reads the node key, or makes one at the first start. Errors: kPermission, kCorrupt, kDiskFull.
 Result<KeyPair> load_or_create_node_key(const std::string &path);
+
+// Puts `key` in the old one's place: the file holds one or the other at every moment. Errors:
+// kDiskFull, kPermission, kIo; after each of them but a failed fsync the old one stands.
+Status replace_node_key(const std::string &path, const KeyPair &key);
+// The key of a node key file's text; `path` is for the message. Errors: kCorrupt.
+Result<KeyPair> parse_node_key(const std::string &path, std::string_view text);
 
 }  // namespace chain

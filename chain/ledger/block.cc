@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/block.h"
 
+#include <algorithm>
+
 #include "chain/wire/frame.h"
 
 namespace chain::ledger {
 namespace {
 
+// Work handed to another core at a time: less is not worth waking it.
+constexpr std::size_t kHashesPerPiece = 128;
+constexpr std::size_t kChangesPerPiece = 64;
+
 // What one record adds to the totals. `locked_*` is what accounts say, escrow and collateral what
 // leases say: two books that must agree.
 struct Contribution {
-    Amount balances, escrow, collateral, burned;
+    Amount balances, escrow, collateral, stake, pool, burned;
     Amount locked_escrow, locked_collateral;
 };
 
@@ -22,6 +28,8 @@ Status add_lease(std::string_view value, Contribution &sum) {
     CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, value));
     for (const Leg &leg : lease.legs) {
         CHAIN_TRY(accumulate(sum.burned, leg.burned));
+        CHAIN_TRY(accumulate(sum.burned, leg.forfeit));
+        CHAIN_TRY(accumulate(sum.burned, leg.penalty));
         if (leg.state == LegState::kSettled) continue;
         CHAIN_TRY(accumulate(sum.escrow, leg.escrow));
         CHAIN_TRY(accumulate(sum.collateral, leg.collateral));
@@ -35,12 +43,24 @@ bool is_account(std::string_view key) {
 bool is_lease(std::string_view key) {
     return key.starts_with("sl");
 }
+bool is_pool(std::string_view key) {
+    return key == "sp";
+}
+
+Status add_pool(std::string_view value, Contribution &sum) {
+    CHAIN_ASSIGN(const Pool pool, decode_pool(value));
+    CHAIN_TRY(accumulate(sum.burned, pool.burned));
+    return accumulate(sum.pool, pool.reward_left);
+}
 
 Status add_record(std::string_view key, std::string_view value, Contribution &sum) {
     if (is_lease(key)) return add_lease(value, sum);
+    if (is_pool(key)) return add_pool(value, sum);
     if (!is_account(key)) return ok_status();
     CHAIN_ASSIGN(const Account account, decode_account(value));
     CHAIN_TRY(accumulate(sum.balances, account.balance));
+    CHAIN_TRY(accumulate(sum.stake, account.staked));
+    CHAIN_TRY(accumulate(sum.stake, account.unbonding));
     CHAIN_TRY(accumulate(sum.locked_escrow, account.escrow));
     return accumulate(sum.locked_collateral, account.collateral);
 }
@@ -57,12 +77,65 @@ bool same_change(Amount said_before, Amount said_after, Amount before, Amount af
     return said_after.units - said_before.units == after.units - before.units;
 }
 
+struct Change {
+    std::string_view key;
+    std::optional<Bytes> before;
+    const std::optional<Bytes> *after;
+};
+
+// The digest's part of `changes`, summed up in pieces on all cores. Sums of lanes do not depend on
+// what was added where.
+class DigestSum {
+public:
+    explicit DigestSum(const std::vector<Change> &changes)
+        : changes_(changes),
+          parts_((changes.size() + kChangesPerPiece - 1) / kChangesPerPiece),
+          work_(pool_.start(parts_.size(), 1, [this](std::size_t i) { sum_part(i); })) {}
+    ~DigestSum() { pool_.finish(work_); }
+    DigestSum(const DigestSum &) = delete;
+    DigestSum &operator=(const DigestSum &) = delete;
+
+    void add_to(StateDigest &digest) {
+        pool_.finish(work_);
+        for (const StateDigest &part : parts_) digest.add(part);
+    }
+
+private:
+    void sum_part(std::size_t part) {
+        const std::size_t begin = part * kChangesPerPiece;
+        const std::size_t end = std::min(begin + kChangesPerPiece, changes_.size());
+        for (std::size_t i = begin; i < end; ++i) {
+            const Change &change = changes_[i];
+            if (change.before) parts_[part].remove(change.key, *change.before);
+            if (*change.after) parts_[part].add(change.key, **change.after);
+        }
+    }
+
+    const std::vector<Change> &changes_;
+    std::vector<StateDigest> parts_;
+    Parallel &pool_ = Parallel::all_cores();
+    Parallel::Handle work_;
+};
+
 }  // namespace
 
 Bytes32 tx_root(const wire::SignedBlock &block) {
+    return tx_root(tx_hashes(block));
+}
+
+std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block) {
+    std::vector<Bytes32> hashes(static_cast<std::size_t>(block.txs_size()));
+    Parallel::all_cores().for_each(hashes.size(), kHashesPerPiece, [&](std::size_t i) {
+        hashes[i] = tx_bytes_hash(block.txs(static_cast<int>(i)));
+    });
+    return hashes;
+}
+
+Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes) {
     Bytes leaves;
-    leaves.reserve(sizeof(Bytes32) * static_cast<std::size_t>(block.txs_size()));
-    for (const auto &tx : block.txs()) leaves += to_bytes(tagged_hash(kTxBytesTag, tx));
+    leaves.reserve(sizeof(Bytes32) * tx_hashes.size());
+    for (const Bytes32 &hash : tx_hashes)
+        leaves.append(reinterpret_cast<const char *>(hash.data()), hash.size());
     return tagged_hash(kTxRootTag, leaves);
 }
 
@@ -97,7 +170,8 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
                  to_bytes64(block.signed_block.signature(), "block signature"));
     if (!verify_cached(cache, sign_tag::kBlock, block.signed_block.header(), sealer, signature))
         return make_error(ErrorCode::kBadSignature, "block: the sealer's signature is wrong");
-    if (to_bytes(tx_root(block.signed_block)) != header.tx_root())
+    block.tx_hashes = tx_hashes(block.signed_block);
+    if (to_bytes(tx_root(block.tx_hashes)) != header.tx_root())
         return bad("its transactions are not those that were sealed");
     block.id = tagged_hash(kBlockIdTag, block.signed_block.header());
     block.signed_bytes = Bytes(signed_block_bytes);
@@ -105,20 +179,21 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
 }
 
 Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
-                   Totals &totals) {
-    Contribution old_sum, new_sum;
+                   Totals &totals, std::vector<std::optional<Bytes>> *old_values) {
+    std::vector<Change> changed;
+    changed.reserve(changes.size());
     for (const auto &[key, value] : changes) {
-        CHAIN_ASSIGN(const auto old_value, before.get(key));
-        if (old_value == value) continue;
-        if (old_value) {
-            digest.remove(key, *old_value);
-            CHAIN_TRY(add_record(key, *old_value, old_sum));
-        }
-        if (value) {
-            digest.add(key, *value);
-            CHAIN_TRY(add_record(key, *value, new_sum));
-        }
+        CHAIN_ASSIGN(auto old_value, before.get(key));
+        if (old_values != nullptr) old_values->push_back(old_value);
+        if (old_value != value) changed.push_back({key, std::move(old_value), &value});
     }
+    DigestSum digest_sum(changed);
+    Contribution old_sum, new_sum;
+    for (const Change &change : changed) {
+        if (change.before) CHAIN_TRY(add_record(change.key, *change.before, old_sum));
+        if (*change.after) CHAIN_TRY(add_record(change.key, **change.after, new_sum));
+    }
+    digest_sum.add_to(digest);
     if (!same_change(old_sum.locked_escrow, new_sum.locked_escrow, old_sum.escrow,
                      new_sum.escrow) ||
         !same_change(old_sum.locked_collateral, new_sum.locked_collateral, old_sum.collateral,
@@ -128,37 +203,45 @@ Status account_for(const StateReader &before, const Overlay::Changes &changes, S
     CHAIN_TRY(move(totals.balances, old_sum.balances, new_sum.balances));
     CHAIN_TRY(move(totals.escrow, old_sum.escrow, new_sum.escrow));
     CHAIN_TRY(move(totals.collateral, old_sum.collateral, new_sum.collateral));
+    CHAIN_TRY(move(totals.stake, old_sum.stake, new_sum.stake));
+    CHAIN_TRY(move(totals.pool, old_sum.pool, new_sum.pool));
     return move(totals.burned, old_sum.burned, new_sum.burned);
 }
 
 Status check_conservation(const Totals &totals) {
     using Wide = __int128;
     const Wide held = static_cast<Wide>(totals.balances.units) + totals.escrow.units +
-                      totals.collateral.units + totals.burned.units;
+                      totals.collateral.units + totals.stake.units + totals.pool.units +
+                      totals.burned.units;
     if (held == totals.minted.units) return ok_status();
     return make_error(ErrorCode::kInternal, "money was made or lost: minted ", totals.minted.units,
                       ", balances ", totals.balances.units, ", escrow ", totals.escrow.units,
-                      ", collateral ", totals.collateral.units, ", burned ", totals.burned.units);
+                      ", collateral ", totals.collateral.units, ", stake ", totals.stake.units,
+                      ", pool ", totals.pool.units, ", burned ", totals.burned.units);
 }
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          std::uint64_t time_ms, const std::vector<Tx> &txs,
-                          SignatureCache *cache) {
-    Overlay overlay(state);
+                          std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
+    const ReadOnce before(state);
+    Overlay overlay(before);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{genesis.params, parent.height + 1, static_cast<std::uint32_t>(i),
-                                time_ms, cache};
+        const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
+                                cache,   &out.trail};
         if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
-    out.changes = overlay.changes();
+    Overlay reward(overlay.as_reader());
+    CHAIN_TRY(apply_block_reward(reward, genesis, genesis.sealer, parent.time_ms, time_ms));
+    out.trail.note(kBlockRewardIndex, reward.table());
+    overlay.merge(std::move(reward));
+    out.changes = overlay.take_changes();
     out.tip = parent;
     out.tip.height = parent.height + 1;
     out.tip.time_ms = time_ms;
-    CHAIN_TRY(account_for(state, out.changes, out.tip.digest, out.tip.totals));
+    CHAIN_TRY(account_for(before, out.changes, out.tip.digest, out.tip.totals, &out.old_values));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
 }
@@ -172,7 +255,11 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
         overlay.put_account(account, Account{.balance = amount});
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
     }
-    out.changes = overlay.changes();
+    const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
+    if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
+    CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
+    out.trail.note(0, overlay.table());
+    out.changes = overlay.take_changes();
     out.tip.time_ms = genesis.time_ms;
     CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));
@@ -192,7 +279,12 @@ Result<Recount> recount(const KeyValueStore &store) {
     if (sum.locked_escrow != sum.escrow || sum.locked_collateral != sum.collateral)
         return make_error(ErrorCode::kCorrupt,
                           "what accounts say is locked is not what leases lock");
-    out.totals = {Amount{}, sum.balances, sum.escrow, sum.collateral, sum.burned};
+    out.totals = {.balances = sum.balances,
+                  .escrow = sum.escrow,
+                  .collateral = sum.collateral,
+                  .stake = sum.stake,
+                  .pool = sum.pool,
+                  .burned = sum.burned};
     return out;
 }
 

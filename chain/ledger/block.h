@@ -8,11 +8,11 @@
 #include "chain/ledger/state.h"
 #include "chain/ledger/state_digest.h"
 #include "chain/ledger/transition.h"
+#include "chain/ledger/tx_cache.h"
 
 namespace chain::ledger {
 
 inline constexpr std::uint32_t kBlockVersion = 1;
-inline constexpr std::string_view kTxBytesTag = "ompi-chain/tx-bytes";
 inline constexpr std::string_view kTxRootTag = "ompi-chain/tx-root";
 
 struct Block {
@@ -20,6 +20,7 @@ struct Block {
     wire::BlockHeader header;
     wire::SignedBlock signed_block;
     Bytes signed_bytes;
+    std::vector<Bytes32> tx_hashes;  // tx_bytes_hash of each transaction, or empty
 };
 
 // The end of the chain: where the next block attaches.
@@ -38,24 +39,30 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
 
 // Commits to the exact bytes of every transaction, signatures included, and to their order.
 Bytes32 tx_root(const wire::SignedBlock &block);
+std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block);
+Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes);
 
 struct Execution {
     Overlay::Changes changes;
+    std::vector<std::optional<Bytes>> old_values;  // of the keys of `changes`, in their order
     Tip tip;
     std::vector<TxId> tx_ids;
+    AccountTrail trail;  // for the index beside the state
 };
 
 // Executes `txs` on the state at `parent`; `tip.id` is left to the caller, who knows the header.
 // Errors: the first refused transaction's, with its number; kInternal when money was made or lost.
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          std::uint64_t time_ms, const std::vector<Tx> &txs, SignatureCache *cache);
+                          std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
 
-// Digest and totals after `changes` to the state that `before` reads.
-// Errors: kCorrupt, kIo, kTooLarge, kInsufficientFunds (then the records contradict the totals).
+// Digest and totals after `changes` to the state that `before` reads; on request also what `before`
+// reads under the keys of `changes`. Errors: kCorrupt, kIo, kTooLarge, kInsufficientFunds (then the
+// records contradict the totals).
 Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
-                   Totals &totals);
+                   Totals &totals, std::vector<std::optional<Bytes>> *old_values = nullptr);
 
-// minted = balances + escrow + collateral + burned. Errors: kInternal, with the figures.
+// minted = balances + escrow + collateral + stake + pool + burned. Errors: kInternal, with the
+// figures.
 Status check_conservation(const Totals &totals);
 
 // The state at height 0.

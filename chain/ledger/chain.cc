@@ -12,6 +12,9 @@ namespace {
 constexpr std::string_view kTipKey = "mtip";
 constexpr std::string_view kChainIdKey = "mchain";
 
+// Blocks that a replay takes together: what they change is kept in memory meanwhile.
+constexpr std::size_t kReplayGroupBytes = 4u << 20;
+
 Bytes numbered(char prefix, std::uint64_t height) {
     Bytes key(1, prefix);
     append_u64_be(key, height);
@@ -41,16 +44,9 @@ Bytes encode_tip(const Tip &tip) {
     out.set_escrow(tip.totals.escrow.units);
     out.set_collateral(tip.totals.collateral.units);
     out.set_burned(tip.totals.burned.units);
+    out.set_stake(tip.totals.stake.units);
+    out.set_pool(tip.totals.pool.units);
     return out.SerializeAsString();
-}
-
-void put_changes(const Overlay::Changes &changes, WriteBatch &batch) {
-    for (const auto &[key, value] : changes) {
-        if (value)
-            batch.put(key, *value);
-        else
-            batch.remove(key);
-    }
 }
 
 Bytes encode_height(std::uint64_t height) {
@@ -80,12 +76,17 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
     if (!tip) return corrupt("it has no tip");
     CHAIN_TRY(chain->load_tip(*tip));
     CHAIN_TRY(chain->check_recount());
+    CHAIN_TRY(chain->make_index());
     return chain;
 }
 
 Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
+    Overlay index(reader_);
+    CHAIN_TRY(index_block(
+        reader_, {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes}, index));
+    put_changes(index.take_changes(), batch);
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
     batch.put(Bytes(kChainIdKey), to_bytes(genesis_.chain_id));
@@ -107,6 +108,8 @@ Status Chain::load_tip(std::string_view tip_bytes) {
     CHAIN_ASSIGN(tip_.totals.escrow, amount_from_units(in.escrow()));
     CHAIN_ASSIGN(tip_.totals.collateral, amount_from_units(in.collateral()));
     CHAIN_ASSIGN(tip_.totals.burned, amount_from_units(in.burned()));
+    CHAIN_ASSIGN(tip_.totals.stake, amount_from_units(in.stake()));
+    CHAIN_ASSIGN(tip_.totals.pool, amount_from_units(in.pool()));
     return ok_status();
 }
 
@@ -124,64 +127,179 @@ Status Chain::check_recount() const {
     return ok_status();
 }
 
-Result<std::vector<Tx>> Chain::decode_txs(const Block &block) {
-    std::vector<Tx> txs;
-    txs.reserve(static_cast<std::size_t>(block.signed_block.txs_size()));
-    for (const auto &bytes : block.signed_block.txs()) {
-        CHAIN_ASSIGN(Tx tx, decode_tx(bytes, genesis_.chain_id, &signatures_));
-        txs.push_back(std::move(tx));
+// Where the new block lies on `parent`.
+Status Chain::check_attaches(const Block &block, const Tip &parent) {
+    const wire::BlockHeader &header = block.header;
+    if (header.height() != parent.height + 1 || header.previous() != to_bytes(parent.id))
+        return make_error(ErrorCode::kConflict, "block ", header.height(), " (",
+                          short_hex(block.id), ") does not attach to the tip ", parent.height, " (",
+                          short_hex(parent.id), ")");
+    if (header.time_ms() <= parent.time_ms)
+        return make_error(ErrorCode::kInvalidInput, "block ", header.height(), ": its time ",
+                          header.time_ms(), " is not later than its parent's ", parent.time_ms);
+    return ok_status();
+}
+
+std::unique_ptr<DecodeBatch> Chain::begin_decoding(const Block &block) {
+    const auto &txs = block.signed_block.txs();
+    std::vector<Bytes32> hashes;
+    if (block.tx_hashes.size() == static_cast<std::size_t>(txs.size())) hashes = block.tx_hashes;
+    return std::make_unique<DecodeBatch>(std::vector<std::string_view>(txs.begin(), txs.end()),
+                                         std::move(hashes), genesis_.chain_id, &txs_);
+}
+
+Result<TxList> Chain::finish_decoding(DecodeBatch &batch) {
+    TxList txs;
+    std::vector<Result<TxRef>> decoded = batch.finish();
+    txs.reserve(decoded.size());
+    for (std::size_t i = 0; i < decoded.size(); ++i) {
+        if (!decoded[i].ok())
+            return make_error(decoded[i].error().code, "transaction ", i,
+                              " of the block: ", decoded[i].error().message);
+        txs.push_back(std::move(decoded[i]).value());
     }
     return txs;
 }
 
-Status Chain::write_undo(const Overlay::Changes &changes, std::uint64_t height, WriteBatch &batch) {
-    record::UndoRecord undo;
-    for (const auto &[key, value] : changes) {
-        CHAIN_ASSIGN(const auto old_value, store_->get(key));
-        auto *entry = undo.add_entries();
+// An undo record holds what was under the keys that the block changed. Records that are
+// serialised one after another are one record with the entries of all.
+static Bytes encode_undo(const Execution &execution) {
+    CHAIN_CHECK(execution.old_values.size() == execution.changes.size());
+    Bytes bytes;
+    record::UndoRecord one;
+    auto *entry = one.add_entries();
+    auto old_value = execution.old_values.begin();
+    for (const auto &[key, value] : execution.changes) {
         entry->set_key(key);
-        entry->set_existed(old_value.has_value());
-        if (old_value) entry->set_value(*old_value);
+        entry->set_existed(old_value->has_value());
+        if (*old_value)
+            entry->set_value(**old_value);
+        else
+            entry->clear_value();
+        CHAIN_CHECK(one.AppendToString(&bytes));
+        ++old_value;
     }
-    batch.put(undo_key(height), undo.SerializeAsString());
-    return ok_status();
+    return bytes;
 }
 
-Status Chain::apply(const Block &block) {
-    const wire::BlockHeader &header = block.header;
-    if (header.height() != tip_.height + 1 || header.previous() != to_bytes(tip_.id))
-        return make_error(ErrorCode::kConflict, "block ", header.height(), " (",
-                          short_hex(block.id), ") does not attach to the tip ", tip_.height, " (",
-                          short_hex(tip_.id), ")");
-    if (header.time_ms() <= tip_.time_ms)
-        return make_error(ErrorCode::kInvalidInput, "block ", header.height(), ": its time ",
-                          header.time_ms(), " is not later than its parent's ", tip_.time_ms);
-    CHAIN_ASSIGN(const std::vector<Tx> txs, decode_txs(block));
-    CHAIN_ASSIGN(Execution execution,
-                 execute(reader_, tip_, genesis_, header.time_ms(), txs, &signatures_));
-    if (header.state_digest() != to_bytes(execution.tip.digest.digest()))
-        return make_error(ErrorCode::kInvalidInput, "block ", header.height(),
-                          ": the state after it does not have the digest that it says");
-    execution.tip.id = block.id;
-
-    WriteBatch batch;
-    CHAIN_TRY(write_undo(execution.changes, header.height(), batch));
-    put_changes(execution.changes, batch);
-    batch.put(block_key(header.height()), block.signed_bytes);
-    batch.put(block_id_key(block.id), encode_height(header.height()));
+// Everything of a block but the state that it changes and the tip.
+void Chain::put_block(const Block &block, const Execution &execution, WriteBatch &batch) {
+    const std::uint64_t height = block.header.height();
+    batch.put(undo_key(height), encode_undo(execution));
+    batch.put(block_key(height), block.signed_bytes);
+    batch.put(block_id_key(block.id), encode_height(height));
+    record::TxPlaceRecord place;
+    place.set_height(height);
     for (std::size_t i = 0; i < execution.tx_ids.size(); ++i) {
-        record::TxPlaceRecord place;
-        place.set_height(header.height());
         place.set_index(static_cast<std::uint32_t>(i));
         batch.put(tx_key(execution.tx_ids[i]), place.SerializeAsString());
     }
+}
+
+// True if `block` is the one that was drafted last, transaction by transaction.
+bool Chain::is_drafted(const Block &block) const {
+    if (!drafted_ || drafted_->parent != tip_.id ||
+        drafted_->execution.tip.height != block.header.height() ||
+        drafted_->execution.tip.time_ms != block.header.time_ms() ||
+        static_cast<int>(drafted_->txs.size()) != block.signed_block.txs_size())
+        return false;
+    for (std::size_t i = 0; i < drafted_->txs.size(); ++i)
+        if (drafted_->txs[i].signed_bytes != block.signed_block.txs(static_cast<int>(i)))
+            return false;
+    return true;
+}
+
+Result<Execution> Chain::execute_block(const StateReader &state, const Tip &parent,
+                                       const Block &block, const TxList &txs) {
+    const wire::BlockHeader &header = block.header;
+    CHAIN_ASSIGN(Execution execution,
+                 execute(state, parent, genesis_, header.time_ms(), txs, &signatures_));
+    if (header.state_digest() != to_bytes(execution.tip.digest.digest()))
+        return make_error(ErrorCode::kInvalidInput, "block ", header.height(),
+                          ": the state after it does not have the digest that it says");
+    return execution;
+}
+
+static void log_txs(const TxList &txs, std::uint64_t height) {
+    if (!log_enabled(LogLevel::kDebug)) return;  // the texts cost more than the transactions
+    for (const Tx &tx : txs)
+        log(LogLevel::kDebug, "ledger", "block ", height, " tx ", short_hex(tx.id), ": ",
+            to_address(tx.sender), " ", describe_tx(tx.body));
+}
+
+Status Chain::apply(const Block &block) {
+    CHAIN_TRY(check_attaches(block, tip_));
+    TxList txs;
+    Execution execution;
+    if (is_drafted(block) &&
+        block.header.state_digest() == to_bytes(drafted_->execution.tip.digest.digest())) {
+        txs = std::move(drafted_->txs);
+        execution = std::move(drafted_->execution);
+        drafted_.reset();
+    } else {
+        CHAIN_ASSIGN(txs, finish_decoding(*begin_decoding(block)));
+        CHAIN_ASSIGN(execution, execute_block(reader_, tip_, block, txs));
+    }
+    execution.tip.id = block.id;
+
+    WriteBatch batch;
+    Overlay index(reader_);
+    CHAIN_TRY(index_block(
+        reader_,
+        {execution.tip.height, block.id, execution.tip.time_ms, execution.trail, execution.changes},
+        index));
+    put_changes(index.take_changes(), batch);
+    put_block(block, execution, batch);
+    put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
     CHAIN_TRY(store_->write(batch, true));
+    last_applied_ = {tip_.id, block.id, std::move(execution.tx_ids), std::move(execution.changes)};
     tip_ = std::move(execution.tip);
-    for (const Tx &tx : txs)
-        log(LogLevel::kDebug, "ledger", "block ", tip_.height, " tx ", short_hex(tx.id), ": ",
-            to_address(tx.sender), " ", describe_tx(tx.body));
+    log_txs(txs, tip_.height);
     return ok_status();
+}
+
+Status Chain::apply_all(std::span<const Block> blocks) {
+    CHAIN_CHECK(blocks.size() <= kBlocksPerWriteMax);
+    Overlay group(reader_);  // the state after the blocks so far
+    WriteBatch batch;
+    Tip tip = tip_;
+    Status status = ok_status();
+    std::size_t count = 0;
+    std::unique_ptr<DecodeBatch> decoding, ahead;
+    for (const Block &block : blocks) {
+        decoding = ahead != nullptr ? std::move(ahead) : begin_decoding(block);
+        auto txs = finish_decoding(*decoding);
+        // While this block is executed, the other cores begin with the next one.
+        if (count + 1 < blocks.size()) ahead = begin_decoding(blocks[count + 1]);
+        status = check_attaches(block, tip);
+        if (status.ok() && !txs.ok()) status = txs.error();
+        if (!status.ok()) break;
+        auto execution = execute_block(group, tip, block, *txs);
+        if (!execution.ok()) {
+            status = execution.error();
+            break;
+        }
+        execution->tip.id = block.id;
+        status = index_block(group,
+                             {execution->tip.height, block.id, execution->tip.time_ms,
+                              execution->trail, execution->changes},
+                             group);
+        if (!status.ok()) break;
+        put_block(block, *execution, batch);
+        tip = std::move(execution->tip);
+        for (auto &[key, value] : execution->changes) group.put_change(key, std::move(value));
+        log_txs(*txs, tip.height);
+        ++count;
+    }
+    if (count == 0) return status;
+    put_changes(group.take_changes(), batch);
+    batch.put(Bytes(kTipKey), encode_tip(tip));
+    CHAIN_TRY(store_->write(batch, true));
+    tip_ = std::move(tip);
+    last_applied_ = {};
+    drafted_.reset();
+    return status;
 }
 
 Status Chain::undo_tip() {
@@ -208,6 +326,7 @@ Status Chain::undo_tip() {
 
     WriteBatch batch;
     put_changes(changes, batch);
+    CHAIN_TRY(unindex_block(*store_, tip_.height, parent.id, batch));
     batch.remove(block_key(tip_.height));
     batch.remove(block_id_key(block.id));
     batch.remove(undo_key(tip_.height));
@@ -219,12 +338,14 @@ Status Chain::undo_tip() {
     batch.put(Bytes(kTipKey), encode_tip(parent));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(parent);
+    last_applied_ = {};
+    drafted_.reset();
     return ok_status();
 }
 
-Result<wire::BlockHeader> Chain::draft_header(const std::vector<Tx> &txs, std::uint64_t time_ms) {
-    CHAIN_ASSIGN(const Execution execution,
-                 execute(reader_, tip_, genesis_, time_ms, txs, &signatures_));
+Result<wire::BlockHeader> Chain::draft_header(const TxList &txs, std::uint64_t time_ms) {
+    drafted_.reset();
+    CHAIN_ASSIGN(Execution execution, execute(reader_, tip_, genesis_, time_ms, txs, &signatures_));
     wire::BlockHeader header;
     header.set_version(kBlockVersion);
     header.set_height(tip_.height + 1);
@@ -234,6 +355,7 @@ Result<wire::BlockHeader> Chain::draft_header(const std::vector<Tx> &txs, std::u
     header.set_state_digest(to_bytes(execution.tip.digest.digest()));
     header.set_sealer(to_bytes(genesis_.sealer));
     header.set_tx_count(static_cast<std::uint32_t>(txs.size()));
+    drafted_ = Drafted{tip_.id, txs, std::move(execution)};
     return header;
 }
 
@@ -303,15 +425,35 @@ Result<std::vector<LeaseId>> Chain::expired_leases(std::uint64_t time_ms,
     return ids;
 }
 
+static std::optional<Chain::Verification> apply_to_twin(Chain &twin,
+                                                        const std::vector<Block> &blocks) {
+    const Status applied = twin.apply_all(blocks);
+    if (applied.ok()) return std::nullopt;
+    return Chain::Verification{false, twin.tip().height + 1, applied.error().message};
+}
+
 Result<Chain::Verification> Chain::replay_to(const Tip &tip, const std::atomic<bool> &stop) const {
     CHAIN_ASSIGN(const auto twin, Chain::open(make_memory_store(), genesis_));
-    for (std::uint64_t height = 1; height <= tip.height; ++height) {
-        if (stop) return make_error(ErrorCode::kCancelled, "stopped at block ", height);
-        CHAIN_ASSIGN(const Bytes bytes, block_bytes_at(height));
-        const auto block = decode_block(bytes, genesis_);
-        if (!block.ok()) return Verification{false, height, block.error().message};
-        const Status applied = twin->apply(*block);
-        if (!applied.ok()) return Verification{false, height, applied.error().message};
+    std::uint64_t height = 1;
+    while (height <= tip.height) {
+        std::vector<Block> blocks;
+        std::size_t size_bytes = 0;
+        while (height + blocks.size() <= tip.height && blocks.size() < kBlocksPerWriteMax &&
+               size_bytes < kReplayGroupBytes) {
+            const std::uint64_t at = height + blocks.size();
+            if (stop) return make_error(ErrorCode::kCancelled, "stopped at block ", at);
+            CHAIN_ASSIGN(const Bytes bytes, block_bytes_at(at));
+            auto block = decode_block(bytes, genesis_);
+            if (!block.ok()) {
+                // What is wrong in the blocks before it comes first.
+                if (const auto wrong = apply_to_twin(*twin, blocks)) return *wrong;
+                return Verification{false, at, block.error().message};
+            }
+            size_bytes += bytes.size();
+            blocks.push_back(std::move(block).value());
+        }
+        if (const auto wrong = apply_to_twin(*twin, blocks)) return *wrong;
+        height += blocks.size();
     }
     if (twin->tip().id != tip.id || twin->tip().digest != tip.digest ||
         twin->tip().totals != tip.totals)

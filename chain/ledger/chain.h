@@ -15,11 +15,6 @@
 
 namespace chain::ledger {
 
-struct TxPlace {
-    std::uint64_t height = 0;
-    std::uint32_t index = 0;
-};
-
 class Chain {
 public:
     // Opens, or begins with `genesis` if the store is empty. Counts everything anew and compares.
@@ -32,18 +27,34 @@ public:
     const Tip &tip() const { return tip_; }
     const StateReader &state() const { return reader_; }
     SignatureCache &signatures() { return signatures_; }
+    TxCache &tx_cache() { return txs_; }
 
     // Appends. On return the block is durable; on failure nothing changed.
     // Errors: kConflict (does not attach to the tip), kProtocol, kBadSignature, kInvalidInput, the
     // transition's, kDiskFull, kIo.
+    // The block that draft_header() made last is not executed a second time.
     Status apply(const Block &block);
+    // Appends blocks that follow one another with one durable write for all of them: after a crash
+    // all of them are there or none. Errors: as of apply(); the blocks before the wrong one have
+    // been appended, and tip() says how many these are. Up to kBlocksPerWriteMax blocks.
+    Status apply_all(std::span<const Block> blocks);
+    static constexpr std::size_t kBlocksPerWriteMax = 64;
     // Takes the newest block back: the state is the parent's, exactly.
     // Errors: kNotFound (at the genesis), kCorrupt, kDiskFull, kIo.
     Status undo_tip();
 
-    // A header for `txs` on the tip, complete but for the signature.
+    // What the newest block did, if it came by apply(): for the pool of pending transactions.
+    struct Applied {
+        BlockId parent{};
+        BlockId id{};  // zeros: not known
+        std::vector<TxId> tx_ids;
+        Overlay::Changes changes;
+    };
+    const Applied &last_applied() const { return last_applied_; }
+
+    // A header for `txs` on the tip, complete but for the root and the signature.
     // Errors: the first refused transaction's.
-    Result<wire::BlockHeader> draft_header(const std::vector<Tx> &txs, std::uint64_t time_ms);
+    Result<wire::BlockHeader> draft_header(const TxList &txs, std::uint64_t time_ms);
 
     // Errors: kNotFound.
     Result<Block> block_at(std::uint64_t height) const;
@@ -55,6 +66,15 @@ public:
     Result<std::vector<Lease>> leases_of(const PublicKey &account, std::size_t count_max) const;
     // Leases that are not settled and whose expiry is at or before `time_ms`, the oldest first.
     Result<std::vector<LeaseId>> expired_leases(std::uint64_t time_ms, std::size_t count_max) const;
+
+    // What happened to an account, newest first: everything, or what is older than `before`. At
+    // most `count_max`, kHistoryEntriesMax and what kHistoryReadBytesMax of blocks tell.
+    Result<HistoryPage> history_of(const PublicKey &account, std::optional<TxPlace> before,
+                                   std::size_t count_max) const;
+    // Hours with trade within [from_hour, to_hour], oldest first; at most `count_max` and
+    // kPriceHoursMax.
+    Result<std::vector<PriceHour>> prices(std::uint64_t from_hour, std::uint64_t to_hour,
+                                          std::size_t count_max) const;
 
     struct Verification {
         bool ok = false;
@@ -75,15 +95,29 @@ private:
     Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis)
         : store_(std::move(store)), reader_(*store_), genesis_(std::move(genesis)) {}
     Status begin();
+    Status make_index();
     Status load_tip(std::string_view tip_bytes);
-    Result<std::vector<Tx>> decode_txs(const Block &block);
-    Status write_undo(const Overlay::Changes &changes, std::uint64_t height, WriteBatch &batch);
+    static Status check_attaches(const Block &block, const Tip &parent);
+    std::unique_ptr<DecodeBatch> begin_decoding(const Block &block);
+    static Result<TxList> finish_decoding(DecodeBatch &batch);
+    Result<Execution> execute_block(const StateReader &state, const Tip &parent, const Block &block,
+                                    const TxList &txs);
+    static void put_block(const Block &block, const Execution &execution, WriteBatch &batch);
+    bool is_drafted(const Block &block) const;
 
     std::unique_ptr<KeyValueStore> store_;
     StoreReader reader_;
     Genesis genesis_;
     Tip tip_;
     SignatureCache signatures_;
+    TxCache txs_;
+    struct Drafted {
+        BlockId parent{};
+        TxList txs;
+        Execution execution;
+    };
+    std::optional<Drafted> drafted_;
+    Applied last_applied_;
 };
 
 }  // namespace chain::ledger

@@ -13,20 +13,6 @@ Error bad(std::string_view why) {
     return make_error(ErrorCode::kProtocol, "transaction: ", why);
 }
 
-std::string text_of(std::string_view key_bytes) {
-    const auto key = to_bytes32(key_bytes, "account");
-    return key.ok() ? to_address(*key) : "(no account)";
-}
-
-std::string short_text_of(std::string_view id_bytes) {
-    return to_hex(id_bytes).substr(0, 8);
-}
-
-std::string tokens_of(std::int64_t units) {
-    const auto amount = amount_from_units(units);
-    return amount.ok() ? format_tokens(*amount) : "(no amount)";
-}
-
 // Everybody who must sign beside the sender.
 Result<std::vector<PublicKey>> providers_of(const wire::TxBody &body) {
     std::vector<PublicKey> providers;
@@ -76,6 +62,8 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
                      SignatureCache *cache) {
     wire::SignedTx signed_tx;
     CHAIN_TRY(wire::parse_strict(signed_tx_bytes, wire::kMaxTxBytes, "transaction", signed_tx));
+    // Nobody on the way may make it longer: the sender's fee goes by its size.
+    if (signed_tx.ByteSizeLong() != signed_tx_bytes.size()) return bad("is longer than it need be");
     Tx tx;
     CHAIN_TRY(wire::parse_strict(signed_tx.body(), wire::kMaxTxBytes, "transaction", tx.body));
     CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(tx.body.chain_id(), "chain id"));
@@ -92,6 +80,11 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
         if (!verify_cached(cache, sign_tag::kTx, signed_tx.body(), signer, signature))
             return make_error(ErrorCode::kBadSignature, "transaction: the signature of ",
                               to_address(signer), " is wrong");
+    }
+    // Costs a square root, so it is done here, where it may be done on any core.
+    if (tx.body.has_transfer()) {
+        const auto receiver = to_bytes32(tx.body.transfer().to(), "receiver");
+        tx.receiver_is_key = receiver.ok() && is_valid_public_key(*receiver);
     }
     tx.id = tx_id(signed_tx.body());
     tx.signed_bytes = Bytes(signed_tx_bytes);
@@ -132,57 +125,49 @@ wire::SignedVoucher sign_voucher(const wire::VoucherBody &body, const KeyPair &r
     return voucher;
 }
 
+Result<DecodedVote> decode_vote(const wire::SignedVote &vote, const Bytes32 &chain_id,
+                                SignatureCache *cache) {
+    wire::VoteBody body;
+    CHAIN_TRY(wire::parse_strict(vote.body(), wire::kMaxVoucherBytes, "vote", body));
+    CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(body.chain_id(), "chain id"));
+    if (its_chain != chain_id)
+        return make_error(ErrorCode::kInvalidInput, "vote: is for chain ", short_hex(its_chain),
+                          ", this is chain ", short_hex(chain_id));
+    DecodedVote decoded;
+    CHAIN_ASSIGN(decoded.validator, to_bytes32(body.validator(), "validator"));
+    decoded.link.source_height = body.source_height();
+    decoded.link.target_height = body.target_height();
+    CHAIN_ASSIGN(decoded.link.source, to_bytes32(body.source(), "source of a vote"));
+    CHAIN_ASSIGN(decoded.link.target, to_bytes32(body.target(), "target of a vote"));
+    if (decoded.link.source_height >= decoded.link.target_height)
+        return make_error(ErrorCode::kInvalidInput, "vote: its target ", body.target_height(),
+                          " is not later than its source ", body.source_height());
+    CHAIN_ASSIGN(const SignatureBytes signature,
+                 to_bytes64(vote.signature(), "a vote's signature"));
+    if (!verify_cached(cache, sign_tag::kVote, vote.body(), decoded.validator, signature))
+        return make_error(ErrorCode::kBadSignature, "the vote is not signed by the validator ",
+                          to_address(decoded.validator));
+    decoded.signed_vote = vote;
+    return decoded;
+}
+
+wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator) {
+    wire::SignedVote vote;
+    vote.set_body(body.SerializeAsString());
+    vote.set_signature(to_bytes(validator.sign(sign_tag::kVote, vote.body())));
+    return vote;
+}
+
+bool Lease::due_at(std::uint64_t time_ms) const {
+    return std::any_of(legs.begin(), legs.end(), [&](const Leg &leg) {
+        return (leg.state == LegState::kClosing && time_ms >= leg.closes_at_ms) ||
+               (leg.state == LegState::kOpen && time_ms >= expires_at_ms);
+    });
+}
+
 bool Lease::settled() const {
     return std::all_of(legs.begin(), legs.end(),
                        [](const Leg &leg) { return leg.state == LegState::kSettled; });
-}
-
-std::string_view tx_kind(const wire::TxBody &body) {
-    switch (body.action_case()) {
-        case wire::TxBody::kTransfer: return "transfer";
-        case wire::TxBody::kPublishResource: return "publish-resource";
-        case wire::TxBody::kOpenLease: return "open-lease";
-        case wire::TxBody::kClaimVoucher: return "claim-voucher";
-        case wire::TxBody::kCloseLease: return "close-lease";
-        case wire::TxBody::kExpireLease: return "expire-lease";
-        case wire::TxBody::ACTION_NOT_SET: break;
-    }
-    return "nothing";
-}
-
-std::string describe_tx(const wire::TxBody &body) {
-    switch (body.action_case()) {
-        case wire::TxBody::kTransfer:
-            return "sends " + tokens_of(body.transfer().amount()) + " to " +
-                   text_of(body.transfer().to());
-        case wire::TxBody::kPublishResource:
-            // The host name may be anything until the transition has checked it.
-            return wire::is_valid_host_name(body.publish_resource().host())
-                       ? "lends " + std::to_string(body.publish_resource().slot_count()) +
-                             " slots of " + body.publish_resource().host()
-                       : "lends a machine without a valid name";
-        case wire::TxBody::kOpenLease: {
-            std::uint64_t slot_count = 0;
-            for (const auto &leg : body.open_lease().legs()) slot_count += leg.slot_count();
-            return "leases " + std::to_string(slot_count) + " slots in " +
-                   std::to_string(body.open_lease().legs_size()) + " legs at " +
-                   tokens_of(body.open_lease().price_per_ghz_h()) + " per GHz·h";
-        }
-        case wire::TxBody::kClaimVoucher: {
-            wire::VoucherBody voucher;
-            if (!voucher.ParseFromString(body.claim_voucher().voucher().body()))
-                return "claims an unreadable voucher";
-            return "claims " + tokens_of(voucher.amount()) + " of leg " +
-                   std::to_string(voucher.leg()) + " of lease " + short_text_of(voucher.lease_id());
-        }
-        case wire::TxBody::kCloseLease:
-            return "closes lease " + short_text_of(body.close_lease().lease_id()) + " with " +
-                   std::to_string(body.close_lease().vouchers_size()) + " vouchers";
-        case wire::TxBody::kExpireLease:
-            return "settles what is due of lease " + short_text_of(body.expire_lease().lease_id());
-        case wire::TxBody::ACTION_NOT_SET: break;
-    }
-    return "does nothing";
 }
 
 }  // namespace chain::ledger

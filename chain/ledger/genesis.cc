@@ -22,13 +22,36 @@ Error bad(std::string_view field, std::string_view why) {
 // One row per number: parsing, bounds and writing agree because they read the same table.
 template <class Visit>
 void for_each_param(incentive::Params &params, const Visit &visit) {
+    using U64 = std::uint64_t;
+    const auto most = static_cast<U64>(kMaxAmountUnits);
     visit("burn_ppm", params.burn_ppm, 0u, kPpm);
-    visit("collateral_ppm", params.collateral_ppm, 0u, kPpm);
-    visit("challenge_window_ms", params.challenge_window_ms, std::uint64_t{1}, 30 * kDayMs);
-    visit("settle_grace_ms", params.settle_grace_ms, std::uint64_t{0}, 30 * kDayMs);
+    visit("fee_per_byte_units", params.fee_per_byte_units, U64{0}, U64{1'000'000'000});
+    visit("collateral_max_ppm", params.collateral_max_ppm, 0u, kPpm);
+    visit("collateral_min_ppm", params.collateral_min_ppm, 0u, kPpm);
+    visit("collateral_at_risk_ms", params.collateral_at_risk_ms, U64{0}, kDayMs);
+    visit("start_forfeit_ppm", params.start_forfeit_ppm, 0u, kPpm);
+    visit("lost_forfeit_ppm", params.lost_forfeit_ppm, 0u, kPpm);
+    visit("unsigned_work_ms", params.unsigned_work_ms, U64{0}, kDayMs);
+    visit("start_window_ms", params.start_window_ms, U64{1}, kDayMs);
+    visit("challenge_window_ms", params.challenge_window_ms, U64{1}, 30 * kDayMs);
+    visit("settle_grace_ms", params.settle_grace_ms, U64{0}, 30 * kDayMs);
+    visit("rate_window_ms", params.rate_window_ms, U64{0}, 366 * kDayMs);
+    visit("unbonding_ms", params.unbonding_ms, U64{0}, 366 * kDayMs);
+    visit("slash_reporter_ppm", params.slash_reporter_ppm, 0u, kPpm);
+    visit("reward_pool_units", params.reward_pool_units, U64{0}, most);
+    visit("reward_halving_ms", params.reward_halving_ms, U64{1}, 36'600 * kDayMs);
+    visit("decay_step_ms", params.decay_step_ms, U64{1}, 3'660 * kDayMs);
+    visit("volume_half_units", params.volume_half_units, U64{1}, most);
+    visit("shares_half", params.shares_half, U64{1}, most);
+    visit("prior_units", params.prior_units, U64{1}, most / 4);
+    visit("audit_fee_min_units", params.audit_fee_min_units, U64{0}, most);
+    visit("stake_full_units", params.stake_full_units, U64{1}, most);
+    visit("boost_max", params.boost_max, 1u, 4u);
+    visit("recovery_blocks", params.recovery_blocks, U64{1}, U64{1'000'000});
     visit("legs_max", params.legs_max, 1u, static_cast<std::uint32_t>(kLegsPerLeaseMax));
     visit("slots_per_leg_max", params.slots_per_leg_max, 1u, 1u << 16);
-    visit("lease_duration_max_ms", params.lease_duration_max_ms, std::uint64_t{1}, 366 * kDayMs);
+    visit("lease_duration_max_ms", params.lease_duration_max_ms, U64{1}, 366 * kDayMs);
+    visit("payout_shares_max", params.payout_shares_max, 1u, 1'024u);
     visit("block_txs_max", params.block_txs_max, 1u, 100'000u);
 }
 
@@ -75,7 +98,7 @@ Status read_params(const Json &json, incentive::Params &params) {
 Status read_allocations(const Json &json, Genesis &genesis) {
     if (!json.is_array()) return bad("allocations", "is not a list");
     std::set<PublicKey> seen;
-    Amount sum;
+    Amount sum{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
     for (const Json &entry : json) {
         if (!entry.is_object()) return bad("allocations", "holds something that is no object");
         CHAIN_TRY(refuse_other_fields(entry, {"address", "units"}));
@@ -93,9 +116,14 @@ Status read_allocations(const Json &json, Genesis &genesis) {
 
 }  // namespace
 
+std::uint64_t decay_step(const Genesis &genesis, std::uint64_t time_ms) {
+    return time_ms <= genesis.time_ms ? 0
+                                      : (time_ms - genesis.time_ms) / genesis.params.decay_step_ms;
+}
+
 Result<Genesis> parse_genesis(std::string_view text) {
     if (text.size() > kMaxGenesisBytes)
-        return make_error(ErrorCode::kCorrupt, "genesis file: is larger than ", kMaxGenesisBytes,
+        return make_error(ErrorCode::kTooLarge, "genesis file: is larger than ", kMaxGenesisBytes,
                           " bytes");
     const Json json = Json::parse(text, nullptr, false);
     if (json.is_discarded() || !json.is_object())
@@ -113,6 +141,8 @@ Result<Genesis> parse_genesis(std::string_view text) {
     if (!json.contains("params")) return bad("params", "is missing");
     CHAIN_TRY(read_params(json["params"], genesis.params));
     if (!json.contains("allocations")) return bad("allocations", "is missing");
+    if (genesis.params.collateral_min_ppm > genesis.params.collateral_max_ppm)
+        return bad("collateral_min_ppm", "is above collateral_max_ppm");
     CHAIN_TRY(read_allocations(json["allocations"], genesis));
     genesis.chain_id = tagged_hash(kGenesisTag, text);
     return genesis;

@@ -14,7 +14,7 @@ Error refused(std::string_view why) {
 // ---- opening
 
 Status check_terms(const wire::OpenLease &action, const TxContext &context) {
-    const incentive::Params &params = context.params;
+    const incentive::Params &params = context.params();
     if (action.legs_size() == 0) return refused("a lease needs at least one leg");
     if (static_cast<std::uint32_t>(action.legs_size()) > params.legs_max)
         return make_error(ErrorCode::kTooLarge, "a lease has at most ", params.legs_max,
@@ -34,12 +34,34 @@ Status check_terms(const wire::OpenLease &action, const TxContext &context) {
     return ok_status();
 }
 
-Result<Leg> check_leg(const wire::LeaseLeg &in, const PublicKey &renter, Amount price,
-                      std::uint64_t duration_ms, const incentive::Params &params) {
+// The provider signed how much it puts up; its reputation may have changed since, so more is well.
+Status check_money(const StateReader &state, const wire::LeaseLeg &in, Amount price, Leg &leg,
+                   const TxContext &context) {
+    CHAIN_ASSIGN(leg.escrow, incentive::escrow(price, leg.cycles_max));
+    if (in.escrow() != leg.escrow.units)
+        return make_error(ErrorCode::kInvalidInput, "the leg's escrow must be ", leg.escrow.units,
+                          " units, not ", in.escrow());
+    CHAIN_ASSIGN(const incentive::Reputation reputation,
+                 state.reputation(leg.provider, context.step()));
+    CHAIN_ASSIGN(const Amount least,
+                 incentive::collateral({price, leg.slot_count, leg.hz_max, leg.cycles_max},
+                                       incentive::quality_q16(reputation, context.params()),
+                                       context.params()));
+    CHAIN_ASSIGN(leg.collateral, amount_from_units(in.collateral()));
+    if (leg.collateral < least)
+        return make_error(ErrorCode::kInvalidInput, "the leg's collateral must be at least ",
+                          least.units, " units, not ", in.collateral());
+    return ok_status();
+}
+
+Result<Leg> check_leg(const StateReader &state, const wire::LeaseLeg &in, const Lease &lease,
+                      const TxContext &context) {
+    const incentive::Params &params = context.params();
+    const std::uint64_t duration_ms = lease.duration_ms;
     Leg leg;
     CHAIN_ASSIGN(leg.provider, to_bytes32(in.provider(), "a leg's provider"));
     // A lease with oneself would buy volume at the price of the burned part alone, in one record.
-    if (leg.provider == renter) return refused("nobody leases from themselves");
+    if (leg.provider == lease.renter) return refused("nobody leases from themselves");
     leg.slot_count = in.slot_count();
     if (leg.slot_count == 0 || leg.slot_count > params.slots_per_leg_max)
         return make_error(ErrorCode::kInvalidInput, "a leg has 1 to ", params.slots_per_leg_max,
@@ -55,14 +77,7 @@ Result<Leg> check_leg(const wire::LeaseLeg &in, const PublicKey &renter, Amount 
                           leg.hz_max, " Hz has 1 to ", bound, " cycles in ", duration_ms,
                           " ms, not ", leg.cycles_max);
     if (!in.offer_id().empty()) CHAIN_TRY(to_bytes32(in.offer_id(), "offer id"));
-    CHAIN_ASSIGN(leg.escrow, incentive::escrow(price, leg.cycles_max));
-    CHAIN_ASSIGN(leg.collateral, incentive::collateral(leg.escrow, params));
-    if (in.escrow() != leg.escrow.units)
-        return make_error(ErrorCode::kInvalidInput, "the leg's escrow must be ", leg.escrow.units,
-                          " units, not ", in.escrow());
-    if (in.collateral() != leg.collateral.units)
-        return make_error(ErrorCode::kInvalidInput, "the leg's collateral must be ",
-                          leg.collateral.units, " units, not ", in.collateral());
+    CHAIN_TRY(check_money(state, in, lease.price_per_ghz_h, leg, context));
     return leg;
 }
 
@@ -82,21 +97,27 @@ Status lock(Overlay &state, const PublicKey &who, Amount amount, Amount Account:
 
 // ---- vouchers
 
-enum class VoucherRank { kHigher, kNotHigher, kContradicts };
-
-// Sequence and cycles rise together, so one order suffices. A renter who signed otherwise has
-// contradicted itself; what was recorded first stands.
-VoucherRank rank_of(const wire::VoucherBody &voucher, const Leg &leg) {
-    if (voucher.sequence() > leg.voucher_sequence)
-        return voucher.cycles() >= leg.cycles ? VoucherRank::kHigher : VoucherRank::kContradicts;
-    return voucher.cycles() > leg.cycles ? VoucherRank::kContradicts : VoucherRank::kNotHigher;
+// More cycles are higher: whatever numbers the renter wrote on its vouchers, the one that pays most
+// is a promise that it signed, and no later and lower one takes that back.
+bool is_higher(const wire::VoucherBody &voucher, const Leg &leg) {
+    if (!leg.has_voucher() || voucher.cycles() > leg.cycles) return true;
+    return voucher.cycles() == leg.cycles && voucher.sequence() > leg.voucher_sequence;
 }
 
 // Everything but its place in the order.
-Status check_voucher(const wire::VoucherBody &voucher, const Lease &lease, const Leg &leg) {
+Status check_voucher(const wire::VoucherBody &voucher, const Lease &lease, const Leg &leg,
+                     const TxContext &context) {
+    if (voucher.sequence() == 0) return refused("vouchers are numbered from 1");
     if (voucher.cycles() > leg.cycles_max)
         return make_error(ErrorCode::kInvalidInput, "the voucher's ", voucher.cycles(),
                           " cycles exceed the leg's ", leg.cycles_max);
+    // A bound that nobody can talk away, even if the two sides agree.
+    const Cycles possible =
+        incentive::cycles_bound(leg.slot_count, leg.hz_max, context.time_ms - lease.opened_at_ms);
+    if (voucher.cycles() > possible)
+        return make_error(ErrorCode::kInvalidInput, "the voucher's ", voucher.cycles(),
+                          " cycles exceed what ", leg.slot_count, " slots can have done by now, ",
+                          possible);
     if (voucher.waited_cycles() > voucher.cycles())
         return refused("the voucher's waited cycles exceed its cycles");
     if (voucher.meter_class() == wire::METER_CLASS_UNSPECIFIED ||
@@ -115,13 +136,8 @@ void record_voucher(const wire::VoucherBody &voucher, Leg &leg) {
     leg.cycles = voucher.cycles();
     leg.waited_cycles = voucher.waited_cycles();
     leg.meter_class = voucher.meter_class();
+    leg.has_final_voucher |= voucher.final();
     leg.payment = Amount{voucher.amount()};
-}
-
-Error contradiction(const wire::VoucherBody &voucher, const Leg &leg) {
-    return make_error(ErrorCode::kConflict, "voucher ", voucher.sequence(), " of ",
-                      voucher.cycles(), " cycles contradicts the recorded voucher ",
-                      leg.voucher_sequence, " of ", leg.cycles);
 }
 
 Result<Leg *> leg_of(Lease &lease, std::uint32_t number) {
@@ -131,58 +147,8 @@ Result<Leg *> leg_of(Lease &lease, std::uint32_t number) {
     return &lease.legs[number];
 }
 
-// ---- settling
+}  // namespace
 
-Status settle(Overlay &state, Lease &lease, Leg &leg, const TxContext &context) {
-    CHAIN_CHECK(leg.state != LegState::kSettled);
-    CHAIN_ASSIGN(const incentive::LegSettlement parts,
-                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, context.params));
-    CHAIN_ASSIGN(Account renter, state.account(lease.renter));
-    CHAIN_ASSIGN(renter.escrow, subtract(renter.escrow, leg.escrow));
-    CHAIN_ASSIGN(renter.balance, add(renter.balance, parts.refund));
-    state.put_account(lease.renter, renter);
-    CHAIN_ASSIGN(Account provider, state.account(leg.provider));
-    CHAIN_ASSIGN(provider.collateral, subtract(provider.collateral, leg.collateral));
-    CHAIN_ASSIGN(provider.balance, add(provider.balance, parts.to_provider));
-    CHAIN_ASSIGN(provider.balance, add(provider.balance, parts.collateral));
-    state.put_account(leg.provider, provider);
-    leg.burned = parts.burned;
-    leg.state = LegState::kSettled;
-    if (lease.settled()) {
-        lease.ended_at_ms = context.time_ms;
-        state.remove_raw(expiry_index_key(lease));
-    }
-    return ok_status();
-}
-
-Status close_as_provider(Overlay &state, Lease &lease, const PublicKey &provider,
-                         const TxContext &context) {
-    bool settled_any = false;
-    for (Leg &leg : lease.legs) {
-        if (leg.provider != provider || leg.state == LegState::kSettled) continue;
-        CHAIN_TRY(settle(state, lease, leg, context));
-        settled_any = true;
-    }
-    if (!settled_any)
-        return make_error(ErrorCode::kConflict, "your legs of lease ", short_hex(lease.id),
-                          " are settled already");
-    return ok_status();
-}
-
-Status close_as_renter(Lease &lease, const TxContext &context) {
-    if (lease.settled())
-        return make_error(ErrorCode::kConflict, "lease ", short_hex(lease.id),
-                          " is settled already");
-    for (Leg &leg : lease.legs) {
-        if (leg.state != LegState::kOpen) continue;  // a second close prolongs nothing
-        leg.state = LegState::kClosing;
-        leg.closes_at_ms = context.time_ms + context.params.challenge_window_ms;
-    }
-    return ok_status();
-}
-
-// Records the higher ones. One for a settled leg, or lower than what is recorded, changes nothing:
-// who closes cannot know what came to the ledger a moment before.
 Status record_vouchers(const wire::CloseLease &action, Lease &lease, const TxContext &context) {
     if (static_cast<std::size_t>(action.vouchers_size()) > lease.legs.size())
         return make_error(ErrorCode::kTooLarge, "closing takes at most one voucher per leg");
@@ -191,18 +157,12 @@ Status record_vouchers(const wire::CloseLease &action, Lease &lease, const TxCon
                      decode_voucher(signed_voucher, lease.renter, context.signatures));
         if (voucher.lease_id != lease.id) return refused("a voucher is for another lease");
         CHAIN_ASSIGN(Leg *const leg, leg_of(lease, voucher.body.leg()));
-        CHAIN_TRY(check_voucher(voucher.body, lease, *leg));
+        CHAIN_TRY(check_voucher(voucher.body, lease, *leg, context));
         if (leg->state == LegState::kSettled) continue;
-        switch (rank_of(voucher.body, *leg)) {
-            case VoucherRank::kHigher: record_voucher(voucher.body, *leg); break;
-            case VoucherRank::kNotHigher: break;
-            case VoucherRank::kContradicts: return contradiction(voucher.body, *leg);
-        }
+        if (is_higher(voucher.body, *leg)) record_voucher(voucher.body, *leg);
     }
     return ok_status();
 }
-
-}  // namespace
 
 Status open_lease(Overlay &state, const Tx &tx, const TxContext &context) {
     const wire::OpenLease &action = tx.body.open_lease();
@@ -215,8 +175,7 @@ Status open_lease(Overlay &state, const Tx &tx, const TxContext &context) {
     lease.duration_ms = action.duration_ms();
     lease.expires_at_ms = action.expires_at_ms();
     for (const wire::LeaseLeg &in : action.legs()) {
-        CHAIN_ASSIGN(const Leg leg, check_leg(in, lease.renter, lease.price_per_ghz_h,
-                                              lease.duration_ms, context.params));
+        CHAIN_ASSIGN(const Leg leg, check_leg(state, in, lease, context));
         if (std::find(tx.signers.begin(), tx.signers.end(), leg.provider) == tx.signers.end())
             return make_error(ErrorCode::kBadSignature, "provider ", to_address(leg.provider),
                               " has not signed the lease");
@@ -246,54 +205,13 @@ Status claim_voucher(Overlay &state, const Tx &tx, const TxContext &context) {
     if (leg->state == LegState::kSettled)
         return make_error(ErrorCode::kConflict, "leg ", voucher.body.leg(), " of lease ",
                           short_hex(id), " is settled already");
-    CHAIN_TRY(check_voucher(voucher.body, lease, *leg));
-    switch (rank_of(voucher.body, *leg)) {
-        case VoucherRank::kHigher: break;
-        case VoucherRank::kNotHigher:
-            return make_error(ErrorCode::kConflict, "voucher ", leg->voucher_sequence,
-                              " is recorded already; voucher ", voucher.body.sequence(),
-                              " is not higher");
-        case VoucherRank::kContradicts: return contradiction(voucher.body, *leg);
-    }
+    CHAIN_TRY(check_voucher(voucher.body, lease, *leg, context));
+    if (!is_higher(voucher.body, *leg))
+        return make_error(ErrorCode::kConflict, "voucher ", leg->voucher_sequence, " of ",
+                          leg->cycles, " cycles is recorded already; voucher ",
+                          voucher.body.sequence(), " of ", voucher.body.cycles(), " is not higher");
     record_voucher(voucher.body, *leg);
-    state.put_lease(lease);
-    return ok_status();
-}
-
-Status close_lease(Overlay &state, const Tx &tx, const TxContext &context) {
-    const wire::CloseLease &action = tx.body.close_lease();
-    CHAIN_ASSIGN(const LeaseId id, to_bytes32(action.lease_id(), "lease id"));
-    CHAIN_ASSIGN(Lease lease, state.lease(id));
-    const bool is_renter = tx.sender == lease.renter;
-    const bool is_provider = std::any_of(lease.legs.begin(), lease.legs.end(),
-                                         [&](const Leg &leg) { return leg.provider == tx.sender; });
-    if (!is_renter && !is_provider)
-        return make_error(ErrorCode::kPermission, to_address(tx.sender), " has no part in lease ",
-                          short_hex(id));
-    CHAIN_TRY(record_vouchers(action, lease, context));
-    if (is_renter)
-        CHAIN_TRY(close_as_renter(lease, context));
-    else
-        CHAIN_TRY(close_as_provider(state, lease, tx.sender, context));
-    state.put_lease(lease);
-    return ok_status();
-}
-
-Status expire_lease(Overlay &state, const Tx &tx, const TxContext &context) {
-    CHAIN_ASSIGN(const LeaseId id, to_bytes32(tx.body.expire_lease().lease_id(), "lease id"));
-    CHAIN_ASSIGN(Lease lease, state.lease(id));
-    bool settled_any = false;
-    for (Leg &leg : lease.legs) {
-        const bool window_passed =
-            leg.state == LegState::kClosing && context.time_ms >= leg.closes_at_ms;
-        const bool due = window_passed || context.time_ms >= lease.expires_at_ms;
-        if (leg.state == LegState::kSettled || !due) continue;
-        CHAIN_TRY(settle(state, lease, leg, context));
-        settled_any = true;
-    }
-    if (!settled_any)
-        return make_error(ErrorCode::kConflict, "no leg of lease ", short_hex(id),
-                          " is due to be settled");
+    if (tx.sender == leg->provider) leg->accused = false;  // who answers is not lost
     state.put_lease(lease);
     return ok_status();
 }

@@ -5,13 +5,22 @@ libompi_chain_la_SOURCES += \
   chain/ledger/block.cc chain/ledger/block.h \
   chain/ledger/chain.cc chain/ledger/chain.h \
   chain/ledger/codec.cc \
+  chain/ledger/describe.cc \
   chain/ledger/genesis.cc \
+  chain/ledger/lease_end_rules.cc \
+  chain/ledger/history.cc chain/ledger/history.h \
+  chain/ledger/history_query.cc \
+  chain/ledger/history_rebuild.cc \
   chain/ledger/lease_rules.cc \
   chain/ledger/mempool.cc chain/ledger/mempool.h \
+  chain/ledger/payout_rules.cc \
   chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \
+  chain/ledger/stake_rules.cc \
   chain/ledger/state.cc chain/ledger/state.h \
+  chain/ledger/state_records.cc \
   chain/ledger/state_digest.cc chain/ledger/state_digest.h \
   chain/ledger/transition.cc chain/ledger/transition.h \
+  chain/ledger/tx_cache.cc chain/ledger/tx_cache.h chain/ledger/tx_list.h \
   chain/ledger/types.h
 nodist_libompi_chain_la_SOURCES += chain/ledger/state.pb.cc
 BUILT_SOURCES += chain/ledger/state.pb.h

@@ -7,50 +7,108 @@
 
 namespace chain::ledger {
 
-Mempool::Mempool(Chain &chain)
-    : chain_(chain), pending_state_(std::make_unique<Overlay>(chain.state())) {}
-
-Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
-    const TxContext context{chain_.genesis().params, chain_.tip().height + 1,
-                            static_cast<std::uint32_t>(txs_.size()),
-                            std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
-    return apply_tx(*pending_state_, tx, context);
+Mempool::Mempool(Chain &chain) : chain_(chain) {
+    begin_anew();
 }
 
-Status Mempool::add(Tx tx, std::uint64_t now_ms) {
-    if (contains(tx.id))
-        return make_error(ErrorCode::kConflict, "transaction ", short_hex(tx.id),
-                          " is pending already");
-    if (txs_.size() >= kTxsMax || size_bytes_ + tx.signed_bytes.size() > kBytesMax)
-        return make_error(ErrorCode::kTooLarge, "too many transactions are pending (", txs_.size(),
-                          "); try again after the next block");
-    const auto sender = count_by_sender_.find(tx.sender);
-    if (sender != count_by_sender_.end() && sender->second >= kTxsPerSenderMax)
-        return make_error(ErrorCode::kTooLarge, to_address(tx.sender), " has ", sender->second,
-                          " transactions pending; try again after the next block");
-    if (const Status applied = try_apply(tx, now_ms); !applied.ok()) {
-        remember_rejection(tx.id, applied.error().message);
-        return applied.error();
-    }
-    const TxId id = tx.id;
-    ++count_by_sender_[tx.sender];
-    size_bytes_ += tx.signed_bytes.size();
-    by_id_[id] = txs_.insert(txs_.end(), std::move(tx));
-    return ok_status();
-}
-
-void Mempool::rebuild(std::uint64_t now_ms) {
-    std::list<Tx> waiting;
-    waiting.swap(txs_);
+void Mempool::begin_anew() {
+    pending_state_ = std::make_unique<Overlay>(chain_.state());
+    built_on_ = chain_.tip().id;
+    last_writer_.clear();
     by_id_.clear();
     count_by_sender_.clear();
     size_bytes_ = 0;
-    pending_state_ = std::make_unique<Overlay>(chain_.state());
-    for (Tx &tx : waiting) {
-        const auto place = chain_.place_of(tx.id);
+}
+
+Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms, Overlay &attempt) const {
+    const TxContext context{chain_.genesis(), chain_.tip().height + 1,
+                            static_cast<std::uint32_t>(txs_.size()),
+                            std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
+    return apply_tx(attempt, tx, context);
+}
+
+Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
+    if (contains(tx->id))
+        return make_error(ErrorCode::kConflict, "transaction ", short_hex(tx->id),
+                          " is pending already");
+    if (txs_.size() >= kTxsMax || size_bytes_ + tx->signed_bytes.size() > kBytesMax)
+        return make_error(ErrorCode::kTooLarge, "too many transactions are pending (", txs_.size(),
+                          "); try again after the next block");
+    const auto sender = count_by_sender_.find(tx->sender);
+    if (sender != count_by_sender_.end() && sender->second >= kTxsPerSenderMax)
+        return make_error(ErrorCode::kTooLarge, to_address(tx->sender), " has ", sender->second,
+                          " transactions pending; try again after the next block");
+    Overlay attempt(pending_state_->as_reader());
+    if (const Status applied = try_apply(*tx, now_ms, attempt); !applied.ok()) {
+        remember_rejection(tx->id, applied.error().message);
+        return applied.error();
+    }
+    Pending pending{tx, next_number_++, {attempt.table().begin(), attempt.table().end()}};
+    pending_state_->merge(std::move(attempt));
+    for (const auto &[key, value] : pending.writes) last_writer_[key] = pending.number;
+    ++count_by_sender_[tx->sender];
+    size_bytes_ += tx->signed_bytes.size();
+    by_id_[tx->id] = txs_.insert(txs_.end(), std::move(pending));
+    return ok_status();
+}
+
+void Mempool::remove_first() {
+    const Tx &tx = *txs_.front().tx;
+    by_id_.erase(tx.id);
+    size_bytes_ -= tx.signed_bytes.size();
+    const auto sender = count_by_sender_.find(tx.sender);
+    if (--sender->second == 0) count_by_sender_.erase(sender);
+    txs_.pop_front();
+}
+
+// If the newest block holds exactly what is first in line: takes that out and keeps what the others
+// make of the state, unless one of them built upon a value that came out differently in the block,
+// whose time, number and reward were not known before. False: what is pending must be judged again.
+bool Mempool::drop_included() {
+    const Chain::Applied &block = chain_.last_applied();
+    if (block.id == BlockId{} || block.id != chain_.tip().id || block.parent != built_on_ ||
+        block.tx_ids.size() > txs_.size())
+        return false;
+    auto at = txs_.begin();
+    for (const TxId &id : block.tx_ids)
+        if ((at++)->tx->id != id) return false;
+    std::unordered_map<std::string_view, const std::optional<Bytes> *> expected;
+    for (auto head = txs_.begin(); head != at; ++head)
+        for (const auto &[key, value] : head->writes) expected[key] = &value;
+    const std::uint64_t first_left = at == txs_.end() ? next_number_ : at->number;
+    const auto is_built_upon = [&](std::string_view key) {
+        const auto writer = last_writer_.find(key);
+        return writer != last_writer_.end() && writer->second >= first_left;
+    };
+    for (const auto &[key, value] : block.changes) {
+        if (!is_built_upon(key)) continue;
+        const auto found = expected.find(key);
+        if (found == expected.end() || *found->second != value) return false;
+    }
+    for (const auto &[key, value] : expected)
+        if (is_built_upon(key) && block.changes.find(key) == block.changes.end()) return false;
+
+    for (const auto &[key, value] : expected) {
+        if (is_built_upon(key)) continue;
+        pending_state_->forget(key);  // the chain's state has it now
+        last_writer_.erase(last_writer_.find(key));
+    }
+    while (txs_.begin() != at) remove_first();
+    built_on_ = chain_.tip().id;
+    return true;
+}
+
+void Mempool::rebuild(std::uint64_t now_ms) {
+    if (drop_included()) return;
+    ++full_rebuild_count_;
+    std::list<Pending> waiting;
+    waiting.swap(txs_);
+    begin_anew();
+    for (Pending &pending : waiting) {
+        const TxId id = pending.tx->id;
+        const auto place = chain_.place_of(id);
         if (place.ok() && *place) continue;
-        const TxId id = tx.id;
-        if (const Status kept = add(std::move(tx), now_ms); !kept.ok())
+        if (const Status kept = add(std::move(pending.tx), now_ms); !kept.ok())
             log(LogLevel::kDebug, "ledger", "dropped pending transaction ", short_hex(id), ": ",
                 kept.error().message);
     }
@@ -64,22 +122,22 @@ void Mempool::reject(const TxId &id, std::string reason, std::uint64_t now_ms) {
     rebuild(now_ms);
 }
 
-std::vector<Tx> Mempool::take(std::size_t count_max, std::size_t bytes_max) const {
-    std::vector<Tx> taken;
+TxList Mempool::take(std::size_t count_max, std::size_t bytes_max) const {
+    TxList taken;
     std::size_t size_bytes = 0;
-    for (const Tx &tx : txs_) {
-        size_bytes += tx.signed_bytes.size();
+    for (const Pending &pending : txs_) {
+        size_bytes += pending.tx->signed_bytes.size();
         if (taken.size() == count_max || size_bytes > bytes_max) break;
-        taken.push_back(tx);
+        taken.push_back(pending.tx);
     }
     return taken;
 }
 
 std::vector<Bytes> Mempool::pending_bytes(std::size_t count_max) const {
     std::vector<Bytes> all;
-    for (const Tx &tx : txs_) {
+    for (const Pending &pending : txs_) {
         if (all.size() == count_max) break;
-        all.push_back(tx.signed_bytes);
+        all.push_back(pending.tx->signed_bytes);
     }
     return all;
 }

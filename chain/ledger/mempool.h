@@ -26,14 +26,21 @@ public:
 
     // Keeps `tx` as pending. Errors: kConflict (known already, nonce), kTooLarge (the pool, or this
     // sender's part of it, is full), the transition's. Refusals are remembered.
-    Status add(Tx tx, std::uint64_t now_ms);
-    // After the chain's tip moved: drops what is included or no longer applies.
+    Status add(TxRef tx, std::uint64_t now_ms);
+    Status add(Tx tx, std::uint64_t now_ms) {
+        return add(std::make_shared<const Tx>(std::move(tx)), now_ms);
+    }
+    // After the chain's tip moved: drops what is included or no longer applies. Costs what the
+    // block holds, not what is pending, if the block is what was first in line here, and did to
+    // the state what it was expected to do.
     void rebuild(std::uint64_t now_ms);
+    // As often as rebuild() had to judge everything pending again.
+    std::size_t full_rebuild_count() const { return full_rebuild_count_; }
     // Forgets a transaction and all that no longer applies without it.
     void reject(const TxId &id, std::string reason, std::uint64_t now_ms);
 
     // In order, at most `count_max` and `bytes_max` of signed bytes.
-    std::vector<Tx> take(std::size_t count_max, std::size_t bytes_max) const;
+    TxList take(std::size_t count_max, std::size_t bytes_max) const;
     bool contains(const TxId &id) const { return by_id_.contains(id); }
     std::size_t count() const { return txs_.size(); }
     std::size_t size_bytes() const { return size_bytes_; }
@@ -44,15 +51,28 @@ public:
     std::vector<Bytes> pending_bytes(std::size_t count_max) const;
 
 private:
-    Status try_apply(const Tx &tx, std::uint64_t now_ms);
+    struct Pending {
+        TxRef tx;
+        std::uint64_t number;  // in order of coming
+        std::vector<std::pair<Bytes, std::optional<Bytes>>> writes;
+    };
+    Status try_apply(const Tx &tx, std::uint64_t now_ms, Overlay &attempt) const;
+    bool drop_included();
+    void remove_first();
+    void begin_anew();
     void remember_rejection(const TxId &id, std::string reason);
 
     Chain &chain_;
     std::unique_ptr<Overlay> pending_state_;
-    std::list<Tx> txs_;
-    std::unordered_map<TxId, std::list<Tx>::iterator, Bytes32Hash> by_id_;
+    BlockId built_on_{};
+    std::list<Pending> txs_;
+    std::uint64_t next_number_ = 0;
+    std::unordered_map<TxId, std::list<Pending>::iterator, Bytes32Hash> by_id_;
     std::unordered_map<PublicKey, std::size_t, Bytes32Hash> count_by_sender_;
+    // The last pending transaction that wrote a key of pending_state_.
+    std::unordered_map<Bytes, std::uint64_t, StateKeyHash, std::equal_to<>> last_writer_;
     std::size_t size_bytes_ = 0;
+    std::size_t full_rebuild_count_ = 0;
     std::unordered_map<TxId, std::string, Bytes32Hash> rejections_;
     std::deque<TxId> rejections_oldest_first_;
 };

@@ -11,18 +11,32 @@ bool SignatureCache::verify(std::string_view tag, std::string_view bytes, const 
     hash.update(to_bytes(key));
     hash.update(to_bytes(signature));
     const Bytes32 name = hash.finish();
-    if (known_.contains(name)) {
-        ++hit_count_;
-        return true;
+    {
+        const std::lock_guard lock(mutex_);
+        if (known_.contains(name)) {
+            ++hit_count_;
+            return true;
+        }
     }
     if (!chain::verify(tag, bytes, key, signature)) return false;
-    known_.insert(name);
+    const std::lock_guard lock(mutex_);
+    if (!known_.insert(name).second) return true;
     oldest_first_.push_back(name);
     if (oldest_first_.size() > entries_max_) {
         known_.erase(oldest_first_.front());
         oldest_first_.pop_front();
     }
     return true;
+}
+
+std::size_t SignatureCache::hit_count() const {
+    const std::lock_guard lock(mutex_);
+    return hit_count_;
+}
+
+std::size_t SignatureCache::size() const {
+    const std::lock_guard lock(mutex_);
+    return known_.size();
 }
 
 bool verify_cached(SignatureCache *cache, std::string_view tag, std::string_view bytes,

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// SignatureCache: remembers which signatures were found right, so that a transaction verified when
-// it was admitted is not verified again when its block arrives. Only successes are kept, and the
-// key covers tag, bytes, public key and signature: a hit proves as much as a verification.
+// SignatureCache: remembers which signatures of vouchers and blocks were found right, so that a
+// voucher verified when its transaction was admitted is not verified again when its block arrives.
+// (Whole transactions: tx_cache.h.) Only successes are kept, and the key covers tag, bytes, public
+// key and signature: a hit proves as much as a verification.
 //
-// Owner: one thread.
+// Thread-safe.
 #pragma once
 
 #include <cstddef>
 #include <deque>
+#include <mutex>
 #include <unordered_set>
 
 #include "chain/identity/keys.h"
@@ -23,11 +25,12 @@ public:
 
     bool verify(std::string_view tag, std::string_view bytes, const PublicKey &key,
                 const SignatureBytes &signature);
-    std::size_t hit_count() const { return hit_count_; }
-    std::size_t size() const { return known_.size(); }
+    std::size_t hit_count() const;
+    std::size_t size() const;
 
 private:
     const std::size_t entries_max_;
+    mutable std::mutex mutex_;
     std::size_t hit_count_ = 0;
     std::unordered_set<Bytes32, Bytes32Hash> known_;
     std::deque<Bytes32> oldest_first_;

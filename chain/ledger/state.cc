@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/state.h"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
-#include "chain/ledger/state.pb.h"
+#include <algorithm>
+#include <cstring>
 
 namespace chain::ledger {
 namespace {
@@ -14,67 +12,13 @@ constexpr std::string_view kLeasePrefix = "sl";
 constexpr std::string_view kResourcePrefix = "sr";
 constexpr std::string_view kIndexPrefix = "sx";
 constexpr std::string_view kExpiryPrefix = "se";
+constexpr std::string_view kReputationPrefix = "sq";
+constexpr std::string_view kValidatorPrefix = "sv";
+constexpr std::string_view kPayoutPrefix = "sm";
+constexpr std::string_view kPoolKey = "sp";
 
 Bytes joined(std::string_view prefix, const Bytes32 &id) {
     return Bytes(prefix) + to_bytes(id);
-}
-
-template <class Message>
-Bytes serialise(const Message &message) {
-    Bytes bytes;
-    {
-        google::protobuf::io::StringOutputStream stream(&bytes);
-        google::protobuf::io::CodedOutputStream coded(&stream);
-        coded.SetSerializationDeterministic(true);
-        CHAIN_CHECK(message.SerializeToCodedStream(&coded));
-    }
-    return bytes;
-}
-
-Error corrupt(std::string_view what) {
-    return make_error(ErrorCode::kCorrupt, "the ledger's store holds a damaged ", what);
-}
-
-record::LegRecord to_record(const Leg &leg) {
-    record::LegRecord out;
-    out.set_provider(to_bytes(leg.provider));
-    out.set_slot_count(leg.slot_count);
-    out.set_hz_max(leg.hz_max);
-    out.set_cycles_max(leg.cycles_max);
-    out.set_escrow(leg.escrow.units);
-    out.set_collateral(leg.collateral.units);
-    out.set_state(static_cast<std::uint32_t>(leg.state));
-    out.set_closes_at_ms(leg.closes_at_ms);
-    out.set_voucher_sequence(leg.voucher_sequence);
-    out.set_cycles(leg.cycles);
-    out.set_waited_cycles(leg.waited_cycles);
-    out.set_meter_class(static_cast<std::uint32_t>(leg.meter_class));
-    out.set_payment(leg.payment.units);
-    out.set_burned(leg.burned.units);
-    return out;
-}
-
-Result<Leg> from_record(const record::LegRecord &in) {
-    Leg leg;
-    const auto provider = to_bytes32(in.provider(), "provider");
-    if (!provider.ok() || in.state() > static_cast<std::uint32_t>(LegState::kSettled) ||
-        !wire::MeterClass_IsValid(static_cast<int>(in.meter_class())))
-        return corrupt("leg of a lease");
-    leg.provider = *provider;
-    leg.slot_count = in.slot_count();
-    leg.hz_max = in.hz_max();
-    leg.cycles_max = in.cycles_max();
-    leg.state = static_cast<LegState>(in.state());
-    leg.closes_at_ms = in.closes_at_ms();
-    leg.voucher_sequence = in.voucher_sequence();
-    leg.cycles = in.cycles();
-    leg.waited_cycles = in.waited_cycles();
-    leg.meter_class = static_cast<wire::MeterClass>(in.meter_class());
-    CHAIN_ASSIGN(leg.escrow, amount_from_units(in.escrow()));
-    CHAIN_ASSIGN(leg.collateral, amount_from_units(in.collateral()));
-    CHAIN_ASSIGN(leg.payment, amount_from_units(in.payment()));
-    CHAIN_ASSIGN(leg.burned, amount_from_units(in.burned()));
-    return leg;
 }
 
 }  // namespace
@@ -89,6 +33,22 @@ Bytes lease_key(const LeaseId &id) {
 
 Bytes resource_key(const PublicKey &account, const PublicKey &node_key) {
     return joined(kResourcePrefix, account) + to_bytes(node_key);
+}
+
+Bytes reputation_key(const PublicKey &account) {
+    return joined(kReputationPrefix, account);
+}
+
+Bytes validator_key(const PublicKey &account) {
+    return joined(kValidatorPrefix, account);
+}
+
+Bytes payout_key(const PublicKey &operator_account, const Bytes32 &round_id) {
+    return joined(kPayoutPrefix, operator_account) + to_bytes(round_id);
+}
+
+Bytes pool_key() {
+    return Bytes(kPoolKey);
 }
 
 Bytes lease_index_prefix(const PublicKey &account) {
@@ -112,60 +72,6 @@ Bytes expiry_index_key(const Lease &lease) {
     return key + to_bytes(lease.id);
 }
 
-Bytes encode_account(const Account &account) {
-    record::AccountRecord out;
-    out.set_balance(account.balance.units);
-    out.set_nonce(account.nonce);
-    out.set_escrow(account.escrow.units);
-    out.set_collateral(account.collateral.units);
-    out.set_resource_count(account.resource_count);
-    return serialise(out);
-}
-
-Result<Account> decode_account(std::string_view bytes) {
-    record::AccountRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return corrupt("account");
-    Account account;
-    CHAIN_ASSIGN(account.balance, amount_from_units(in.balance()));
-    CHAIN_ASSIGN(account.escrow, amount_from_units(in.escrow()));
-    CHAIN_ASSIGN(account.collateral, amount_from_units(in.collateral()));
-    account.nonce = in.nonce();
-    account.resource_count = in.resource_count();
-    return account;
-}
-
-Bytes encode_lease(const Lease &lease) {
-    record::LeaseRecord out;
-    out.set_renter(to_bytes(lease.renter));
-    out.set_price_per_ghz_h(lease.price_per_ghz_h.units);
-    out.set_opened_at_ms(lease.opened_at_ms);
-    out.set_duration_ms(lease.duration_ms);
-    out.set_expires_at_ms(lease.expires_at_ms);
-    out.set_ended_at_ms(lease.ended_at_ms);
-    for (const Leg &leg : lease.legs) *out.add_legs() = to_record(leg);
-    return serialise(out);
-}
-
-Result<Lease> decode_lease(const LeaseId &id, std::string_view bytes) {
-    record::LeaseRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return corrupt("lease");
-    Lease lease;
-    lease.id = id;
-    const auto renter = to_bytes32(in.renter(), "renter");
-    if (!renter.ok()) return corrupt("lease");
-    lease.renter = *renter;
-    CHAIN_ASSIGN(lease.price_per_ghz_h, amount_from_units(in.price_per_ghz_h()));
-    lease.opened_at_ms = in.opened_at_ms();
-    lease.duration_ms = in.duration_ms();
-    lease.expires_at_ms = in.expires_at_ms();
-    lease.ended_at_ms = in.ended_at_ms();
-    for (const auto &leg_record : in.legs()) {
-        CHAIN_ASSIGN(Leg leg, from_record(leg_record));
-        lease.legs.push_back(leg);
-    }
-    return lease;
-}
-
 Result<Account> StateReader::account(const PublicKey &account) const {
     CHAIN_ASSIGN(const auto bytes, get(account_key(account)));
     if (!bytes) return Account{};
@@ -184,15 +90,66 @@ Result<std::optional<Resource>> StateReader::resource(const PublicKey &account,
                                                       const PublicKey &node_key) const {
     CHAIN_ASSIGN(const auto bytes, get(resource_key(account, node_key)));
     if (!bytes) return std::optional<Resource>();
-    record::ResourceRecord in;
-    if (!in.ParseFromString(*bytes)) return corrupt("resource");
-    Resource resource;
-    resource.node_key = node_key;
-    resource.host = in.host();
-    resource.slot_count = in.slot_count();
-    resource.hz = in.hz();
-    resource.memory_bytes = in.memory_bytes();
-    return std::optional<Resource>(resource);
+    CHAIN_ASSIGN(Resource resource, decode_resource(node_key, *bytes));
+    return std::optional<Resource>(std::move(resource));
+}
+
+Result<incentive::Reputation> StateReader::reputation(const PublicKey &account,
+                                                      std::uint64_t step) const {
+    CHAIN_ASSIGN(const auto bytes, get(reputation_key(account)));
+    incentive::Reputation reputation;
+    if (bytes) {
+        CHAIN_ASSIGN(reputation, decode_reputation(*bytes));
+    }
+    return incentive::faded_to(reputation, step);
+}
+
+Result<Validator> StateReader::validator(const PublicKey &account) const {
+    CHAIN_ASSIGN(const auto bytes, get(validator_key(account)));
+    if (!bytes) return Validator{};
+    return decode_validator(*bytes);
+}
+
+Result<std::optional<Payout>> StateReader::payout(const PublicKey &operator_account,
+                                                  const Bytes32 &round_id) const {
+    CHAIN_ASSIGN(const auto bytes, get(payout_key(operator_account, round_id)));
+    if (!bytes) return std::optional<Payout>();
+    CHAIN_ASSIGN(Payout payout, decode_payout(*bytes));
+    return std::optional<Payout>(payout);
+}
+
+Result<Pool> StateReader::pool() const {
+    CHAIN_ASSIGN(const auto bytes, get(pool_key()));
+    if (!bytes) return Pool{};
+    return decode_pool(*bytes);
+}
+
+std::size_t StateKeyHash::operator()(std::string_view key) const {
+    static const std::uint64_t seed = [] {
+        std::uint64_t random;
+        fill_random(&random, sizeof random);
+        return random;
+    }();
+    constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
+    std::uint64_t hash = seed ^ key.size();
+    while (!key.empty()) {
+        std::uint64_t word = 0;
+        const std::size_t taken = std::min(key.size(), sizeof word);
+        std::memcpy(&word, key.data(), taken);
+        key.remove_prefix(taken);
+        hash = (hash ^ word) * kMultiplier;
+        hash = (hash ^ hash >> 29) * (seed | 1);
+        hash ^= hash >> 32;
+    }
+    return hash;
+}
+
+Result<std::optional<Bytes>> ReadOnce::get(std::string_view key) const {
+    const auto found = known_.find(key);
+    if (found != known_.end()) return found->second;
+    CHAIN_ASSIGN(auto value, below_.get(key));
+    known_.emplace(Bytes(key), value);
+    return value;
 }
 
 Result<std::optional<Bytes>> Overlay::get(std::string_view key) const {
@@ -213,17 +170,75 @@ void Overlay::put_lease(const Lease &lease) {
 }
 
 void Overlay::put_resource(const PublicKey &account, const Resource &resource) {
-    record::ResourceRecord out;
-    out.set_host(resource.host);
-    out.set_slot_count(resource.slot_count);
-    out.set_hz(resource.hz);
-    out.set_memory_bytes(resource.memory_bytes);
-    changes_[resource_key(account, resource.node_key)] = serialise(out);
+    changes_[resource_key(account, resource.node_key)] = encode_resource(resource);
+}
+
+void Overlay::put_reputation(const PublicKey &account, const incentive::Reputation &value) {
+    // Faded to nothing, it is as if it had never been.
+    incentive::Reputation nothing;
+    nothing.step = value.step;
+    if (value == nothing)
+        changes_[reputation_key(account)] = std::nullopt;
+    else
+        changes_[reputation_key(account)] = encode_reputation(value);
+}
+
+void Overlay::put_validator(const PublicKey &account, const Validator &validator) {
+    changes_[validator_key(account)] = encode_validator(validator);
+}
+
+void Overlay::put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
+                         const Payout &payout) {
+    changes_[payout_key(operator_account, round_id)] = encode_payout(payout);
+}
+
+void Overlay::put_pool(const Pool &pool) {
+    if (pool == Pool{})
+        changes_[pool_key()] = std::nullopt;
+    else
+        changes_[pool_key()] = encode_pool(pool);
 }
 
 void Overlay::merge(Overlay &&above) {
-    for (auto &[key, value] : above.changes_) changes_[key] = std::move(value);
-    above.changes_.clear();
+    while (!above.changes_.empty()) {
+        auto put = changes_.insert(above.changes_.extract(above.changes_.begin()));
+        if (!put.inserted) put.position->second = std::move(put.node.mapped());
+    }
+}
+
+Overlay::Changes Overlay::take_changes() {
+    std::vector<StateTable::node_type> nodes;
+    nodes.reserve(changes_.size());
+    while (!changes_.empty()) nodes.push_back(changes_.extract(changes_.begin()));
+    std::sort(nodes.begin(), nodes.end(),
+              [](const auto &a, const auto &b) { return a.key() < b.key(); });
+    Changes sorted;
+    for (auto &node : nodes)
+        sorted.emplace_hint(sorted.end(), std::move(node.key()), std::move(node.mapped()));
+    return sorted;
+}
+
+void Overlay::forget(std::string_view key) {
+    const auto found = changes_.find(key);
+    if (found != changes_.end()) changes_.erase(found);
+}
+
+void put_changes(const Overlay::Changes &changes, WriteBatch &batch) {
+    for (const auto &[key, value] : changes) {
+        if (value)
+            batch.put(key, *value);
+        else
+            batch.remove(key);
+    }
+}
+
+void put_changes(Overlay::Changes &&changes, WriteBatch &batch) {
+    for (auto &[key, value] : changes) {
+        if (value)
+            batch.put(key, std::move(*value));
+        else
+            batch.remove(key);
+    }
 }
 
 }  // namespace chain::ledger

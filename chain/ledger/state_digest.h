@@ -23,6 +23,10 @@ public:
     void add(std::string_view key, std::string_view value);
     void remove(std::string_view key, std::string_view value);
 
+    // All that was added to and removed from `other`, which began empty: changes that were summed
+    // up apart, on several threads, come to the same whatever the parts.
+    void add(const StateDigest &other);
+
     Bytes32 digest() const;
     Bytes lane_bytes() const;  // little-endian, for storing
     // Errors: kCorrupt when the length is wrong.

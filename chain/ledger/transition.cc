@@ -2,6 +2,7 @@
 #include "chain/ledger/transition.h"
 
 #include "chain/wire/frame.h"
+#include "incentive/rewards.h"
 
 namespace chain::ledger {
 namespace {
@@ -13,7 +14,8 @@ Error refused(std::string_view why) {
 Status transfer(Overlay &state, const Tx &tx) {
     const wire::Transfer &action = tx.body.transfer();
     CHAIN_ASSIGN(const PublicKey to, to_bytes32(action.to(), "receiver"));
-    if (!is_valid_public_key(to)) return refused("the receiver is not an account: no key opens it");
+    if (!tx.receiver_is_key && !is_valid_public_key(to))
+        return refused("the receiver is not an account: no key opens it");
     CHAIN_ASSIGN(const Amount amount, amount_from_units(action.amount()));
     if (amount.units == 0) return refused("a transfer must send more than nothing");
     CHAIN_ASSIGN(Account sender, state.account(tx.sender));
@@ -23,6 +25,23 @@ Status transfer(Overlay &state, const Tx &tx) {
     CHAIN_ASSIGN(Account receiver, state.account(to));
     CHAIN_ASSIGN(receiver.balance, add(receiver.balance, amount));
     state.put_account(to, receiver);
+    return ok_status();
+}
+
+// A node whose key was changed: its record moves.
+Status remove_replaced(Overlay &state, const Tx &tx, const Resource &resource) {
+    const Bytes &replaces = tx.body.publish_resource().replaces();
+    if (replaces.empty()) return ok_status();
+    CHAIN_ASSIGN(const PublicKey old_key, to_bytes32(replaces, "replaced node key"));
+    if (old_key == resource.node_key) return refused("a resource cannot replace itself");
+    CHAIN_ASSIGN(const auto old, state.resource(tx.sender, old_key));
+    if (!old)
+        return make_error(ErrorCode::kNotFound, "no resource of this account has the node key ",
+                          short_hex(old_key));
+    state.remove_resource(tx.sender, old_key);
+    CHAIN_ASSIGN(Account sender, state.account(tx.sender));
+    --sender.resource_count;
+    state.put_account(tx.sender, sender);
     return ok_status();
 }
 
@@ -36,12 +55,13 @@ Status publish_resource(Overlay &state, const Tx &tx, const TxContext &context) 
     resource.memory_bytes = action.memory_bytes();
     if (!wire::is_valid_host_name(resource.host))
         return refused("the host name must be 1 to 63 letters, digits and inner hyphens");
-    if (resource.slot_count == 0 || resource.slot_count > context.params.slots_per_leg_max)
+    if (resource.slot_count == 0 || resource.slot_count > context.params().slots_per_leg_max)
         return make_error(ErrorCode::kInvalidInput, "a resource has 1 to ",
-                          context.params.slots_per_leg_max, " slots, not ", resource.slot_count);
+                          context.params().slots_per_leg_max, " slots, not ", resource.slot_count);
     if (resource.hz == 0 || resource.hz > kHzMax)
         return make_error(ErrorCode::kInvalidInput, "a slot runs at 1 to ", kHzMax, " Hz, not ",
                           resource.hz);
+    CHAIN_TRY(remove_replaced(state, tx, resource));
     CHAIN_ASSIGN(const auto known, state.resource(tx.sender, resource.node_key));
     if (!known) {
         CHAIN_ASSIGN(Account sender, state.account(tx.sender));
@@ -63,15 +83,64 @@ Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
         case wire::TxBody::kClaimVoucher: return claim_voucher(state, tx, context);
         case wire::TxBody::kCloseLease: return close_lease(state, tx, context);
         case wire::TxBody::kExpireLease: return expire_lease(state, tx, context);
+        case wire::TxBody::kReportStart: return report_start(state, tx, context);
+        case wire::TxBody::kReclaimNotice: return reclaim_notice(state, tx, context);
+        case wire::TxBody::kRate: return rate(state, tx, context);
+        case wire::TxBody::kStake: return stake(state, tx);
+        case wire::TxBody::kUnstake: return unstake(state, tx, context);
+        case wire::TxBody::kWithdrawStake: return withdraw_stake(state, tx, context);
+        case wire::TxBody::kMiningPayout: return mining_payout(state, tx, context);
+        case wire::TxBody::kVote: return vote(state, tx, context);
+        case wire::TxBody::kEvidence: return evidence(state, tx, context);
         case wire::TxBody::ACTION_NOT_SET: break;
     }
     return make_error(ErrorCode::kProtocol, "the transaction says nothing to do");
 }
 
+// After the action, so that a provider without a token left can still close its lease.
+Status charge_fee(Overlay &state, const Tx &tx, const TxContext &context) {
+    const std::uint64_t per_byte = context.params().fee_per_byte_units;
+    if (per_byte == 0) return ok_status();
+    // At most 64 KiB x a bound in the genesis: fits.
+    const Amount fee{static_cast<std::int64_t>(per_byte * tx.signed_bytes.size())};
+    CHAIN_ASSIGN(Account sender, state.account(tx.sender));
+    const auto left = subtract(sender.balance, fee);
+    if (!left.ok())
+        return make_error(ErrorCode::kInsufficientFunds, "the transaction costs a fee of ",
+                          format_tokens(fee), " tokens, and ", to_address(tx.sender), " has ",
+                          format_tokens(sender.balance));
+    sender.balance = *left;
+    state.put_account(tx.sender, sender);
+    return burn(state, fee);
+}
+
 }  // namespace
 
+Status burn(Overlay &state, Amount amount) {
+    if (amount.units == 0) return ok_status();
+    CHAIN_ASSIGN(Pool pool, state.pool());
+    CHAIN_ASSIGN(pool.burned, add(pool.burned, amount));
+    state.put_pool(pool);
+    return ok_status();
+}
+
+Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKey &sealer,
+                          std::uint64_t parent_time_ms, std::uint64_t time_ms) {
+    if (genesis.params.reward_pool_units == 0) return ok_status();
+    const Amount reward = incentive::block_reward(genesis.params, parent_time_ms - genesis.time_ms,
+                                                  time_ms - genesis.time_ms);
+    if (reward.units == 0) return ok_status();
+    CHAIN_ASSIGN(Pool pool, state.pool());
+    CHAIN_ASSIGN(pool.reward_left, subtract(pool.reward_left, reward));
+    state.put_pool(pool);
+    CHAIN_ASSIGN(Account account, state.account(sealer));
+    CHAIN_ASSIGN(account.balance, add(account.balance, reward));
+    state.put_account(sealer, account);
+    return ok_status();
+}
+
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(state);
+    Overlay attempt(state.as_reader());
     CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
@@ -79,6 +148,8 @@ Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
     ++sender.nonce;
     attempt.put_account(tx.sender, sender);
     CHAIN_TRY(apply_action(attempt, tx, context));
+    CHAIN_TRY(charge_fee(attempt, tx, context));
+    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.table());
     state.merge(std::move(attempt));
     return ok_status();
 }

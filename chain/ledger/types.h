@@ -13,7 +13,8 @@
 #include "chain/identity/keys.h"
 #include "chain/ledger/signature_cache.h"
 #include "chain/wire/ledger.pb.h"
-#include "incentive/params.h"
+#include "incentive/reputation.h"
+#include "incentive/slashing.h"
 
 namespace chain::ledger {
 
@@ -31,10 +32,14 @@ struct Account {
     Amount escrow;                     // locked in unsettled legs, as renter
     Amount collateral;                 // locked in unsettled legs, as provider
     std::uint32_t resource_count = 0;  // published
+    Amount staked;
+    Amount unbonding;
+    std::uint64_t unbonds_at_ms = 0;  // block time from which `unbonding` may be withdrawn
     friend bool operator==(const Account &, const Account &) = default;
 };
 
 enum class LegState { kOpen, kClosing, kSettled };
+using incentive::LegEnd;
 
 struct Leg {
     PublicKey provider{};
@@ -44,14 +49,27 @@ struct Leg {
     Amount escrow;
     Amount collateral;
     LegState state = LegState::kOpen;
-    std::uint64_t closes_at_ms = 0;  // block time from which a closing leg may be settled
-    // From the highest voucher recorded, and once settled:
+    std::uint64_t closes_at_ms = 0;     // block time from which a closing leg may be settled
+    bool started = false;               // its provider said so
+    bool accused = false;               // of being lost, or of not having started; not answered yet
+    bool voided = false;                // another leg of the gang did not start
+    std::uint64_t reclaimed_at_ms = 0;  // of its provider's notice; 0: none
+    // From the highest voucher recorded:
     std::uint64_t voucher_sequence = 0;
+    bool has_final_voucher = false;  // the renter agreed to the end
     Cycles cycles = 0;
     Cycles waited_cycles = 0;
     wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;
     Amount payment;
-    Amount burned;
+    // Once settled:
+    LegEnd end = LegEnd::kRunning;
+    Amount burned;   // of the payment
+    Amount forfeit;  // of the collateral, burned
+    Amount penalty;  // of the escrow, burned
+    std::uint64_t settled_at_ms = 0;
+    bool rated = false;
+
+    bool has_voucher() const { return voucher_sequence > 0; }
 };
 
 struct Lease {
@@ -64,6 +82,9 @@ struct Lease {
     std::uint64_t ended_at_ms = 0;  // block time of the last leg's settlement
     std::vector<Leg> legs;
     bool settled() const;
+    // A leg's challenge window has passed at `time_ms`, or the lease's expiry: ExpireLease would
+    // settle something.
+    bool due_at(std::uint64_t time_ms) const;
 };
 
 struct Resource {
@@ -74,12 +95,33 @@ struct Resource {
     std::uint64_t memory_bytes = 0;
 };
 
-// minted = sum of balances + escrow + collateral + burned, after every block.
+struct Validator {
+    std::optional<wire::SignedVote> last_vote;
+    std::uint64_t slashed_through_height = 0;
+};
+
+struct Payout {
+    Amount reward;
+    Cycles cycles = 0;
+    std::uint32_t share_count = 0;
+    std::uint64_t paid_at_ms = 0;
+};
+
+// Money that is no account's.
+struct Pool {
+    Amount reward_left;  // for sealers
+    Amount burned;       // fees and slashed stake; what legs burned stands in their records
+    friend bool operator==(const Pool &, const Pool &) = default;
+};
+
+// minted = balances + escrow + collateral + stake + pool + burned, after every block.
 struct Totals {
     Amount minted;
     Amount balances;
     Amount escrow;
     Amount collateral;
+    Amount stake;  // bonded and unbonding
+    Amount pool;   // the reward pool
     Amount burned;
     friend bool operator==(const Totals &, const Totals &) = default;
 };
@@ -98,6 +140,9 @@ struct Genesis {
     Bytes32 chain_id{};  // tagged hash of the exact bytes of the file
 };
 
+// Steps of Params::decay_step_ms from the genesis to `time_ms`; 0 before.
+std::uint64_t decay_step(const Genesis &genesis, std::uint64_t time_ms);
+
 // JSON, as written by `ompi-chain devnet up`. Errors: kCorrupt with the field's name.
 Result<Genesis> parse_genesis(std::string_view json);
 std::string format_genesis(const Genesis &genesis);  // chain_id is not part of it
@@ -109,6 +154,7 @@ struct Tx {
     PublicKey sender{};
     std::vector<PublicKey> signers;  // sender first
     Bytes signed_bytes;              // the SignedTx as it came
+    bool receiver_is_key = false;    // of a transfer: found to be so when it was decoded
 };
 
 // The hash that names a transaction: of the body's exact bytes.
@@ -133,8 +179,20 @@ Result<Voucher> decode_voucher(const wire::SignedVoucher &voucher, const PublicK
                                SignatureCache *cache = nullptr);
 wire::SignedVoucher sign_voucher(const wire::VoucherBody &body, const KeyPair &renter);
 
+struct DecodedVote {
+    PublicKey validator{};
+    incentive::CheckpointVote link;
+    wire::SignedVote signed_vote;
+};
+// Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput (another chain's; its target is not
+// later than its source).
+Result<DecodedVote> decode_vote(const wire::SignedVote &vote, const Bytes32 &chain_id,
+                                SignatureCache *cache = nullptr);
+wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator);
+
 // Human text of a transaction, for `block show` and logs.
 std::string describe_tx(const wire::TxBody &body);
+std::string_view leg_end_name(LegEnd end);           // "completed", "not-started", …
 std::string_view tx_kind(const wire::TxBody &body);  // "transfer", "open-lease", …
 
 }  // namespace chain::ledger

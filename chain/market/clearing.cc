@@ -61,11 +61,9 @@ std::uint32_t share_evenly(std::vector<Verdict> &verdicts, std::size_t first, st
 }
 
 // Locks for `award` at the price what `cycles_max` of it cost.
-Status price_award(Award &award, Cycles cycles_max, Amount price_per_ghz_h,
-                   const incentive::Params &params) {
+Status price_award(Award &award, Cycles cycles_max, Amount price_per_ghz_h) {
     award.cycles_max = cycles_max;
     CHAIN_ASSIGN(award.escrow, incentive::escrow(price_per_ghz_h, award.cycles_max));
-    CHAIN_ASSIGN(award.collateral, incentive::collateral(award.escrow, params));
     return ok_status();
 }
 
@@ -102,7 +100,7 @@ std::vector<Cycles> cut_cycles(const Clearing &clearing, Amount budget) {
 }
 
 // Cuts the cycles of every leg, so that the escrow fits into the budget.
-Status fit_budget(Clearing &clearing, const Demand &demand, const incentive::Params &params) {
+Status fit_budget(Clearing &clearing, const Demand &demand) {
     if (demand.budget.units == 0 || clearing.escrow <= demand.budget) return ok_status();
     Amount least{0};
     for (const Award &award : clearing.awards) {
@@ -121,7 +119,7 @@ Status fit_budget(Clearing &clearing, const Demand &demand, const incentive::Par
     }
     const std::vector<Cycles> cut = cut_cycles(clearing, demand.budget);
     for (std::size_t i = 0; i < clearing.awards.size(); ++i)
-        CHAIN_TRY(price_award(clearing.awards[i], cut[i], clearing.price_per_ghz_h, params));
+        CHAIN_TRY(price_award(clearing.awards[i], cut[i], clearing.price_per_ghz_h));
     CHAIN_TRY(sum_escrow(clearing));
     CHAIN_CHECK(clearing.escrow <= demand.budget);
     return ok_status();
@@ -177,7 +175,7 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     for (const Verdict &verdict : verdicts) {
         if (verdict.slots_taken > 0) {
             clearing.price_per_ghz_h = verdict.offer.ask_per_ghz_h;  // cheapest first: ends highest
-            clearing.awards.push_back({verdict.offer, verdict.slots_taken, 0, {}, {}});
+            clearing.awards.push_back({verdict.offer, verdict.slots_taken, 0, {}});
         } else if (verdict.reasons.empty()) {
             clearing.standbys.push_back(verdict.offer);
         }
@@ -190,10 +188,10 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     for (Award &award : clearing.awards) {
         const Cycles all =
             incentive::cycles_bound(award.slot_count, award.offer.hz, demand.duration_ms);
-        CHAIN_TRY(price_award(award, all, clearing.price_per_ghz_h, params));
+        CHAIN_TRY(price_award(award, all, clearing.price_per_ghz_h));
     }
     CHAIN_TRY(sum_escrow(clearing));
-    CHAIN_TRY(fit_budget(clearing, demand, params));
+    CHAIN_TRY(fit_budget(clearing, demand));
     return clearing;
 }
 

@@ -35,7 +35,6 @@ struct Award {
     std::uint32_t slot_count = 0;
     Cycles cycles_max = 0;
     Amount escrow;
-    Amount collateral;
 };
 
 struct Verdict {

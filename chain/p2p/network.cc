@@ -213,6 +213,12 @@ void NetworkImpl::gone(Session &session) {
     sessions_.erase(&session);
 }
 
+void NetworkImpl::greet_anew(const std::string &why) {
+    const auto before = sessions_;  // those that end leave it
+    for (const auto &[session, owner] : before)
+        if (!session->is_ended()) session->end(make_error(ErrorCode::kCancelled, why), true);
+}
+
 void NetworkImpl::disconnect(const PublicKey &peer, const std::string &why) {
     Session *session = up_session(peer);
     if (session != nullptr) session->end(make_error(ErrorCode::kCancelled, why), true);

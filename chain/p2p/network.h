@@ -79,6 +79,9 @@ public:
     virtual void on_peer(PeerHandler handler) = 0;      // any number of handlers
     virtual void on_drained(DrainHandler handler) = 0;  // queue fell below a quarter of its limit
 
+    // Ends every session and handshake: the node key that start() was given has become another one.
+    // Kept addresses are connected again, from either side.
+    virtual void greet_anew(const std::string &why) = 0;
     // Ends the session: for peers that broke a rule of a layer above.
     virtual void disconnect(const PublicKey &peer, const std::string &why) = 0;
     virtual bool connected(const PublicKey &peer) const = 0;

@@ -39,6 +39,7 @@ public:
     void on_message(wire::Topic topic, MessageHandler handler) override;
     void on_peer(PeerHandler handler) override;
     void on_drained(DrainHandler handler) override;
+    void greet_anew(const std::string &why) override;
     void disconnect(const PublicKey &peer, const std::string &why) override;
     bool connected(const PublicKey &peer) const override;
     std::vector<PeerView> peers() const override;

@@ -28,11 +28,10 @@ public:
         return ok_status();
     }
 
-    Status scan(
-        std::string_view prefix,
-        const std::function<bool(std::string_view, std::string_view)> &visit) const override {
+    Status scan_from(std::string_view prefix, std::string_view first,
+                     const Visit &visit) const override {
         const std::shared_lock lock(mutex_);
-        for (auto at = entries_.lower_bound(prefix);
+        for (auto at = entries_.lower_bound(first);
              at != entries_.end() && at->first.starts_with(prefix); ++at)
             if (!visit(at->first, at->second)) break;
         return ok_status();

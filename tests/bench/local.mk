@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs that print figures, one a line; see docs/benchmarks.md.
 BENCH_ROUNDS = 7
-BENCHES += tests/bench/lease_bench.py
-EXTRA_DIST += tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c
+BENCHES += tests/bench/lease_bench.py tests/bench/ledger_bench.py
+EXTRA_DIST += tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c \
+  tests/bench/ledger_bench.py
 
 BUILT_FOR_BENCHES = tests/bench/init_time
 CLEANFILES += $(BUILT_FOR_BENCHES)
@@ -10,10 +11,19 @@ tests/bench/init_time: tests/bench/init_time.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
 	  $(top_srcdir)/tests/bench/init_time.c
 
+EXTRA_PROGRAMS += tests/bench/ledger_bench
+tests_bench_ledger_bench_SOURCES = tests/bench/ledger_bench.cc tests/bench/ledger_bench.h \
+  tests/bench/ledger_size.cc tests/bench/ledger_speed.cc
+tests_bench_ledger_bench_CPPFLAGS = $(AM_CPPFLAGS)
+tests_bench_ledger_bench_LDADD = libompi-chain.la $(SECP256K1_LIBS) $(PROTOBUF_LIBS) \
+  $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
+
 RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
 
-bench: all $(BUILT_FOR_BENCHES)
+bench: all $(BUILT_FOR_BENCHES) tests/bench/ledger_bench
 	@for bench in $(BENCHES); do $(RUN_BENCH) $(srcdir)/$$bench || exit 1; done
 bench-lease: all $(BUILT_FOR_BENCHES)
 	@$(RUN_BENCH) $(srcdir)/tests/bench/lease_bench.py
-.PHONY: bench bench-lease
+bench-ledger: all tests/bench/ledger_bench
+	@$(RUN_BENCH) $(srcdir)/tests/bench/ledger_bench.py
+.PHONY: bench bench-lease bench-ledger

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 CODE_FOLDERS = ("chain", "incentive", "opal", "orte", "ompi", "oshmem", "examples", "tests")
 ROOT_FILES = ("configure.ac", "Makefile.am", "env.sh.in", "quickstart", ".ci/run", ".clang-tidy")
 CPP = (".cc", ".h")
+# Inputs of the fuzz targets: bytes, no text.
+BYTES_FOLDER = "tests/fuzz/corpus/"
 # What the style calls "about 500" and "about 70" lines.
 FILE_LINES_MAX = 520
 FUNCTION_LINES_MAX = 75
@@ -52,7 +54,9 @@ class Tree:
                     # autoreconf puts other people's files into config/.
                     if folder == "config" and not name.startswith("chain_"):
                         continue
-                    yield os.path.relpath(os.path.join(place, name), self.root)
+                    path = os.path.relpath(os.path.join(place, name), self.root)
+                    if not path.startswith(BYTES_FOLDER):
+                        yield path
 
     def text(self, path):
         if path not in self._texts:
@@ -177,6 +181,23 @@ def spdx(tree):
         head = tree.text(path).splitlines()[:3]
         if not any("SPDX-License-Identifier: BSD-3-Clause" in line for line in head):
             yield Finding(path, 1, "no SPDX line among the first three")
+
+
+def tests_stay_tests(tree):
+    """No product is built from a file of the tests: some of them stand in for real parts (cheap
+    signatures for the fuzzer), and must never be shipped."""
+    for path in tree.files:
+        if not path.endswith((".mk", ".am")) or path.startswith("tests/"):
+            continue
+        for number, line in tree.lines(path):
+            if re.search(r"\btests/[\w/.-]+\.(cc|c|h|lo|la|o)\b", line):
+                yield Finding(path, number, "a product is built from a file of the tests")
+    for path in tree.files:
+        if not path.endswith(".mk") or not path.startswith("tests/"):
+            continue
+        for number, line in tree.lines(path):
+            if re.match(r"\s*(nodist_)?libompi_chain\w*_(SOURCES|LIBADD)\b|\s*(bin|lib)_", line):
+                yield Finding(path, number, "the tests add to a product")
 
 
 def lengths(tree):

@@ -10,6 +10,12 @@ SETTLED_WITHIN_S = 20
 JOB_S = 20
 
 
+def burned_by(bill):
+    """(fee, penalty, forfeit) of all legs."""
+    return [sum(leg[name]["units"] for leg in bill["legs"])
+            for name in ("burned", "penalty", "forfeit")]
+
+
 def check_money(net, before, lease_id):
     """renter's loss = providers' gain + burned, of every account, to the unit."""
     bill = net.wait_settled(lease_id, SETTLED_WITHIN_S)
@@ -19,15 +25,20 @@ def check_money(net, before, lease_id):
     change = {name: after[name] - before[name] for name in after}
     loss = -change["renter"]
     gain = sum(change[node.name] for node in net.providers)
-    burned = sum(leg["burned"]["units"] for leg in bill["legs"])
-    say(f"   renter -{loss}, providers +{gain}, burned {burned}, paid {bill['paid']['units']} units")
+    fee, penalty, forfeit = burned_by(bill)
+    burned = fee + penalty + forfeit
+    ends = ", ".join(leg["end"] for leg in bill["legs"])
+    say(f"   renter -{loss}, providers +{gain}, burned {burned} ({fee} fee, {penalty} penalty, "
+        f"{forfeit} forfeit), paid {bill['paid']['units']} units; legs: {ends}")
     assert change["sealer"] == 0, change
     assert loss == gain + burned, (change, burned)
     assert loss == sum(before.values()) - sum(after.values()) + gain, change
-    assert bill["paid"]["units"] == loss, (bill["paid"], loss)
+    assert bill["paid"]["units"] == loss - penalty, (bill["paid"], loss)
+    assert bill["penalty"]["units"] == penalty, bill
     for node in net.providers:
         theirs = [leg for leg in bill["legs"] if leg["provider"] == node.address]
-        due = sum(leg["paid"]["units"] - leg["burned"]["units"] for leg in theirs)
+        due = sum(leg["paid"]["units"] - leg["burned"]["units"] - leg["forfeit"]["units"]
+                  for leg in theirs)
         assert change[node.name] == due, (node.name, change, theirs)
     # Every node has the same accounts, and providers tell the same story of the lease.
     for node in net.nodes.values():

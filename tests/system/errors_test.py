@@ -39,15 +39,27 @@ def refuses(net, words, rc, *said, **options):
 
 
 class Unchanged:
-    """Every account has as much before as after, and nothing is locked."""
+    """Every account has as much before as after, and nothing is locked. A provider that agreed and
+    then could not start may have lost what its leg's bill says of its collateral."""
 
-    def __init__(self, net):
+    def __init__(self, net, fails_to_start=None):
         self.net = net
+        self.fails_to_start = fails_to_start
 
     def __enter__(self):
         self.net.wait_nothing_locked()
         self.before = self.net.wallets()
+        self.known = {bill["lease"] for bill in self.net.leases(every=True)}
         return self
+
+    def forfeit_units(self, name):
+        if self.fails_to_start is None or name != self.fails_to_start.name:
+            return 0
+        legs = [leg for bill in self.net.leases(every=True) if bill["lease"] not in self.known
+                for leg in bill["legs"]]
+        assert [leg["end"] for leg in legs] == ["not-started"], legs
+        assert legs[0]["forfeit"]["units"] > 0, legs
+        return legs[0]["forfeit"]["units"]
 
     def __exit__(self, kind, error, trace):
         if kind is not None:
@@ -55,7 +67,8 @@ class Unchanged:
         self.net.wait_nothing_locked()
         after = self.net.wallets()
         for name, wallet in self.before.items():
-            assert after[name]["balance"] == wallet["balance"], (name, wallet, after[name])
+            due = wallet["balance"]["units"] - self.forfeit_units(name)
+            assert after[name]["balance"]["units"] == due, (name, wallet, after[name])
 
 
 class TinyDisk:
@@ -366,7 +379,7 @@ def test_a_providers_scratch_disk_is_full(net):
             refuses(net, ["mpirun", "--chain-lease", f"2,provider={provider.name}", "cat",
                           "four.bin"], 1, "No space left", provider.name)
         disk.fill()
-        with Unchanged(net):
+        with Unchanged(net, fails_to_start=provider):
             refuses(net, ["mpirun", "--chain-lease", f"2,provider={provider.name}", "hostname"], 1,
                     "No space left", provider.name)
         provider.kill()

@@ -13,8 +13,8 @@ import time
 
 from chain_devnet import BUSY, Devnet, run_tests, say
 from chain_money import (
-    SETTLED_WITHIN_S, check_after, check_money, check_next_lease, check_nothing_left, running_job,
-)
+    SETTLED_WITHIN_S, burned_by, check_after, check_money, check_next_lease, check_nothing_left,
+    running_job)
 
 MOMENTS = int(os.environ.get("CHAIN_TEST_MOMENTS", "6"))
 SEED = int(os.environ.get("CHAIN_TEST_SEED", str(random.SystemRandom().randrange(1 << 32))))
@@ -177,7 +177,7 @@ def kill_at_random_moment(net, source):
     net.wait_nothing_locked(SETTLED_WITHIN_S)
     net.wait_agreement()
     after = net.balances()
-    burned = sum(net.lease(bill["lease"])["burned"]["units"] for bill in leases)
+    burned = sum(sum(burned_by(net.lease(bill["lease"]))) for bill in leases)
     gain = sum(after[node.name] - before[node.name] for node in net.providers)
     assert before["renter"] - after["renter"] == gain + burned, (before, after, leases)
     assert before["sealer"] == after["sealer"], (before, after)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from chain_devnet import BUILD_FOLDER, Devnet, Job, Run, run_tests, say, wait_until
+from chain_devnet import BUILD_FOLDER, BUSY, Devnet, Job, Run, run_tests, say, wait_until
 
 ERRAND = os.path.join(BUILD_FOLDER, "tests/system/errand")
 SHMEM = os.path.join(BUILD_FOLDER, "examples/hello_oshmem/hello_oshmem")
@@ -341,6 +341,35 @@ def test_openshmem_programs_run_under_a_lease():
 # ---- around the lease
 
 
+def test_the_statement_and_the_price_show_a_lease():
+    run = net.mpirun("--chain-lease", 2, "-np", 2, BUSY, "0.5")
+    assert run.rc == 0, run.text()
+    bill = net.wait_settled(run.report["lease"])
+    net.wait_nothing_locked()
+    lines = net.renter.call("wallet", "history", "--count", "1000")["history"]
+    assert lines[0]["kind"] == "genesis" and lines[0]["height"] == 0, lines[0]
+    opened = [line for line in lines if line["tx"] == bill["lease"]]
+    assert [line["amount"]["units"] for line in opened] == [-bill["escrow"]["units"]], opened
+    balance = 0
+    for line in lines:
+        balance += line["amount"]["units"]
+        assert line["balance"]["units"] == balance, line
+    wallet = net.renter.call("wallet", "show")
+    assert wallet["balance"]["units"] == balance, (wallet, lines[-1])
+    last = net.chain("wallet", "history", "--count", "1").splitlines()[-1]
+    assert net.wallets()["renter"]["balance"]["tokens"] in last, last
+    hours = net.renter.call("market", "price")["hours"]
+    assert hours and sum(hour["legs"] for hour in hours) >= len(bill["legs"]), (hours, bill)
+    for hour in hours:
+        low, price, high = (hour[name]["units"] for name in ("low", "price_per_ghz_h", "high"))
+        assert 0 < low <= price <= high, hour
+        assert hour["cycles"] > 0, hour
+    assert hours[-1]["low"]["units"] <= bill["price_per_ghz_h"]["units"] <= hours[-1]["high"]["units"]
+    shown = net.chain("market", "price")
+    assert hours[-1]["hour"][:16].replace("T", " ") in shown and "Tokens per" in shown, shown
+    say(shown)
+
+
 def test_explaining_leases_nothing():
     before, wallets = len(net.leases(every=True)), net.balances()
     run = Desk().lease("--chain-explain", ERRAND, "mark", "never", report=False)
@@ -370,7 +399,10 @@ def test_nothing_is_left():
         net.wait_no_leftovers(bill["lease"])
     paid = sum(bill["paid"]["units"] for bill in net.leases(every=True))
     burned = sum(bill["burned"]["units"] for bill in net.leases(every=True))
-    assert net.burned_units() == burned
+    ends = {bill["lease"]: [leg["end"] for leg in bill["legs"]] for bill in net.leases(every=True)}
+    penalty = sum(bill["penalty"]["units"] for bill in net.leases(every=True))
+    assert penalty == 0, ends  # no job of these ended in disagreement
+    assert net.burned_units() == burned, ends
     assert net.balances()["renter"] == 1000 * 10**9 - paid
 
 
@@ -389,6 +421,7 @@ TESTS = [
     test_stage_flags,
     test_a_program_of_debian_draws_the_same_picture_on_leased_peers,
     test_the_report_has_every_field_and_its_sums_agree,
+    test_the_statement_and_the_price_show_a_lease,
     test_waiting_is_told_from_computing,
     test_openshmem_programs_run_under_a_lease,
     test_explaining_leases_nothing,

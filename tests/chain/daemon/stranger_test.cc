@@ -163,7 +163,10 @@ protected:
         leg.set_cycles_max(incentive::cycles_bound(1, offer_.hz, 60'000));
         const Amount escrow = *incentive::escrow(Amount{kAsk}, leg.cycles_max());
         leg.set_escrow(escrow.units);
-        leg.set_collateral(incentive::collateral(escrow, genesis_.params)->units);
+        leg.set_collateral(incentive::collateral({Amount{open.price_per_ghz_h()}, leg.slot_count(),
+                                                  leg.hz_max(), leg.cycles_max()},
+                                                 0, genesis_.params)
+                               ->units);
         leg.set_offer_id(to_bytes(offer_.id));
         return body;
     }

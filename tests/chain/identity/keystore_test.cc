@@ -129,5 +129,37 @@ TEST_F(Keystore, TheNodeKeyIsMadeOnceAndKept) {
     EXPECT_EQ(load_or_create_node_key("/nonexistent/node.key").error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(Keystore, TheNodeKeyGivesWayToANewOneAsAWhole) {
+    const std::string path = folder_ + "/node.key";
+    const Bytes32 first = load_or_create_node_key(path)->secret();
+    const KeyPair next = KeyPair::generate();
+    ASSERT_EQ(chmod(path.c_str(), 0400), 0);
+    ASSERT_TRUE(replace_node_key(path, next).ok());
+    EXPECT_EQ(load_or_create_node_key(path)->secret(), next.secret());
+    EXPECT_NE(next.secret(), first);
+    struct stat status {};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+    EXPECT_FALSE(replace_node_key("/nonexistent/node.key", next).ok());
+}
+
+TEST_F(Keystore, PrivateFilesMustBePrivate) {
+    const auto read = [&] {
+        return read_private_file(path_, 10, ErrorCode::kNotFound, "file of words");
+    };
+    EXPECT_EQ(read().error().code, ErrorCode::kNotFound);
+    ASSERT_TRUE(write_file_atomic(path_, "words", 0600).ok());
+    EXPECT_EQ(*read(), "words");
+    for (const mode_t mode : {0640, 0604, 0622}) {
+        ASSERT_EQ(chmod(path_.c_str(), mode), 0);
+        EXPECT_EQ(read().error().code, ErrorCode::kPermission);
+    }
+    ASSERT_TRUE(write_file_atomic(path_, "eleven bytes", 0600).ok());
+    EXPECT_EQ(read().error().code, ErrorCode::kTooLarge);
+    ASSERT_EQ(unlink(path_.c_str()), 0);
+    ASSERT_EQ(mkdir(path_.c_str(), 0700), 0);
+    EXPECT_EQ(read().error().code, ErrorCode::kCorrupt);
+}
+
 }  // namespace
 }  // namespace chain

@@ -20,7 +20,7 @@ protected:
 
     std::unique_ptr<LedgerBackend> open(std::optional<KeyPair> key) {
         auto backend = LedgerBackend::open(loop_, clock_, make_memory_store(), world_.genesis,
-                                           std::move(key), {.seal_delay_ms = 2});
+                                           std::move(key), {.block_spacing_ms = 2});
         CHAIN_CHECK(backend.ok());
         return std::move(backend).value();
     }

@@ -95,7 +95,11 @@ struct World {
     void set_money(wire::LeaseLeg &leg, std::int64_t price) const {
         const Amount escrow = *incentive::escrow(Amount{price}, leg.cycles_max());
         leg.set_escrow(escrow.units);
-        leg.set_collateral(incentive::collateral(escrow, genesis.params)->units);
+        // Of a provider without reputation: never too little.
+        leg.set_collateral(
+            incentive::collateral({Amount{price}, leg.slot_count(), leg.hz_max(), leg.cycles_max()},
+                                  0, genesis.params)
+                ->units);
     }
 
     wire::SignedTx sign(const wire::TxBody &tx_body, const std::vector<unsigned> &signers) const {

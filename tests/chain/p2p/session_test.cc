@@ -320,6 +320,38 @@ TEST(KeepConnected, ComesBackAfterTheEndOfTheSessionAndOfThePeer) {
     ASSERT_TRUE(run_until(loop, [&] { return a->connected(b_key) && b->count(true) == 1; }));
 }
 
+// A daemon that gets another node key while sessions, handshakes and dials are under way: both who
+// keeps it connected and whom it keeps connected find it again, and only under the new key.
+TEST(KeepConnected, FindsANodeAgainUnderItsNewKey) {
+    Loop loop;
+    Node changing(loop, options_of()), keeper(loop, options_of()), kept(loop, options_of());
+    const PublicKey old_key = changing.key();
+    keeper->keep_connected(changing.address());
+    changing->keep_connected(kept.address());
+    for (int round = 0; round < 3; ++round) {
+        ASSERT_TRUE(run_until(loop, [&] {
+            return keeper->connected(changing.key()) && kept->connected(changing.key());
+        })) << round;
+        std::size_t dials_ended = 0;
+        changing->connect(keeper.address(), nullptr,
+                          [&](const Result<PublicKey> &) { ++dials_ended; });
+        Node dialling(loop, options_of());
+        dialling->connect(changing.address(), nullptr,
+                          [&](const Result<PublicKey> &) { ++dials_ended; });
+        run_for(loop, static_cast<std::uint64_t>(round));
+        changing.pair() = KeyPair::generate();
+        changing->greet_anew("another key");
+        EXPECT_TRUE(changing->peers().empty());
+        ASSERT_TRUE(run_until(loop, [&] { return dials_ended == 2; }));
+    }
+    ASSERT_TRUE(run_until(loop, [&] {
+        return keeper->connected(changing.key()) && kept->connected(changing.key());
+    }));
+    EXPECT_FALSE(keeper->connected(old_key));
+    EXPECT_FALSE(kept->connected(old_key));
+    EXPECT_EQ(changing->peers().size(), 2u);
+}
+
 TEST(Churn, ManyConnectsAndDisconnects) {
     Loop loop;
     Node a(loop, options_of());

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// wallet stake, unstake, withdraw-stake and lease rate: what the daemon is asked, what is refused
+// before it is.
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "chain/cli/cli.h"
+#include "tests/chain/client/control_server.h"
+
+namespace chain::cli {
+namespace {
+
+using test::ControlServer;
+
+struct Outcome {
+    int exit_code;
+    std::string out;
+    std::string err;
+};
+
+class StakeTest : public testing::Test {
+protected:
+    Outcome ask(std::vector<std::string> words) {
+        seen_.clear();
+        wire::ControlReply reply;
+        reply.mutable_tx()->set_tx_id("abcd");
+        reply.mutable_tx()->set_height(7);
+        const ControlServer server(socket_path_, [&](const wire::ControlRequest &request) {
+            seen_.push_back(request);
+            return ControlServer::reply(request, reply);
+        });
+        words.insert(words.end(), {"--socket", socket_path_});
+        std::ostringstream out, err;
+        Console console{out, err, STDIN_FILENO, false};
+        const int exit_code = run_cli(words, console);
+        return {exit_code, out.str(), err.str()};
+    }
+    wire::ControlRequest only() const {
+        EXPECT_EQ(seen_.size(), 1u);
+        return seen_.empty() ? wire::ControlRequest() : seen_[0];
+    }
+
+    test::TemporaryFolder folder_;
+    const std::string socket_path_ = folder_.path() + "/s";
+    std::vector<wire::ControlRequest> seen_;
+};
+
+TEST_F(StakeTest, BondsUnbondsAndWithdraws) {
+    EXPECT_EQ(ask({"wallet", "stake", "2.5"}).out, "staked 2.5 in block 7, transaction abcd\n");
+    EXPECT_EQ(only().wallet_stake().bond(), 2'500'000'000);
+    EXPECT_EQ(ask({"wallet", "unstake", "0.5"}).out,
+              "unbonding 0.5 in block 7, transaction abcd\n");
+    EXPECT_EQ(only().wallet_stake().unbond(), 500'000'000);
+    EXPECT_EQ(ask({"wallet", "withdraw-stake"}).exit_code, 0);
+    EXPECT_TRUE(only().wallet_stake().withdraw());
+    for (const char *verb : {"stake", "unstake"})
+        for (const char *amount : {"0", "x", "-1"}) {
+            EXPECT_EQ(ask({"wallet", verb, "--", amount}).exit_code, 1) << verb << " " << amount;
+            EXPECT_TRUE(seen_.empty());
+        }
+}
+
+TEST_F(StakeTest, RatesWhatItIsTold) {
+    EXPECT_EQ(ask({"lease", "rate", "3f9a", "satisfied"}).out,
+              "rated satisfied in block 7, transaction abcd\n");
+    EXPECT_EQ(only().lease_rate().lease_id(), "3f9a");
+    EXPECT_TRUE(only().lease_rate().satisfied());
+    EXPECT_EQ(only().lease_rate().legs_size(), 0);
+    EXPECT_FALSE(only().lease_rate().left_early());
+    EXPECT_EQ(
+        ask({"lease", "rate", "3f9a", "dissatisfied", "--leg", "1", "--leg", "3", "--left-early"})
+            .exit_code,
+        0);
+    EXPECT_FALSE(only().lease_rate().satisfied());
+    ASSERT_EQ(only().lease_rate().legs_size(), 2);
+    EXPECT_EQ(only().lease_rate().legs(1), 3u);
+    EXPECT_TRUE(only().lease_rate().left_early());
+    for (const std::vector<std::string> &wrong :
+         {std::vector<std::string>{"lease", "rate", "3f9a", "good"},
+          {"lease", "rate", "3f9a", "satisfied", "--leg", "x"},
+          {"lease", "rate", "3f9a"}}) {
+        EXPECT_EQ(ask(wrong).exit_code, 1);
+        EXPECT_TRUE(seen_.empty());
+    }
+}
+
+}  // namespace
+}  // namespace chain::cli
