@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// LevelDB, with two things added.
+// LevelDB, with three things added.
 //
 // A failed write leaves LevelDB's log in an unknown state: part of the record may be in the file,
 // even all of it when only fsync failed, and what is appended after it can be lost at the next
 // recovery. So after a failure nothing more is written to that log: the next write first closes and
 // opens the database again, which starts a new log, and takes back whatever of the failed batch
 // came through. Reads go on meanwhile.
+//
+// LevelDB syncs the log that it writes to, not one that it has left for a new one before: after a
+// loss of power a synced write could be there, and one before it that was not synced be missing. So
+// before the first durable write after others the database is opened again, too: LevelDB then
+// makes synced tables of all its logs.
 //
 // Checksums are always verified: silently skipping a bad record could lose a committed block.
 #include <cerrno>
@@ -81,11 +86,14 @@ public:
 
     Status write(const WriteBatch &batch, bool durable) override {
         const std::unique_lock lock(mutex_);
-        if (failed_batch_) CHAIN_TRY(recover());
+        if (failed_batch_ || !database_ || (durable && any_unsynced_)) CHAIN_TRY(open_again());
         leveldb::WriteOptions options;
         options.sync = durable;
         const leveldb::Status status = database_->Write(options, to_leveldb(batch).get());
-        if (status.ok()) return ok_status();
+        if (status.ok()) {
+            any_unsynced_ = any_unsynced_ || !durable;
+            return ok_status();
+        }
         CHAIN_TRY(remember_failure(batch));
         return to_error(status, "write to the ledger's store " + folder_);
     }
@@ -105,7 +113,7 @@ public:
 private:
     Error closed() const {
         return make_error(ErrorCode::kIo, "the ledger's store ", folder_,
-                          " could not be opened again after a failed write");
+                          " could not be opened again");
     }
 
     Result<std::optional<Bytes>> read(std::string_view key) const {
@@ -143,7 +151,7 @@ private:
         return ok_status();
     }
 
-    Status recover() {
+    Status open_again() {
         struct statvfs status {};
         if (statvfs(folder_.c_str(), &status) == 0 &&
             static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < kFreeBytesToReopen)
@@ -151,6 +159,12 @@ private:
                               ": No space left on device");
         database_.reset();  // LevelDB allows one handle at a time
         CHAIN_ASSIGN(database_, open_database(folder_));
+        any_unsynced_ = false;
+        if (failed_batch_) CHAIN_TRY(take_back());
+        return ok_status();
+    }
+
+    Status take_back() {
         leveldb::WriteOptions options;
         options.sync = true;
         const leveldb::Status taken_back =
@@ -165,6 +179,7 @@ private:
     mutable std::shared_mutex mutex_;  // exclusive: writing and opening again
     std::unique_ptr<leveldb::DB> database_;
     std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
+    bool any_unsynced_ = false;               // since it was opened
 };
 
 }  // namespace

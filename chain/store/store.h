@@ -31,8 +31,8 @@ public:
     virtual ~KeyValueStore() = default;
     // nullopt: no such key. Errors: kIo, kCorrupt.
     virtual Result<std::optional<Bytes>> get(std::string_view key) const = 0;
-    // All or nothing; durable (fsync) on return when `durable`. Errors: kDiskFull, kIo; then
-    // nothing of the batch is there.
+    // All or nothing; when `durable` it and all written before is on disk on return (fsync).
+    // Errors: kDiskFull, kIo; then nothing of the batch is there.
     virtual Status write(const WriteBatch &batch, bool durable) = 0;
     using Visit = std::function<bool(std::string_view key, std::string_view value)>;
     // Calls `visit` for each key with `prefix`, in order, until it returns false.

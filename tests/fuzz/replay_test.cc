@@ -13,6 +13,7 @@
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
+#include "chain/identity/keys.h"
 #include "tests/fuzz/target.h"
 
 namespace chain::fuzz {
@@ -66,6 +67,23 @@ TEST(Fuzz, EveryStoredInputAndSomeThatAreLikeIt) {
         ++targets;
     }
     EXPECT_GE(targets, 5);
+}
+
+// What tests/fuzz/cheap_schnorr.cc makes for the fuzzer is nothing to the library.
+TEST(Fuzz, TheLibraryRefusesCheapSignatures) {
+    Bytes32 secret{};
+    secret[0] = 2;
+    const KeyPair key = KeyPair::from_secret(secret).value();
+    const Bytes32 hash = tagged_hash(sign_tag::kTx, "anything");
+    SignatureBytes cheap;
+    for (std::size_t i = 0; i < hash.size(); ++i) {
+        cheap[i] = static_cast<std::uint8_t>(key.public_key()[i] ^ hash[i]);
+        cheap[i + hash.size()] = static_cast<std::uint8_t>(~key.public_key()[i]);
+    }
+    EXPECT_FALSE(verify(sign_tag::kTx, "anything", key.public_key(), cheap));
+    const SignatureBytes once = key.sign(sign_tag::kTx, "anything");
+    EXPECT_TRUE(verify(sign_tag::kTx, "anything", key.public_key(), once));
+    EXPECT_NE(once, key.sign(sign_tag::kTx, "anything")) << "no fresh randomness: not the real one";
 }
 
 }  // namespace

@@ -125,6 +125,8 @@ World::World() {
     ledger::Genesis made;
     made.chain_name = "fuzz";
     made.time_ms = kGenesisTimeMs;
+    made.params.fee_per_byte_units = 3;
+    made.params.reward_pool_units = 1'000'000'000'000;
     KeyPair sealer_key = numbered_key(kSealer);
     made.sealer = sealer_key.public_key();
     sealer.emplace(std::move(sealer_key));

@@ -95,6 +95,13 @@ class Planted(unittest.TestCase):
             self.assert_caught(rules.no_leftovers, "chain/base/a.cc", bad + "\n",
                                "// todos, network/main, $HOME/.openmpi, a/home/b, /root/somebody, /home/u/work\n")
 
+    def test_tests_stay_tests(self):
+        self.assert_caught(rules.tests_stay_tests, "chain/identity/local.mk",
+                           "libompi_chain_la_SOURCES += tests/fuzz/cheap_schnorr.cc\n",
+                           "libompi_chain_la_SOURCES += chain/identity/schnorr.cc\n")
+        self.assert_caught(rules.tests_stay_tests, "tests/fuzz/local.mk",
+                           "libompi_chain_la_SOURCES += x.cc\n", "tests_a_SOURCES = tests/a.cc\n")
+
     def test_component_shape(self):
         folder = "orte/mca/ras/chain/"
         names = ("ras_chain_component.cc", "ras_chain_module.cc", "ras_chain.h", "help-ras-chain.txt")
@@ -169,6 +176,9 @@ class ThisTree(unittest.TestCase):
 
     def test_spdx(self):
         self.assert_clean(rules.spdx(self.tree))
+
+    def test_tests_stay_tests(self):
+        self.assert_clean(rules.tests_stay_tests(self.tree))
 
     def test_lengths(self):
         self.assert_clean(rules.lengths(self.tree))

@@ -183,6 +183,23 @@ def spdx(tree):
             yield Finding(path, 1, "no SPDX line among the first three")
 
 
+def tests_stay_tests(tree):
+    """No product is built from a file of the tests: some of them stand in for real parts (cheap
+    signatures for the fuzzer), and must never be shipped."""
+    for path in tree.files:
+        if not path.endswith((".mk", ".am")) or path.startswith("tests/"):
+            continue
+        for number, line in tree.lines(path):
+            if re.search(r"\btests/[\w/.-]+\.(cc|c|h|lo|la|o)\b", line):
+                yield Finding(path, number, "a product is built from a file of the tests")
+    for path in tree.files:
+        if not path.endswith(".mk") or not path.startswith("tests/"):
+            continue
+        for number, line in tree.lines(path):
+            if re.match(r"\s*(nodist_)?libompi_chain\w*_(SOURCES|LIBADD)\b|\s*(bin|lib)_", line):
+                yield Finding(path, number, "the tests add to a product")
+
+
 def lengths(tree):
     for path in tree.cpp():
         lines = tree.text(path).splitlines()

@@ -28,7 +28,7 @@ Error wrong(std::string_view where, std::string_view what) {
 }
 
 std::string under(std::string_view where, std::string_view field) {
-    return std::string(where) + "." + std::string(field);
+    return std::string(where) + "." + std::string(field.substr(0, kNameBytesMax * 2));
 }
 
 bool is_name(std::string_view text) {

@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -172,6 +173,7 @@ Child start_self(std::vector<std::string> arguments) {
     const pid_t pid = fork();
     CHAIN_CHECK(pid >= 0);
     if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);  // a writer never ends by itself
         dup2(ends[1], STDOUT_FILENO);
         execv("/proc/self/exe", pointers.data());
         _exit(9);
