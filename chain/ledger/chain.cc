@@ -83,10 +83,11 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
 Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
-    Overlay index(reader_);
-    CHAIN_TRY(index_block(
-        reader_, {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes}, index));
-    put_changes(index.take_changes(), batch);
+    Overlay prices(reader_);
+    CHAIN_TRY(index_block(reader_,
+                          {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes},
+                          prices, batch));
+    put_changes(prices.take_changes(), batch);
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
     batch.put(Bytes(kChainIdKey), to_bytes(genesis_.chain_id));
