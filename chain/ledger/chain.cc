@@ -122,8 +122,11 @@ Status Chain::check_recount() const {
     if (const Status conserved = check_conservation(tip_.totals); !conserved.ok())
         return corrupt(conserved.error().message);
     if (tip_.height == 0) return ok_status();
-    CHAIN_ASSIGN(const Block block, block_at(tip_.height));
-    if (block.id != tip_.id || block.header.state_digest() != to_bytes(tip_.digest.digest()))
+    const auto block = block_at(tip_.height);
+    if (!block.ok() && block.error().code == ErrorCode::kNotFound)
+        return corrupt("the newest block is missing");
+    if (!block.ok()) return block.error();
+    if (block->id != tip_.id || block->header.state_digest() != to_bytes(tip_.digest.digest()))
         return corrupt("the newest block is not the tip's");
     return ok_status();
 }
@@ -446,14 +449,15 @@ Result<Chain::Verification> Chain::replay_to(const Tip &tip, const std::atomic<b
                size_bytes < kReplayGroupBytes) {
             const std::uint64_t at = height + blocks.size();
             if (stop) return make_error(ErrorCode::kCancelled, "stopped at block ", at);
-            CHAIN_ASSIGN(const Bytes bytes, block_bytes_at(at));
-            auto block = decode_block(bytes, genesis_);
+            const auto bytes = block_bytes_at(at);
+            if (!bytes.ok() && bytes.error().code != ErrorCode::kNotFound) return bytes.error();
+            auto block = bytes.ok() ? decode_block(*bytes, genesis_) : bytes.error();
             if (!block.ok()) {
                 // What is wrong in the blocks before it comes first.
                 if (const auto wrong = apply_to_twin(*twin, blocks)) return *wrong;
                 return Verification{false, at, block.error().message};
             }
-            size_bytes += bytes.size();
+            size_bytes += bytes->size();
             blocks.push_back(std::move(block).value());
         }
         if (const auto wrong = apply_to_twin(*twin, blocks)) return *wrong;

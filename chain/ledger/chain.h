@@ -83,12 +83,14 @@ public:
     };
     // Replays every block from the genesis to `tip`, a present or past one of this chain, in
     // memory, verifying every signature. May run on another thread while blocks are appended; not
-    // while one is taken back. Errors: kCancelled (`stop` became true), kIo.
+    // while one is taken back. Errors: kCancelled (`stop` became true), kIo, kCorrupt (the store
+    // cannot be read).
     Result<Verification> replay_to(const Tip &tip, const std::atomic<bool> &stop) const;
     // Replays everything, and counts the stored state anew.
     Result<Verification> verify_all() const;
 
-    // Digest and totals of the stored state, counted anew, against those kept.
+    // Digest and totals of the stored state, counted anew, against those kept. Errors: kCorrupt,
+    // kIo.
     Status check_recount() const;
 
 private:

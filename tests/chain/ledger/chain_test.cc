@@ -220,6 +220,34 @@ TEST(DamagedStore, IsFoundAtOpeningAndByVerifyAll) {
               ErrorCode::kConflict);
 }
 
+TEST(DamagedStore, AMissingBlockIsNamed) {
+    const World world;
+    for (const std::uint64_t missing : {1u, 2u, 3u}) {
+        auto memory = make_memory_store();
+        KeyValueStore &store = *memory;
+        const auto chain = world.open_chain(std::move(memory));
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            const Tx tx = world.decode(world.sign(world.transfer(0, i, 1, 5), {0}));
+            ASSERT_TRUE(chain->apply(*world.sealer().seal(*chain, {tx}, kGenesisTimeMs)).ok());
+        }
+        WriteBatch batch;
+        Bytes block_key = "b";
+        append_u64_be(block_key, missing);
+        batch.remove(block_key);
+        ASSERT_TRUE(store.write(batch, true).ok());
+        const auto verified = chain->verify_all();
+        ASSERT_TRUE(verified.ok()) << verified.error().message;
+        EXPECT_FALSE(verified->ok);
+        EXPECT_EQ(verified->wrong_height, missing);
+        EXPECT_EQ(verified->reason, "there is no block " + std::to_string(missing));
+        const Status counted = chain->check_recount();
+        ASSERT_EQ(counted.ok(), missing != 3);
+        if (missing == 3) {
+            EXPECT_EQ(counted.error().code, ErrorCode::kCorrupt);
+        }
+    }
+}
+
 // What a loss of power may leave: logs of LevelDB that it had left for a newer one were never
 // synced. (Found out without the store's care only if LevelDB has not made a table of the log
 // meanwhile.)

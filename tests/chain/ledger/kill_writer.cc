@@ -188,7 +188,7 @@ void run_writer(const std::string &store_path, const std::string &blocks_path,
     Writer(std::move(chain).value(), world.genesis, std::move(blocks), progress, seed).run();
 }
 
-void run_checker(const std::string &store_path, bool verify) {
+void run_checker(const std::string &store_path, const std::string &how) {
     set_log_level(LogLevel::kError);
     const auto fail = [](const Error &error) {
         std::cout << "error " << (error.code == ErrorCode::kDiskFull ? "full" : error.message)
@@ -198,21 +198,27 @@ void run_checker(const std::string &store_path, bool verify) {
     const World world;
     auto store = open_leveldb_store(store_path);
     if (!store.ok()) fail(store.error());
-    const KeyValueStore &reader = **store;  // the chain owns it, and outlives this use
+    KeyValueStore &its_store = **store;  // the chain owns it, and outlives this use
     auto chain = Chain::open(std::move(store).value(), world.genesis);
     if (!chain.ok()) fail(chain.error());
     if (const Status counted = (*chain)->check_recount(); !counted.ok()) fail(counted.error());
-    if (verify) {
+    if (how == "all") {
         const auto verified = (*chain)->verify_all();
         if (!verified.ok()) fail(verified.error());
         if (!verified->ok) fail(make_error(ErrorCode::kCorrupt, verified->reason));
     }
     ContentSum content;
-    const Status scanned = reader.scan("", [&](std::string_view key, std::string_view value) {
+    const Status scanned = its_store.scan("", [&](std::string_view key, std::string_view value) {
         content.put(key, value);
         return true;
     });
     if (!scanned.ok()) fail(scanned.error());
+    if (how == "forget") {
+        WriteBatch batch;
+        batch.remove("mhistory");
+        if (const Status written = its_store.write(batch, true); !written.ok())
+            fail(written.error());
+    }
     std::cout << (*chain)->tip().height << " " << content.sum() << " " << text_of((*chain)->tip())
               << std::endl;
     _exit(0);

@@ -63,7 +63,8 @@ std::string text_of(const Tip &tip);
 // Appends blocks, single and in groups, and takes some back, until it is killed.
 [[noreturn]] void run_writer(const std::string &store_path, const std::string &blocks_path,
                              const std::string &progress_path, std::uint64_t seed);
-// Prints one line for each fact. `verify`: also replays everything.
-[[noreturn]] void run_checker(const std::string &store_path, bool verify);
+// Prints one line for each fact. `how`: "state"; "all" also replays everything; "forget" also takes
+// the mark of the index away in the end, so that the next start makes the index anew.
+[[noreturn]] void run_checker(const std::string &store_path, const std::string &how);
 
 }  // namespace chain::ledger

@@ -12,7 +12,7 @@ tests_ledger_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
 tests_ledger_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ledger_test_LDADD = $(TEST_LIBS)
 # Its own schnorr.cc comes before the library's.
-tests_ledger_kill_test_SOURCES = tests/chain/ledger/kill_test.cc \
+tests_ledger_kill_test_SOURCES = tests/chain/ledger/kill_disk.h tests/chain/ledger/kill_test.cc \
   tests/chain/ledger/kill_writer.cc tests/chain/ledger/kill_writer.h tests/fuzz/cheap_schnorr.cc
 tests_ledger_kill_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_ledger_kill_test_LDADD = $(TEST_LIBS)
