@@ -8,6 +8,7 @@ EXTRA_DIST += \
   docs/control_protocol.md \
   docs/ledger_rules.md \
   docs/money_rules.md \
+  docs/vectors.md \
   docs/wire_format.md \
   docs/fuzzing.md \
   docs/crash_safety.md \

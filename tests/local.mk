@@ -56,4 +56,13 @@ check-sanitizers:
 	@test -f sanitizers/config.status || (cd sanitizers && $(abs_top_srcdir)/configure -q \
 	  --enable-sanitizers CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
 	@$(MAKE) $(AM_MAKEFLAGS) -C sanitizers check TESTS='$(filter-out %.py %.sh,$(TESTS))'
-.PHONY: check-system check-sanitizers
+# What threads (verification, workers), with ThreadSanitizer, in a tree of its own.
+THREADED_TESTS = tests/base_test tests/ledger_test tests/daemon_test
+check-threads:
+	@$(MKDIR_P) threads
+	@test -f threads/config.status || (cd threads && $(abs_top_srcdir)/configure -q \
+	  --enable-sanitizers=thread CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
+	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(THREADED_TESTS)
+	@cd threads && for test in $(THREADED_TESTS); do \
+	  TSAN_OPTIONS=halt_on_error=1 $$test --gtest_brief=1 || exit 1; done
+.PHONY: check-system check-sanitizers check-threads

@@ -8,6 +8,10 @@ namespace chain {
 MemoryBackend::MemoryBackend(const Clock &clock, ledger::Genesis genesis)
     : clock_(clock), genesis_(std::move(genesis)), model_(genesis_) {}
 
+std::unique_ptr<MemoryBackend> MemoryBackend::open(const Clock &clock, ledger::Genesis genesis) {
+    return std::unique_ptr<MemoryBackend>(new MemoryBackend(clock, std::move(genesis)));
+}
+
 std::uint64_t MemoryBackend::chain_time_ms() const {
     return std::max(clock_.unix_ms(), model_.now_ms());
 }

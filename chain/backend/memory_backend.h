@@ -19,8 +19,8 @@ class MemoryBackend final : public Backend {
 public:
     static constexpr std::size_t kRejectionsMax = 4'096;  // remembered, oldest forgotten first
 
-    // `clock` outlives the backend.
-    MemoryBackend(const Clock &clock, ledger::Genesis genesis);
+    // `clock` outlives the backend. Nothing can fail that parse_genesis() let pass.
+    static std::unique_ptr<MemoryBackend> open(const Clock &clock, ledger::Genesis genesis);
     MemoryBackend(const MemoryBackend &) = delete;
     MemoryBackend &operator=(const MemoryBackend &) = delete;
 
@@ -47,6 +47,7 @@ public:
     ledger::Totals totals() const { return model_.totals(); }
 
 private:
+    MemoryBackend(const Clock &clock, ledger::Genesis genesis);
     void remember_rejection(const ledger::TxId &id, const std::string &reason);
 
     const Clock &clock_;

@@ -79,7 +79,7 @@ bool same_change(Amount said_before, Amount said_after, Amount before, Amount af
 
 struct Change {
     std::string_view key;
-    std::optional<Bytes> before;
+    const std::optional<Bytes> *before;
     const std::optional<Bytes> *after;
 };
 
@@ -106,7 +106,7 @@ private:
         const std::size_t end = std::min(begin + kChangesPerPiece, changes_.size());
         for (std::size_t i = begin; i < end; ++i) {
             const Change &change = changes_[i];
-            if (change.before) parts_[part].remove(change.key, *change.before);
+            if (*change.before) parts_[part].remove(change.key, **change.before);
             if (*change.after) parts_[part].add(change.key, **change.after);
         }
     }
@@ -178,19 +178,30 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
     return block;
 }
 
-Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
-                   Totals &totals, std::vector<std::optional<Bytes>> *old_values) {
+Result<std::vector<std::optional<Bytes>>> values_under(const StateReader &state,
+                                                       const Changes &changes) {
+    std::vector<std::optional<Bytes>> values;
+    values.reserve(changes.size());
+    for (const auto &[key, _] : changes) {
+        CHAIN_ASSIGN(values.emplace_back(), state.get(key));
+    }
+    return values;
+}
+
+Status account_for(const Changes &changes, const std::vector<std::optional<Bytes>> &old_values,
+                   StateDigest &digest, Totals &totals) {
+    CHAIN_CHECK(old_values.size() == changes.size());
     std::vector<Change> changed;
     changed.reserve(changes.size());
+    auto before = old_values.begin();
     for (const auto &[key, value] : changes) {
-        CHAIN_ASSIGN(auto old_value, before.get(key));
-        if (old_values != nullptr) old_values->push_back(old_value);
-        if (old_value != value) changed.push_back({key, std::move(old_value), &value});
+        if (*before != value) changed.push_back({key, &*before, &value});
+        ++before;
     }
     DigestSum digest_sum(changed);
     Contribution old_sum, new_sum;
     for (const Change &change : changed) {
-        if (change.before) CHAIN_TRY(add_record(change.key, *change.before, old_sum));
+        if (*change.before) CHAIN_TRY(add_record(change.key, **change.before, old_sum));
         if (*change.after) CHAIN_TRY(add_record(change.key, **change.after, new_sum));
     }
     digest_sum.add_to(digest);
@@ -222,8 +233,7 @@ Status check_conservation(const Totals &totals) {
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
                           std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
-    const ReadOnce before(state);
-    Overlay overlay(before);
+    Overlay overlay(state, Overlay::Reads::kRemembered);
     Execution out;
     for (std::size_t i = 0; i < txs.size(); ++i) {
         const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
@@ -233,15 +243,19 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
-    Overlay reward(overlay.as_reader());
-    CHAIN_TRY(apply_block_reward(reward, genesis, genesis.sealer, parent.time_ms, time_ms));
-    out.trail.note(kBlockRewardIndex, reward.table());
-    overlay.merge(std::move(reward));
-    out.changes = overlay.take_changes();
+    {
+        Overlay::Attempt reward(overlay);
+        CHAIN_TRY(apply_block_reward(overlay, genesis, genesis.sealer, parent.time_ms, time_ms));
+        reward.keep();
+        out.trail.note(kBlockRewardIndex, overlay);
+    }
+    CHAIN_ASSIGN(Overlay::Difference difference, overlay.take_difference());
+    out.changes = std::move(difference.changes);
+    out.old_values = std::move(difference.old_values);
     out.tip = parent;
     out.tip.height = parent.height + 1;
     out.tip.time_ms = time_ms;
-    CHAIN_TRY(account_for(before, out.changes, out.tip.digest, out.tip.totals, &out.old_values));
+    CHAIN_TRY(account_for(out.changes, out.old_values, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
 }
@@ -251,6 +265,7 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
     const StoreReader empty(*nothing);
     Overlay overlay(empty);
     Execution out;
+    Overlay::Attempt all(overlay);
     for (const auto &[account, amount] : genesis.allocations) {
         overlay.put_account(account, Account{.balance = amount});
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
@@ -258,10 +273,12 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
     const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
     if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
     CHAIN_TRY(accumulate(out.tip.totals.minted, pool));
-    out.trail.note(0, overlay.table());
-    out.changes = overlay.take_changes();
+    all.keep();
+    out.trail.note(0, overlay);
+    out.changes = overlay.changes();
+    out.old_values.resize(out.changes.size());
     out.tip.time_ms = genesis.time_ms;
-    CHAIN_TRY(account_for(empty, out.changes, out.tip.digest, out.tip.totals));
+    CHAIN_TRY(account_for(out.changes, out.old_values, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
 }

@@ -43,7 +43,7 @@ std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block);
 Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes);
 
 struct Execution {
-    Overlay::Changes changes;
+    Changes changes;
     std::vector<std::optional<Bytes>> old_values;  // of the keys of `changes`, in their order
     Tip tip;
     std::vector<TxId> tx_ids;
@@ -55,11 +55,13 @@ struct Execution {
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
                           std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
 
-// Digest and totals after `changes` to the state that `before` reads; on request also what `before`
-// reads under the keys of `changes`. Errors: kCorrupt, kIo, kTooLarge, kInsufficientFunds (then the
-// records contradict the totals).
-Status account_for(const StateReader &before, const Overlay::Changes &changes, StateDigest &digest,
-                   Totals &totals, std::vector<std::optional<Bytes>> *old_values = nullptr);
+// Digest and totals after `changes` to a state that has `old_values` under their keys. Errors:
+// kCorrupt, kTooLarge, kInsufficientFunds (then the records contradict the totals).
+Status account_for(const Changes &changes, const std::vector<std::optional<Bytes>> &old_values,
+                   StateDigest &digest, Totals &totals);
+// What `state` has under the keys of `changes`, in their order. Errors: kIo, kCorrupt.
+Result<std::vector<std::optional<Bytes>>> values_under(const StateReader &state,
+                                                       const Changes &changes);
 
 // minted = balances + escrow + collateral + stake + pool + burned. Errors: kInternal, with the
 // figures.

@@ -83,10 +83,11 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
 Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
-    Overlay index(reader_);
-    CHAIN_TRY(index_block(
-        reader_, {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes}, index));
-    put_changes(index.take_changes(), batch);
+    Overlay prices(reader_);
+    CHAIN_TRY(index_block(reader_,
+                          {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes},
+                          prices, batch));
+    put_changes(prices.take_changes(), batch);
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
     batch.put(Bytes(kChainIdKey), to_bytes(genesis_.chain_id));
@@ -246,12 +247,12 @@ Status Chain::apply(const Block &block) {
     execution.tip.id = block.id;
 
     WriteBatch batch;
-    Overlay index(reader_);
+    Overlay prices(reader_);
     CHAIN_TRY(index_block(
         reader_,
         {execution.tip.height, block.id, execution.tip.time_ms, execution.trail, execution.changes},
-        index));
-    put_changes(index.take_changes(), batch);
+        prices, batch));
+    put_changes(prices.take_changes(), batch);
     put_block(block, execution, batch);
     put_changes(execution.changes, batch);
     batch.put(Bytes(kTipKey), encode_tip(execution.tip));
@@ -264,7 +265,7 @@ Status Chain::apply(const Block &block) {
 
 Status Chain::apply_all(std::span<const Block> blocks) {
     CHAIN_CHECK(blocks.size() <= kBlocksPerWriteMax);
-    Overlay group(reader_);  // the state after the blocks so far
+    Overlay group(reader_, Overlay::Reads::kRemembered);  // the state after the blocks so far
     WriteBatch batch;
     Tip tip = tip_;
     Status status = ok_status();
@@ -287,11 +288,11 @@ Status Chain::apply_all(std::span<const Block> blocks) {
         status = index_block(group,
                              {execution->tip.height, block.id, execution->tip.time_ms,
                               execution->trail, execution->changes},
-                             group);
+                             group, batch);
         if (!status.ok()) break;
         put_block(block, *execution, batch);
         tip = std::move(execution->tip);
-        for (auto &[key, value] : execution->changes) group.put_change(key, std::move(value));
+        for (auto &[key, value] : execution->changes) group.put(std::move(key), std::move(value));
         log_txs(*txs, tip.height);
         ++count;
     }
@@ -311,12 +312,15 @@ Status Chain::undo_tip() {
     CHAIN_ASSIGN(const auto undo_bytes, store_->get(undo_key(tip_.height)));
     record::UndoRecord undo;
     if (!undo_bytes || !undo.ParseFromString(*undo_bytes)) return corrupt("an undo record");
-    Overlay::Changes changes;
+    std::vector<Changes::Entry> entries;
     for (const auto &entry : undo.entries())
-        changes[entry.key()] = entry.existed() ? std::optional<Bytes>(entry.value()) : std::nullopt;
+        entries.emplace_back(entry.key(),
+                             entry.existed() ? std::optional<Bytes>(entry.value()) : std::nullopt);
+    const Changes changes(std::move(entries));
+    CHAIN_ASSIGN(const auto old_values, values_under(reader_, changes));
 
     Tip parent = tip_;
-    CHAIN_TRY(account_for(reader_, changes, parent.digest, parent.totals));
+    CHAIN_TRY(account_for(changes, old_values, parent.digest, parent.totals));
     parent.height = tip_.height - 1;
     CHAIN_ASSIGN(parent.id, to_bytes32(block.header.previous(), "the parent's id"));
     parent.time_ms = genesis_.time_ms;

@@ -48,7 +48,7 @@ public:
         BlockId parent{};
         BlockId id{};  // zeros: not known
         std::vector<TxId> tx_ids;
-        Overlay::Changes changes;
+        Changes changes;
     };
     const Applied &last_applied() const { return last_applied_; }
 

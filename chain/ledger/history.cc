@@ -122,7 +122,7 @@ void add_settled(const std::optional<Lease> &before, const Lease &after, HourSum
     }
 }
 
-Status add_settled(const StateReader &before, const Overlay::Changes &changes, HourSums &sums) {
+Status add_settled(const StateReader &before, const Changes &changes, HourSums &sums) {
     for (const auto &[key, value] : changes) {
         if (!value || !is_state_key(key, kStateLease)) continue;
         CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, *value));
@@ -147,7 +147,7 @@ Bytes mark_of(const Bytes32 &id) {
 
 // ---- one block
 
-void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, Overlay &index) {
+void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, WriteBatch &batch) {
     std::vector<const AccountStep *> steps;
     steps.reserve(block.trail.steps().size());
     for (const AccountStep &step : block.trail.steps()) steps.push_back(&step);
@@ -163,13 +163,13 @@ void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, Overlay
             step->set_tx_index(steps[i]->tx_index);
             step->set_account(steps[i]->record);
         }
-        index.put_raw(account_steps_key(account, block.height), record.SerializeAsString());
+        batch.put(account_steps_key(account, block.height), record.SerializeAsString());
         undo.mutable_accounts()->append(to_bytes(account));
     }
 }
 
 Status put_prices(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                  record::IndexUndoRecord &undo, Overlay &index) {
+                  record::IndexUndoRecord &undo, Overlay &prices) {
     HourSums settled;
     CHAIN_TRY(add_settled(before, block.changes, settled));
     if (settled.leg_count == 0) return ok_status();
@@ -188,34 +188,35 @@ Status put_prices(const StateReader &indexes, const StateReader &before, const I
         settled.price_min = std::min(settled.price_min, sums.price_min);
         settled.price_max = std::max(settled.price_max, sums.price_max);
     }
-    index.put_raw(key, encode_hour(settled));
+    prices.put_raw(key, encode_hour(settled));
     return ok_status();
 }
 
 }  // namespace
 
-void AccountTrail::note(std::uint32_t tx_index, const StateTable &changes) {
-    for (const auto &[key, value] : changes) {
-        if (!is_state_key(key, kStateAccount)) continue;
+void AccountTrail::note(std::uint32_t tx_index, const Overlay &state) {
+    state.each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
+        if (!is_state_key(key, kStateAccount)) return;
         AccountStep &step = steps_.emplace_back();
         step.tx_index = tx_index;
         std::copy(key.begin() + 2, key.end(), step.account.begin());
         if (value) step.record = *value;
-    }
+    });
 }
 
 Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                 Overlay &index) {
+                 Overlay &prices, WriteBatch &batch) {
     record::IndexUndoRecord undo;
-    put_steps(block, undo, index);
-    CHAIN_TRY(put_prices(indexes, before, block, undo, index));
-    index.put_raw(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
+    put_steps(block, undo, batch);
+    CHAIN_TRY(put_prices(indexes, before, block, undo, prices));
+    batch.put(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
     return ok_status();
 }
 
-Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &index) {
-    CHAIN_TRY(add_block(before, before, block, index));
-    index.put_raw(Bytes(kMarkKey), mark_of(block.id));
+Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &prices,
+                   WriteBatch &batch) {
+    CHAIN_TRY(add_block(before, before, block, prices, batch));
+    mark_indexed(block.id, batch);
     return ok_status();
 }
 

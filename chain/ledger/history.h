@@ -14,7 +14,7 @@
 
 #include <vector>
 
-#include "chain/ledger/state.h"
+#include "chain/ledger/overlay.h"
 
 namespace chain::ledger {
 
@@ -40,8 +40,8 @@ struct AccountStep {
 // The account records that each transaction of a block wrote, in the order of the transactions.
 class AccountTrail {
 public:
-    // `changes`: of this transaction alone, once it has succeeded.
-    void note(std::uint32_t tx_index, const StateTable &changes);
+    // What the newest attempt on `state`, which has succeeded, has put there.
+    void note(std::uint32_t tx_index, const Overlay &state);
     const std::vector<AccountStep> &steps() const { return steps_; }
 
 private:
@@ -55,15 +55,16 @@ struct IndexedBlock {
     Bytes32 id{};  // zeros at height 0
     std::uint64_t time_ms = 0;
     const AccountTrail &trail;
-    const Overlay::Changes &changes;  // of the whole block
+    const Changes &changes;  // of the whole block
 };
 
-// `before`: the state and the indexes up to the parent. `index` takes what is to be written; it may
-// be `before`. Errors: kCorrupt, kIo.
-Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &index);
+// `before`: the state and the indexes up to the parent. What the next block must see of the index
+// goes to `prices`, which may be `before`; the rest to the batch. Errors: kCorrupt, kIo.
+Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &prices,
+                   WriteBatch &batch);
 // The same without the mark, of indexes that are another reader's: while they are made anew.
 Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                 Overlay &index);
+                 Overlay &prices, WriteBatch &batch);
 // Errors: kCorrupt (the block was never indexed), kIo.
 Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Bytes32 &parent_id,
                      WriteBatch &batch);

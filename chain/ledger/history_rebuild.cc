@@ -56,13 +56,13 @@ Result<TxList> stored_txs(const Block &block) {
 // The block's part of the index, and the state after it.
 Status write_block(KeyValueStore &store, const ScratchState &state, const Execution &execution) {
     const StoreReader indexes(store);
-    Overlay index(indexes);
+    Overlay prices(indexes);
+    WriteBatch batch;
     CHAIN_TRY(add_block(indexes, state,
                         {execution.tip.height, execution.tip.id, execution.tip.time_ms,
                          execution.trail, execution.changes},
-                        index));
-    WriteBatch batch;
-    put_changes(index.take_changes(), batch);
+                        prices, batch));
+    put_changes(prices.take_changes(), batch);
     for (const auto &[key, value] : execution.changes) {
         if (value)
             batch.put(scratch_key(key), *value);

@@ -13,6 +13,7 @@ libompi_chain_la_SOURCES += \
   chain/ledger/history_rebuild.cc \
   chain/ledger/lease_rules.cc \
   chain/ledger/mempool.cc chain/ledger/mempool.h \
+  chain/ledger/overlay.cc chain/ledger/overlay.h \
   chain/ledger/payout_rules.cc \
   chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \
   chain/ledger/stake_rules.cc \

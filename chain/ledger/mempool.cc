@@ -20,11 +20,11 @@ void Mempool::begin_anew() {
     size_bytes_ = 0;
 }
 
-Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms, Overlay &attempt) const {
+Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
     const TxContext context{chain_.genesis(), chain_.tip().height + 1,
                             static_cast<std::uint32_t>(txs_.size()),
                             std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
-    return apply_tx(attempt, tx, context);
+    return apply_tx(*pending_state_, tx, context);
 }
 
 Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
@@ -38,14 +38,15 @@ Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
     if (sender != count_by_sender_.end() && sender->second >= kTxsPerSenderMax)
         return make_error(ErrorCode::kTooLarge, to_address(tx->sender), " has ", sender->second,
                           " transactions pending; try again after the next block");
-    Overlay attempt(pending_state_->as_reader());
-    if (const Status applied = try_apply(*tx, now_ms, attempt); !applied.ok()) {
+    if (const Status applied = try_apply(*tx, now_ms); !applied.ok()) {
         remember_rejection(tx->id, applied.error().message);
         return applied.error();
     }
-    Pending pending{tx, next_number_++, {attempt.table().begin(), attempt.table().end()}};
-    pending_state_->merge(std::move(attempt));
-    for (const auto &[key, value] : pending.writes) last_writer_[key] = pending.number;
+    Pending pending{tx, next_number_++, {}};
+    pending_state_->each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
+        pending.writes.emplace_back(key, value);
+        last_writer_[key] = pending.number;
+    });
     ++count_by_sender_[tx->sender];
     size_bytes_ += tx->signed_bytes.size();
     by_id_[tx->id] = txs_.insert(txs_.end(), std::move(pending));
@@ -86,7 +87,7 @@ bool Mempool::drop_included() {
         if (found == expected.end() || *found->second != value) return false;
     }
     for (const auto &[key, value] : expected)
-        if (is_built_upon(key) && block.changes.find(key) == block.changes.end()) return false;
+        if (is_built_upon(key) && block.changes.find(key) == nullptr) return false;
 
     for (const auto &[key, value] : expected) {
         if (is_built_upon(key)) continue;

@@ -56,7 +56,7 @@ private:
         std::uint64_t number;  // in order of coming
         std::vector<std::pair<Bytes, std::optional<Bytes>>> writes;
     };
-    Status try_apply(const Tx &tx, std::uint64_t now_ms, Overlay &attempt) const;
+    Status try_apply(const Tx &tx, std::uint64_t now_ms);
     bool drop_included();
     void remove_first();
     void begin_anew();

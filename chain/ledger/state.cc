@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/state.h"
 
-#include <algorithm>
-#include <cstring>
-
 namespace chain::ledger {
 namespace {
 
@@ -17,8 +14,25 @@ constexpr std::string_view kValidatorPrefix = "sv";
 constexpr std::string_view kPayoutPrefix = "sm";
 constexpr std::string_view kPoolKey = "sp";
 
+void append(Bytes &key, const Bytes32 &id) {
+    key.append(reinterpret_cast<const char *>(id.data()), id.size());
+}
+
 Bytes joined(std::string_view prefix, const Bytes32 &id) {
-    return Bytes(prefix) + to_bytes(id);
+    Bytes key;
+    key.reserve(prefix.size() + id.size());
+    key += prefix;
+    append(key, id);
+    return key;
+}
+
+Bytes joined(std::string_view prefix, const Bytes32 &first, const Bytes32 &second) {
+    Bytes key;
+    key.reserve(prefix.size() + first.size() + second.size());
+    key += prefix;
+    append(key, first);
+    append(key, second);
+    return key;
 }
 
 }  // namespace
@@ -32,7 +46,7 @@ Bytes lease_key(const LeaseId &id) {
 }
 
 Bytes resource_key(const PublicKey &account, const PublicKey &node_key) {
-    return joined(kResourcePrefix, account) + to_bytes(node_key);
+    return joined(kResourcePrefix, account, node_key);
 }
 
 Bytes reputation_key(const PublicKey &account) {
@@ -44,7 +58,7 @@ Bytes validator_key(const PublicKey &account) {
 }
 
 Bytes payout_key(const PublicKey &operator_account, const Bytes32 &round_id) {
-    return joined(kPayoutPrefix, operator_account) + to_bytes(round_id);
+    return joined(kPayoutPrefix, operator_account, round_id);
 }
 
 Bytes pool_key() {
@@ -122,123 +136,6 @@ Result<Pool> StateReader::pool() const {
     CHAIN_ASSIGN(const auto bytes, get(pool_key()));
     if (!bytes) return Pool{};
     return decode_pool(*bytes);
-}
-
-std::size_t StateKeyHash::operator()(std::string_view key) const {
-    static const std::uint64_t seed = [] {
-        std::uint64_t random;
-        fill_random(&random, sizeof random);
-        return random;
-    }();
-    constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
-    std::uint64_t hash = seed ^ key.size();
-    while (!key.empty()) {
-        std::uint64_t word = 0;
-        const std::size_t taken = std::min(key.size(), sizeof word);
-        std::memcpy(&word, key.data(), taken);
-        key.remove_prefix(taken);
-        hash = (hash ^ word) * kMultiplier;
-        hash = (hash ^ hash >> 29) * (seed | 1);
-        hash ^= hash >> 32;
-    }
-    return hash;
-}
-
-Result<std::optional<Bytes>> ReadOnce::get(std::string_view key) const {
-    const auto found = known_.find(key);
-    if (found != known_.end()) return found->second;
-    CHAIN_ASSIGN(auto value, below_.get(key));
-    known_.emplace(Bytes(key), value);
-    return value;
-}
-
-Result<std::optional<Bytes>> Overlay::get(std::string_view key) const {
-    const auto found = changes_.find(key);
-    if (found != changes_.end()) return found->second;
-    return below_.get(key);
-}
-
-void Overlay::put_account(const PublicKey &account, const Account &value) {
-    if (value == Account{})
-        changes_[account_key(account)] = std::nullopt;
-    else
-        changes_[account_key(account)] = encode_account(value);
-}
-
-void Overlay::put_lease(const Lease &lease) {
-    changes_[lease_key(lease.id)] = encode_lease(lease);
-}
-
-void Overlay::put_resource(const PublicKey &account, const Resource &resource) {
-    changes_[resource_key(account, resource.node_key)] = encode_resource(resource);
-}
-
-void Overlay::put_reputation(const PublicKey &account, const incentive::Reputation &value) {
-    // Faded to nothing, it is as if it had never been.
-    incentive::Reputation nothing;
-    nothing.step = value.step;
-    if (value == nothing)
-        changes_[reputation_key(account)] = std::nullopt;
-    else
-        changes_[reputation_key(account)] = encode_reputation(value);
-}
-
-void Overlay::put_validator(const PublicKey &account, const Validator &validator) {
-    changes_[validator_key(account)] = encode_validator(validator);
-}
-
-void Overlay::put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
-                         const Payout &payout) {
-    changes_[payout_key(operator_account, round_id)] = encode_payout(payout);
-}
-
-void Overlay::put_pool(const Pool &pool) {
-    if (pool == Pool{})
-        changes_[pool_key()] = std::nullopt;
-    else
-        changes_[pool_key()] = encode_pool(pool);
-}
-
-void Overlay::merge(Overlay &&above) {
-    while (!above.changes_.empty()) {
-        auto put = changes_.insert(above.changes_.extract(above.changes_.begin()));
-        if (!put.inserted) put.position->second = std::move(put.node.mapped());
-    }
-}
-
-Overlay::Changes Overlay::take_changes() {
-    std::vector<StateTable::node_type> nodes;
-    nodes.reserve(changes_.size());
-    while (!changes_.empty()) nodes.push_back(changes_.extract(changes_.begin()));
-    std::sort(nodes.begin(), nodes.end(),
-              [](const auto &a, const auto &b) { return a.key() < b.key(); });
-    Changes sorted;
-    for (auto &node : nodes)
-        sorted.emplace_hint(sorted.end(), std::move(node.key()), std::move(node.mapped()));
-    return sorted;
-}
-
-void Overlay::forget(std::string_view key) {
-    const auto found = changes_.find(key);
-    if (found != changes_.end()) changes_.erase(found);
-}
-
-void put_changes(const Overlay::Changes &changes, WriteBatch &batch) {
-    for (const auto &[key, value] : changes) {
-        if (value)
-            batch.put(key, *value);
-        else
-            batch.remove(key);
-    }
-}
-
-void put_changes(Overlay::Changes &&changes, WriteBatch &batch) {
-    for (auto &[key, value] : changes) {
-        if (value)
-            batch.put(key, std::move(*value));
-        else
-            batch.remove(key);
-    }
 }
 
 }  // namespace chain::ledger

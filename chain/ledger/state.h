@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// State: what the ledger knows between two blocks, as keys and records, seen through layers. A
-// transaction works on an Overlay over a block's Overlay over the store; an error drops the top
-// layer, so the state is unchanged. Owner: one thread.
+// State: what the ledger knows between two blocks, as keys and records. Owner: one thread.
 #pragma once
 
-#include <map>
 #include <optional>
-#include <unordered_map>
 
 #include "chain/ledger/types.h"
 #include "chain/store/store.h"
@@ -62,69 +58,6 @@ public:
 private:
     const KeyValueStore &store_;
 };
-
-// Keys are chosen by strangers: seeded anew in each process, so that nobody can prepare keys that
-// all fall into one place.
-struct StateKeyHash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view key) const;
-};
-using StateTable = std::unordered_map<Bytes, std::optional<Bytes>, StateKeyHash, std::equal_to<>>;
-
-// Remembers what it has read of a reader that outlives it and does not change meanwhile.
-class ReadOnce final : public StateReader {
-public:
-    explicit ReadOnce(const StateReader &below) : below_(below) {}
-    Result<std::optional<Bytes>> get(std::string_view key) const override;
-
-private:
-    const StateReader &below_;
-    mutable StateTable known_;
-};
-
-// Changes on top of a reader that outlives it.
-class Overlay final : public StateReader {
-public:
-    using Changes = std::map<Bytes, std::optional<Bytes>, std::less<>>;
-
-    explicit Overlay(const StateReader &below) : below_(below) {}
-    Overlay(const Overlay &) = delete;  // "an overlay on this one" must say so: as_reader()
-    const StateReader &as_reader() const { return *this; }
-    Result<std::optional<Bytes>> get(std::string_view key) const override;
-
-    // An account that holds nothing and never acted has no record: equal states, equal keys.
-    void put_account(const PublicKey &account, const Account &value);
-    void put_lease(const Lease &lease);
-    void put_resource(const PublicKey &account, const Resource &resource);
-    void put_reputation(const PublicKey &account, const incentive::Reputation &value);
-    void put_validator(const PublicKey &account, const Validator &validator);
-    void put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
-                    const Payout &payout);
-    void put_pool(const Pool &pool);
-    void remove_resource(const PublicKey &account, const PublicKey &node_key) {
-        remove_raw(resource_key(account, node_key));
-    }
-    void put_raw(Bytes key, Bytes value) { changes_[std::move(key)] = std::move(value); }
-
-    Changes changes() const { return {changes_.begin(), changes_.end()}; }
-    Changes take_changes();  // leaves none
-    const StateTable &table() const { return changes_; }
-    void forget(std::string_view key);  // what is below shows through again
-    void put_change(const Bytes &key, std::optional<Bytes> value) {
-        changes_[key] = std::move(value);
-    }
-    void remove_raw(Bytes key) { changes_[std::move(key)] = std::nullopt; }
-
-    // Takes over the changes of an overlay that lies on this one.
-    void merge(Overlay &&above);
-
-private:
-    const StateReader &below_;
-    StateTable changes_;
-};
-
-void put_changes(const Overlay::Changes &changes, WriteBatch &batch);
-void put_changes(Overlay::Changes &&changes, WriteBatch &batch);
 
 Bytes encode_account(const Account &account);
 Result<Account> decode_account(std::string_view bytes);

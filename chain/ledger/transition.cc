@@ -140,17 +140,17 @@ Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKe
 }
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
-    Overlay attempt(state.as_reader());
-    CHAIN_ASSIGN(Account sender, attempt.account(tx.sender));
+    Overlay::Attempt attempt(state);
+    CHAIN_ASSIGN(Account sender, state.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)
         return make_error(ErrorCode::kConflict, "the transaction has nonce ", tx.body.nonce(),
                           ", but the account's next is ", sender.nonce);
     ++sender.nonce;
-    attempt.put_account(tx.sender, sender);
-    CHAIN_TRY(apply_action(attempt, tx, context));
-    CHAIN_TRY(charge_fee(attempt, tx, context));
-    if (context.trail != nullptr) context.trail->note(context.tx_index, attempt.table());
-    state.merge(std::move(attempt));
+    state.put_account(tx.sender, sender);
+    CHAIN_TRY(apply_action(state, tx, context));
+    CHAIN_TRY(charge_fee(state, tx, context));
+    attempt.keep();
+    if (context.trail != nullptr) context.trail->note(context.tx_index, state);
     return ok_status();
 }
 

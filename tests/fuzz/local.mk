@@ -4,7 +4,7 @@
 # which replays the stored inputs.
 # A further target: its name here, NAME_fuzz.cc in fuzz_targets, and a program below; in run.sh its
 # longest input, in corpus/NAME its first ones.
-FUZZ_TARGETS = tx block voucher keystore genesis
+FUZZ_TARGETS = tx block voucher keystore genesis vectors
 FUZZ_CLANG = clang-14
 FUZZ_CLANGXX = clang++-14
 # Comparisons are not traced: fill.cc knows the turning points, and a run is a third faster.
@@ -16,8 +16,9 @@ FUZZ_RUNS =
 
 fuzz_world = tests/fuzz/target.h tests/fuzz/target.cc tests/fuzz/choices.h tests/fuzz/fill.h \
   tests/fuzz/fill.cc tests/fuzz/world.h tests/fuzz/world.cc
+fuzz_vectors = tests/fuzz/vectors_fuzz.cc tests/chain/backend/vectors.cc tests/chain/backend/vectors.h
 fuzz_targets = tests/fuzz/tx_fuzz.cc tests/fuzz/block_fuzz.cc tests/fuzz/voucher_fuzz.cc \
-  tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc
+  tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc $(fuzz_vectors)
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 
 check_PROGRAMS += tests/fuzz_replay_test
@@ -38,7 +39,7 @@ FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) 
 fuzz_common = tests/fuzz/entry.cc tests/fuzz/cheap_schnorr.cc tests/fuzz/cheap_digest.cc \
   $(fuzz_world)
 FUZZ_BINARIES = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
-  tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/make_corpus
+  tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/vectors_fuzz tests/fuzz/make_corpus
 EXTRA_PROGRAMS += $(FUZZ_BINARIES)
 
 FUZZ_LINKED = $(FUZZ_OBJECTS) $(FUZZ_LIBS)
@@ -58,6 +59,10 @@ tests_fuzz_keystore_fuzz_SOURCES = tests/fuzz/keystore_fuzz.cc $(fuzz_common)
 tests_fuzz_keystore_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_keystore_fuzz_LDADD = $(FUZZ_LINKED)
 tests_fuzz_keystore_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_vectors_fuzz_SOURCES = $(fuzz_vectors) $(fuzz_common)
+tests_fuzz_vectors_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_vectors_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_vectors_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
 tests_fuzz_genesis_fuzz_SOURCES = tests/fuzz/genesis_fuzz.cc $(fuzz_common)
 tests_fuzz_genesis_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_genesis_fuzz_LDADD = $(FUZZ_LINKED)

@@ -16,7 +16,7 @@ for target in $targets; do
     log=$programs/$target.log
     mkdir -p "$found"
     case $target in
-        keystore | genesis) length_max=2048 ;;
+        keystore | genesis | vectors) length_max=2048 ;;
         block) length_max=256 ;;
         voucher) length_max=128 ;;
         *) length_max=192 ;;

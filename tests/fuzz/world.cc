@@ -56,7 +56,7 @@ void make_plausible(wire::VoucherBody &voucher, const ledger::StateReader &state
         voucher.set_meter_class(wire::METER_CLASS_HW);
 }
 
-WriteBatch batch_of(const ledger::Overlay::Changes &changes) {
+WriteBatch batch_of(const ledger::Changes &changes) {
     WriteBatch batch;
     for (const auto &[key, value] : changes) {
         if (value)
@@ -170,11 +170,11 @@ World::World() {
     tip_ = first->tip;
 }
 
-void World::write(const ledger::Overlay::Changes &changes) {
+void World::write(const ledger::Changes &changes) {
     CHAIN_CHECK(store_->write(batch_of(changes), false).ok());
 }
 
-void World::check_recount(const ledger::Overlay::Changes &changes, const ledger::Tip &tip) const {
+void World::check_recount(const ledger::Changes &changes, const ledger::Tip &tip) const {
     const auto whole = make_memory_store();
     WriteBatch batch;
     const Status copied =
@@ -291,19 +291,21 @@ Status apply_checked(ledger::Overlay &state, ledger::Tip &tip, const ledger::Tx 
     ledger::Overlay attempt(state.as_reader());
     const Status applied = ledger::apply_tx(attempt, tx, context);
     if (!applied.ok()) {
-        CHAIN_CHECK(attempt.table().empty());
+        CHAIN_CHECK(attempt.changes().empty());
         CHAIN_CHECK(is_refusal(applied.error()));
         return applied;
     }
-    const ledger::Overlay::Changes changes = attempt.changes();
+    const ledger::Changes changes = attempt.changes();
     // Slower than applying it: after some, by their ids.
     if (tx.id[0] % 4 == 0)
         for (const auto &[key, value] : changes)
             if (value) CHAIN_CHECK(is_same_when_rewritten(key, *value));
-    const Status accounted = ledger::account_for(state, changes, tip.digest, tip.totals);
+    const auto old_values = ledger::values_under(state, changes);
+    CHAIN_CHECK(old_values.ok());
+    const Status accounted = ledger::account_for(changes, *old_values, tip.digest, tip.totals);
     CHAIN_CHECK(accounted.ok());
     CHAIN_CHECK(ledger::check_conservation(tip.totals).ok());
-    state.merge(std::move(attempt));
+    for (const auto &[key, value] : changes) state.put(key, value);
     return ok_status();
 }
 

@@ -26,7 +26,7 @@ struct World {
     const ledger::StateReader &state() const { return *reader_; }
     const ledger::Tip &tip() const { return tip_; }
     // Aborts if digest and totals of it with `changes`, counted anew, are not those of `tip`.
-    void check_recount(const ledger::Overlay::Changes &changes, const ledger::Tip &tip) const;
+    void check_recount(const ledger::Changes &changes, const ledger::Tip &tip) const;
 
     // With the accounts, the leases and a node key as names; signatures by any account.
     Hints hints(const ledger::StateReader &state, std::uint64_t now_ms) const;
@@ -47,7 +47,7 @@ struct World {
 private:
     World();
     const KeyPair *key_of(std::string_view public_key) const;
-    void write(const ledger::Overlay::Changes &changes);
+    void write(const ledger::Changes &changes);
 
     Bytes first_block_bytes_;
     std::unique_ptr<KeyValueStore> store_;

@@ -247,6 +247,9 @@ TEST(Differential, TheModelAndTheLedgerAgreeOnRandomSchedules) {
         EXPECT_GT(accepted, 0u) << kind << " was never accepted";
         EXPECT_GT(coverage.refused.at(kind), 0u) << kind << " was never refused";
     }
+    for (const char *name : {"bad-signature", "conflict", "insufficient-funds", "invalid-input",
+                             "not-found", "permission", "protocol", "too-large"})
+        EXPECT_GT(coverage.errors[name], 0u) << "nothing was refused with " << name;
     for (std::size_t i = 0; i < coverage.ends.size(); ++i)
         EXPECT_GT(coverage.ends[i], 0u) << "no leg came to end " << i;
 }

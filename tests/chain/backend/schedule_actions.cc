@@ -105,6 +105,11 @@ void Player::rate(wire::TxBody &body, const Lease &lease, Dice &dice) {
     action->set_leg(static_cast<std::uint32_t>(dice.below(lease.legs.size())));
     for (std::uint32_t i = 0; i < lease.legs.size() && !dice.one_in(4); ++i)
         if (lease.legs[i].burned != Amount{} && !lease.legs[i].rated) action->set_leg(i);
+    // The very last moment, or the one after it.
+    const ledger::Leg &leg = lease.legs[action->leg()];
+    if (leg.settled_at_ms > 0 && dice.one_in(8))
+        now_ms = std::max(now_ms,
+                          leg.settled_at_ms + world_.genesis.params.rate_window_ms + dice.below(2));
     if (dice.one_in(32)) action->set_leg(static_cast<std::uint32_t>(lease.legs.size()));
     action->set_satisfaction(static_cast<wire::Satisfaction>(dice.below(3)));
     action->set_audit(static_cast<wire::AuditResult>(dice.below(3)));
@@ -134,6 +139,10 @@ void Player::payout(wire::TxBody &body, Dice &dice) {
                                              : dice.one_of({"BTC", "ABCDEFGHIJKLMNO9"}));
     action->set_income_units(dice.below(100'000));
     action->set_coin_price(1 + dice.below(1'000'000'000));
+    if (dice.one_in(4)) {  // a few units, of which some get one and some none
+        action->set_income_units(1 + dice.below(4));
+        action->set_coin_price(1'000'000'000 - dice.below(600'000'000));
+    }
     if (wrong && dice.one_in(6)) action->set_income_units(~std::uint64_t{0} - dice.below(2));
     const auto bought = incentive::tokens_bought(action->income_units(), action->coin_price());
     action->set_reward(bought.ok() ? bought->units : 1);
@@ -150,7 +159,7 @@ void Player::payout(wire::TxBody &body, Dice &dice) {
     for (const Bytes &account : accounts) {
         wire::PayoutShare *share = action->add_shares();
         share->set_account(account);
-        share->set_cycles(1 + dice.below(1'000'000));
+        share->set_cycles(1 + dice.below(dice.one_in(2) ? 4 : 1'000'000));
         if (wrong && dice.one_in(6)) share->set_cycles(dice.one_in(2) ? 0 : 1ULL << 63);
     }
 }

@@ -102,7 +102,7 @@ private:
         for (const KeyPair &key : world_.keys) {
             Account &before = now_[key.public_key()];
             const Account after = *state.account(key.public_key());
-            if (written.changes().count(account_key(key.public_key())) == 0) {
+            if (written.changes().find(account_key(key.public_key())) == nullptr) {
                 CHAIN_CHECK(after == before);
                 continue;
             }

@@ -28,7 +28,7 @@ protected:
     }
 
     Status apply(const wire::TxBody &body, std::vector<unsigned> signers) {
-        const Overlay::Changes before = state_.changes();
+        const Changes before = state_.changes();
         const TxContext context{world_.genesis, kHeight, index_++, now_ms_, nullptr};
         const Status status = apply_tx(state_, world_.decode(world_.sign(body, signers)), context);
         if (!status.ok()) {
