@@ -237,7 +237,9 @@ std::string play_on(const World &world, const std::vector<Step> &steps, Chain &m
     for (std::size_t i = 0; i < steps.size(); ++i) {
         if (const auto tx = player.play(steps[i], memory.state()))
             (void)pool.add(world.decode(*tx), player.now_ms).ok();
-        if (i % 3 != 2 || pool.count() == 0) continue;
+        if (i % 3 != 2) continue;
+        pool.rebuild(player.now_ms);  // what was right when it came may not be at the block's time
+        if (pool.count() == 0) continue;
         const auto block = sealer.seal(memory, pool.take(100, 1 << 19), player.now_ms);
         if (!block.ok()) return "seal: " + block.error().message;
         const auto decoded = decode_block(block->signed_bytes, world.genesis);
