@@ -58,12 +58,7 @@ void make_plausible(wire::VoucherBody &voucher, const ledger::StateReader &state
 
 WriteBatch batch_of(const ledger::Changes &changes) {
     WriteBatch batch;
-    for (const auto &[key, value] : changes) {
-        if (value)
-            batch.put(key, *value);
-        else
-            batch.remove(key);
-    }
+    ledger::put_changes(changes, batch);
     return batch;
 }
 

@@ -50,12 +50,7 @@ public:
 private:
     void take(ledger::Execution done) {
         WriteBatch batch;
-        for (const auto &[key, value] : done.changes) {
-            if (value)
-                batch.put(key, *value);
-            else
-                batch.remove(key);
-        }
+        ledger::put_changes(done.changes, batch);
         CHAIN_CHECK(store_->write(batch, false).ok());
         tip_ = std::move(done.tip);
     }

@@ -11,23 +11,15 @@
 #include "chain/cli/cli.h"
 #include "chain/cli/plot.h"
 #include "chain/client/text.h"
-#include "tests/chain/client/control_server.h"
+#include "tests/chain/cli/ask.h"
 
 namespace chain::cli {
 namespace {
-
-using test::ControlServer;
 
 constexpr std::uint64_t kHourMs = 3'600'000;
 constexpr std::uint64_t kTimeMs = 1'763'805'600'000;  // 2025-11-22 10:00 UTC
 const std::string kMine = "ompc1" + std::string(54, 'm') + "0000";
 const std::string kOther = "ompc1" + std::string(54, 'q') + "wxyz";
-
-struct Outcome {
-    int exit_code;
-    std::string out;
-    std::string err;
-};
 
 // What the terminal is said to be, for one test.
 class Environment {
@@ -42,21 +34,8 @@ public:
     }
 };
 
-class MarketTest : public testing::Test {
+class MarketTest : public AskTest {
 protected:
-    Outcome ask(std::vector<std::string> words, wire::ControlReply reply) {
-        seen_.clear();
-        const ControlServer server(socket_path_, [&](const wire::ControlRequest &request) {
-            seen_.push_back(request);
-            return ControlServer::reply(request, reply);
-        });
-        words.insert(words.end(), {"--socket", socket_path_});
-        std::ostringstream out, err;
-        Console console{out, err, STDIN_FILENO, false};
-        const int exit_code = run_cli(words, console);
-        return {exit_code, out.str(), err.str()};
-    }
-
     static wire::HistoryLine &add_line(wire::WalletHistory &history, std::uint64_t height,
                                        const std::string &sender, const std::string &text,
                                        std::int64_t delta, std::int64_t balance) {
@@ -104,10 +83,6 @@ protected:
         reply.mutable_prices()->set_to_ms(kTimeMs + hours * kHourMs);
         return reply;
     }
-
-    test::TemporaryFolder folder_;
-    std::string socket_path_ = folder_.path() + "/control.sock";
-    std::vector<wire::ControlRequest> seen_;
 };
 
 TEST_F(MarketTest, AHistoryIsAStatement) {

@@ -2,50 +2,23 @@
 //
 // wallet stake, unstake, withdraw-stake and lease rate: what the daemon is asked, what is refused
 // before it is.
-#include <sstream>
-
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include "chain/cli/cli.h"
-#include "tests/chain/client/control_server.h"
+#include "tests/chain/cli/ask.h"
 
 namespace chain::cli {
 namespace {
 
-using test::ControlServer;
-
-struct Outcome {
-    int exit_code;
-    std::string out;
-    std::string err;
-};
-
-class StakeTest : public testing::Test {
+class StakeTest : public AskTest {
 protected:
     Outcome ask(std::vector<std::string> words) {
-        seen_.clear();
         wire::ControlReply reply;
         reply.mutable_tx()->set_tx_id("abcd");
         reply.mutable_tx()->set_height(7);
-        const ControlServer server(socket_path_, [&](const wire::ControlRequest &request) {
-            seen_.push_back(request);
-            return ControlServer::reply(request, reply);
-        });
-        words.insert(words.end(), {"--socket", socket_path_});
-        std::ostringstream out, err;
-        Console console{out, err, STDIN_FILENO, false};
-        const int exit_code = run_cli(words, console);
-        return {exit_code, out.str(), err.str()};
+        return AskTest::ask(std::move(words), reply);
     }
     wire::ControlRequest only() const {
         EXPECT_EQ(seen_.size(), 1u);
         return seen_.empty() ? wire::ControlRequest() : seen_[0];
     }
-
-    test::TemporaryFolder folder_;
-    const std::string socket_path_ = folder_.path() + "/s";
-    std::vector<wire::ControlRequest> seen_;
 };
 
 TEST_F(StakeTest, BondsUnbondsAndWithdraws) {

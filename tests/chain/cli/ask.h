@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// One command against a daemon that always answers the same: what it was asked, what the user saw.
+#pragma once
+
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "chain/cli/cli.h"
+#include "tests/chain/client/control_server.h"
+
+namespace chain::cli {
+
+struct Outcome {
+    int exit_code;
+    std::string out;
+    std::string err;
+};
+
+class AskTest : public testing::Test {
+protected:
+    Outcome ask(std::vector<std::string> words, const wire::ControlReply &reply) {
+        seen_.clear();
+        const test::ControlServer server(socket_path_, [&](const wire::ControlRequest &request) {
+            seen_.push_back(request);
+            return test::ControlServer::reply(request, reply);
+        });
+        words.insert(words.end(), {"--socket", socket_path_});
+        std::ostringstream out, err;
+        Console console{out, err, STDIN_FILENO, false};
+        const int exit_code = run_cli(words, console);
+        return {exit_code, out.str(), err.str()};
+    }
+
+    test::TemporaryFolder folder_;
+    const std::string socket_path_ = folder_.path() + "/control.sock";
+    std::vector<wire::ControlRequest> seen_;
+};
+
+}  // namespace chain::cli
