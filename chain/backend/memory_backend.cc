@@ -72,7 +72,7 @@ Result<std::vector<ledger::LeaseId>> MemoryBackend::expired_leases(std::size_t c
 
 Result<ledger::TxId> MemoryBackend::submit(const wire::SignedTx &signed_tx) {
     CHAIN_ASSIGN(const ledger::Tx tx,
-                 ledger::decode_tx(signed_tx.SerializeAsString(), genesis_.chain_id, &signatures_));
+                 ledger::decode_tx(signed_tx.SerializeAsString(), genesis_.chain_id));
     if (height_by_tx_.contains(tx.id)) return tx.id;
     const std::uint64_t time_ms = std::max(clock_.unix_ms(), model_.now_ms() + 1);
     const Status applied = model_.apply_block(tx, time_ms, &signatures_);

@@ -210,9 +210,20 @@ std::uint64_t read_u64_be(std::string_view bytes) {
 }
 
 std::size_t Bytes32Hash::operator()(const Bytes32 &value) const {
-    std::size_t hash;  // identifiers are hashes or keys: any eight bytes are spread enough
-    std::memcpy(&hash, value.data(), sizeof hash);
-    return hash;
+    std::uint64_t word;  // hashes and keys: nobody makes many that begin with the same bytes
+    std::memcpy(&word, value.data(), sizeof word);
+    const std::uint64_t seed = hash_seed();
+    word = (word ^ seed) * (seed | 1);
+    return word ^ word >> 32;
+}
+
+std::uint64_t hash_seed() {
+    static const std::uint64_t seed = [] {
+        std::uint64_t random;
+        fill_random(&random, sizeof random);
+        return random;
+    }();
+    return seed;
 }
 
 }  // namespace chain

@@ -42,6 +42,9 @@ Result<Bytes> from_hex(std::string_view hex);
 std::string short_hex(const Bytes32 &bytes);
 
 Bytes to_bytes(const Bytes32 &value);
+inline std::string_view view_of(const Bytes32 &value) {
+    return {reinterpret_cast<const char *>(value.data()), value.size()};
+}
 Bytes to_bytes(const Bytes64 &value);
 // Errors: kProtocol when the length is not 32 (64); `what` names the field.
 Result<Bytes32> to_bytes32(std::string_view bytes, std::string_view what);
@@ -60,6 +63,9 @@ void append_u64_be(Bytes &out, std::uint64_t value);  // for keys that sort by n
 std::uint32_t read_u32_le(std::string_view bytes);    // precondition: at least 4 bytes
 std::uint64_t read_u64_be(std::string_view bytes);    // precondition: at least 8 bytes
 
+// For hash tables: made anew in each process, so that nobody can prepare keys that all fall into
+// one place.
+std::uint64_t hash_seed();
 struct Bytes32Hash {
     std::size_t operator()(const Bytes32 &value) const;
 };

@@ -52,7 +52,7 @@ SignatureBytes KeyPair::sign(std::string_view tag, std::string_view bytes) const
 
 bool verify(std::string_view tag, std::string_view bytes, const PublicKey &key,
             const SignatureBytes &signature) {
-    return schnorr::verify(key, to_bytes(tagged_hash(tag, bytes)), signature);
+    return schnorr::verify(key, view_of(tagged_hash(tag, bytes)), signature);
 }
 
 bool is_valid_public_key(const PublicKey &key) {

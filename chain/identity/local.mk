@@ -4,6 +4,7 @@ libompi_chain_la_SOURCES += \
   chain/identity/keys.cc chain/identity/keys.h \
   chain/identity/keystore.cc chain/identity/keystore.h \
   chain/identity/mnemonic.cc chain/identity/mnemonic.h \
+  chain/identity/point_cache.cc chain/identity/point_cache.h \
   chain/identity/schnorr.cc chain/identity/schnorr.h
 
 # The words of BIP 39 come from a package, and only the official list passes.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/identity/schnorr.h"
 
+#include <bit>
+
 #include <secp256k1.h>
 #include <secp256k1_extrakeys.h>
 #include <secp256k1_schnorrsig.h>
@@ -50,17 +52,32 @@ Bytes64 sign(const Bytes32 &secret, const Bytes32 &message, const Bytes32 &auxil
     return signature;
 }
 
-bool verify(const Bytes32 &public_key, std::string_view message, const Bytes64 &signature) {
-    secp256k1_xonly_pubkey point;
-    if (secp256k1_xonly_pubkey_parse(context(), &point, public_key.data()) != 1) return false;
+static bool verify(const secp256k1_xonly_pubkey &point, std::string_view message,
+                   const Bytes64 &signature) {
     return secp256k1_schnorrsig_verify(context(), signature.data(),
                                        reinterpret_cast<const unsigned char *>(message.data()),
                                        message.size(), &point) == 1;
 }
 
-bool is_public_key(const Bytes32 &public_key) {
+bool verify(const Bytes32 &public_key, std::string_view message, const Bytes64 &signature) {
     secp256k1_xonly_pubkey point;
-    return secp256k1_xonly_pubkey_parse(context(), &point, public_key.data()) == 1;
+    if (secp256k1_xonly_pubkey_parse(context(), &point, public_key.data()) != 1) return false;
+    return verify(point, message, signature);
+}
+
+std::optional<Point> point_of(const Bytes32 &public_key) {
+    secp256k1_xonly_pubkey point;
+    if (secp256k1_xonly_pubkey_parse(context(), &point, public_key.data()) != 1)
+        return std::nullopt;
+    return std::bit_cast<Point>(point);
+}
+
+bool verify(const Point &point, std::string_view message, const Bytes64 &signature) {
+    return verify(std::bit_cast<secp256k1_xonly_pubkey>(point), message, signature);
+}
+
+bool is_public_key(const Bytes32 &public_key) {
+    return point_of(public_key).has_value();
 }
 
 }  // namespace chain::schnorr

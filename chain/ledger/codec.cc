@@ -59,7 +59,12 @@ TxId tx_id(std::string_view body_bytes) {
 }
 
 Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
-                     SignatureCache *cache) {
+                     PointCache *points) {
+    const auto is_right = [&](const PublicKey &signer, std::string_view body,
+                              const SignatureBytes &signature) {
+        return points != nullptr ? points->verify(sign_tag::kTx, body, signer, signature)
+                                 : verify(sign_tag::kTx, body, signer, signature);
+    };
     wire::SignedTx signed_tx;
     CHAIN_TRY(wire::parse_strict(signed_tx_bytes, wire::kMaxTxBytes, "transaction", signed_tx));
     // Nobody on the way may make it longer: the sender's fee goes by its size.
@@ -77,14 +82,16 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
         CHAIN_ASSIGN(const SignatureBytes signature,
                      to_bytes64(signed_tx.signatures(i).signature(), "signature"));
         const PublicKey &signer = tx.signers[static_cast<std::size_t>(i)];
-        if (!verify_cached(cache, sign_tag::kTx, signed_tx.body(), signer, signature))
+        if (!is_right(signer, signed_tx.body(), signature))
             return make_error(ErrorCode::kBadSignature, "transaction: the signature of ",
                               to_address(signer), " is wrong");
     }
     // Costs a square root, so it is done here, where it may be done on any core.
     if (tx.body.has_transfer()) {
         const auto receiver = to_bytes32(tx.body.transfer().to(), "receiver");
-        tx.receiver_is_key = receiver.ok() && is_valid_public_key(*receiver);
+        tx.receiver_is_key =
+            receiver.ok() && (points != nullptr ? points->is_valid_public_key(*receiver)
+                                                : is_valid_public_key(*receiver));
     }
     tx.id = tx_id(signed_tx.body());
     tx.signed_bytes = Bytes(signed_tx_bytes);

@@ -6,7 +6,7 @@ namespace {
 
 constexpr std::string_view kTxBytesTag = "ompi-chain/tx-bytes";
 // A signature takes tens of microseconds, a known transaction less than one.
-constexpr std::size_t kTxsPerPiece = 8;
+constexpr std::size_t kTxsPerPiece = 4;
 
 }  // namespace
 
@@ -56,7 +56,7 @@ std::size_t TxCache::size_bytes() const {
 Result<TxRef> decode_tx_cached(std::string_view signed_tx_bytes, const Bytes32 &bytes_hash,
                                const Bytes32 &chain_id, TxCache &cache) {
     if (TxRef known = cache.find(bytes_hash, signed_tx_bytes)) return known;
-    CHAIN_ASSIGN(Tx decoded, decode_tx(signed_tx_bytes, chain_id));
+    CHAIN_ASSIGN(Tx decoded, decode_tx(signed_tx_bytes, chain_id, &cache.points()));
     TxRef tx = std::make_shared<const Tx>(std::move(decoded));
     cache.insert(bytes_hash, tx);
     return tx;

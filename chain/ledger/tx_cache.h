@@ -25,7 +25,9 @@ public:
     static constexpr std::size_t kBytesMax = 48u << 20;  // of signed bytes
 
     explicit TxCache(std::size_t txs_max = kTxsMax, std::size_t bytes_max = kBytesMax)
-        : txs_max_(txs_max), bytes_max_(bytes_max) {}
+        : txs_max_(txs_max), bytes_max_(bytes_max) {
+        known_.reserve(txs_max);
+    }
 
     // `bytes_hash` finds the place; that the bytes are the same is compared, so a hit proves as
     // much as decoding, whoever computed the hash. nullptr: not known.
@@ -33,6 +35,7 @@ public:
     // Forgets the oldest ones when it is full.
     void insert(const Bytes32 &bytes_hash, TxRef tx);
     std::size_t hit_count() const { return hit_count_; }
+    PointCache &points() { return points_; }
     std::size_t size() const;
     std::size_t size_bytes() const;
 
@@ -41,6 +44,7 @@ private:
     const std::size_t bytes_max_;
     mutable std::mutex mutex_;
     mutable std::atomic<std::size_t> hit_count_{0};
+    PointCache points_;  // of who sent and got them
     std::size_t size_bytes_ = 0;
     std::unordered_map<Bytes32, TxRef, Bytes32Hash> known_;
     std::deque<Bytes32> oldest_first_;

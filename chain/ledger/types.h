@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "chain/base/units.h"
-#include "chain/identity/keys.h"
+#include "chain/identity/point_cache.h"
 #include "chain/ledger/signature_cache.h"
 #include "chain/wire/ledger.pb.h"
 #include "incentive/reputation.h"
@@ -160,10 +160,10 @@ struct Tx {
 // The hash that names a transaction: of the body's exact bytes.
 TxId tx_id(std::string_view body_bytes);
 // Parses and verifies every signature. The sender signs first; for OpenLease each provider of a leg
-// signs once, in any order; nobody else signs. With a cache, known signatures are not verified
-// again. Errors: kTooLarge, kProtocol, kBadSignature, kInvalidInput (another chain's).
+// signs once, in any order; nobody else signs. Errors: kTooLarge, kProtocol, kBadSignature,
+// kInvalidInput (another chain's).
 Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
-                     SignatureCache *cache = nullptr);
+                     PointCache *points = nullptr);
 // One-signature transactions.
 wire::SignedTx sign_tx(const wire::TxBody &body, const KeyPair &sender);
 // Adds `signer`'s signature over the body's exact bytes.

@@ -3,6 +3,7 @@
 // Stands in for chain/identity/schnorr.cc in the programs of libFuzzer: the same keys, but a
 // signature is the message and the key, mixed, which anybody could make. A real one costs 70 us to
 // make and to verify, more than all that is to be tested. (replay_test has the real ones.)
+#include <algorithm>
 #include <map>
 
 #include <secp256k1.h>
@@ -60,6 +61,20 @@ bool verify(const Bytes32 &public_key, std::string_view message, const Bytes64 &
 bool is_public_key(const Bytes32 &public_key) {
     secp256k1_xonly_pubkey point;
     return secp256k1_xonly_pubkey_parse(context(), &point, public_key.data()) == 1;
+}
+
+// The key itself.
+std::optional<Point> point_of(const Bytes32 &public_key) {
+    if (!is_public_key(public_key)) return std::nullopt;
+    Point point{};
+    std::copy(public_key.begin(), public_key.end(), point.begin());
+    return point;
+}
+
+bool verify(const Point &point, std::string_view message, const Bytes64 &signature) {
+    Bytes32 public_key;
+    std::copy_n(point.begin(), public_key.size(), public_key.begin());
+    return verify(public_key, message, signature);
 }
 
 }  // namespace chain::schnorr

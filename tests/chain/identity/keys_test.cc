@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "chain/identity/bech32m.h"
+#include "chain/identity/point_cache.h"
 #include "chain/identity/schnorr.h"
 
 namespace chain {
@@ -121,9 +122,38 @@ TEST(Bip340, VerifyingVectors) {
                                   *to_bytes64(unhex(vector.signature), "vector")),
                   vector.right)
             << vector.signature;
+    for (const VerifyingVector &vector : kVerifying) {
+        const auto point = schnorr::point_of(unhex32(vector.public_key));
+        EXPECT_EQ(point && schnorr::verify(*point, unhex(vector.message),
+                                           *to_bytes64(unhex(vector.signature), "vector")),
+                  vector.right)
+            << vector.signature;
+    }
     EXPECT_FALSE(is_valid_public_key(unhex32(kVerifying[1].public_key)));
     EXPECT_FALSE(is_valid_public_key(Bytes32{}));
     EXPECT_TRUE(is_valid_public_key(unhex32(kP1)));
+}
+
+TEST(PointCache, SaysWhatIsSaidWithoutItAndStaysSmall) {
+    constexpr std::size_t kEntries = 8;
+    PointCache cache(kEntries);
+    std::mt19937_64 random(7);
+    std::vector<KeyPair> keys;
+    for (std::size_t i = 0; i < 3 * kEntries; ++i) keys.push_back(KeyPair::generate());
+    for (int turn = 0; turn < 200; ++turn) {
+        const KeyPair &key = keys[random() % keys.size()];
+        PublicKey name = key.public_key();
+        if (random() % 3 == 0) name[random() % name.size()] ^= 1;  // every other one has no point
+        const bool has_point = is_valid_public_key(name);
+        EXPECT_EQ(cache.is_valid_public_key(name), has_point);
+        SignatureBytes signature = key.sign("tag", "bytes");
+        if (random() % 3 == 0) signature[random() % signature.size()] ^= 1;
+        EXPECT_EQ(cache.verify("tag", "bytes", name, signature),
+                  verify("tag", "bytes", name, signature));
+        EXPECT_FALSE(cache.verify("tag", "other bytes", name, signature));
+        EXPECT_LE(cache.size(), kEntries);
+    }
+    EXPECT_GT(cache.size(), kEntries / 4);
 }
 
 TEST(Bip350, ValidTexts) {

@@ -132,13 +132,18 @@ TEST_F(ChainTest, ABlockWithOneWrongTransactionChangesNothing) {
 }
 
 TEST_F(ChainTest, KnownSignaturesAreNotVerifiedAgain) {
-    const wire::SignedTx tx = world_.sign(world_.transfer(0, 0, 1, 1), {0});
+    const KeyPair &renter = world_.keys[0];
     SignatureCache small(3);
+    wire::VoucherBody body;
+    body.set_lease_id(Bytes(32, 'l'));
+    const wire::SignedVoucher first = sign_voucher(body, renter);
     for (int turn = 0; turn < 2; ++turn)
-        ASSERT_TRUE(decode_tx(tx.SerializeAsString(), world_.genesis.chain_id, &small).ok());
+        ASSERT_TRUE(decode_voucher(first, renter.public_key(), &small).ok());
     EXPECT_EQ(small.hit_count(), 1u);
-    for (const Tx &other : txs(1, 5))
-        ASSERT_TRUE(decode_tx(other.signed_bytes, world_.genesis.chain_id, &small).ok());
+    for (std::uint64_t i = 1; i < 6; ++i) {
+        body.set_sequence(i);
+        ASSERT_TRUE(decode_voucher(sign_voucher(body, renter), renter.public_key(), &small).ok());
+    }
     EXPECT_EQ(small.size(), 3u);
 }
 
