@@ -103,10 +103,13 @@ Result<ledger::TxRef> LedgerBackend::decode(std::string_view signed_tx_bytes) {
 }
 
 Result<bool> LedgerBackend::admit(const ledger::TxRef &tx) {
-    if (mempool_->contains(tx->id)) return false;
-    CHAIN_ASSIGN(const auto place, chain_->place_of(tx->id));
-    if (place) return false;
-    CHAIN_TRY(mempool_->add(tx, clock_.unix_ms()));
+    if (const Status added = mempool_->add(tx, clock_.unix_ms()); !added.ok()) {
+        // Looked up only now: new ones, which are most, are found nowhere.
+        if (mempool_->contains(tx->id)) return false;
+        CHAIN_ASSIGN(const auto place, chain_->place_of(tx->id));
+        if (place) return false;
+        return added.error();
+    }
     schedule_seal();
     call_all(tx_fns_, tx->signed_bytes);
     return true;
@@ -279,7 +282,7 @@ Result<BlockReceipt> LedgerBackend::accept_blocks(std::span<const std::string_vi
         }
         // One that is twice in the same list is left out.
         if (!receipt.ok() || receipt->kind == BlockReceipt::Kind::kGap) break;
-        if (fresh.size() < ledger::Chain::kBlocksPerWriteMax) continue;
+        if (fresh.size() < ledger::Chain::kBlocksPerCallMax) continue;
         CHAIN_TRY(apply_blocks(fresh));
         fresh.clear();
     }

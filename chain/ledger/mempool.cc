@@ -7,14 +7,17 @@
 
 namespace chain::ledger {
 
+// A transfer's: of both accounts.
+constexpr std::size_t kWritesMostly = 2;
+
 Mempool::Mempool(Chain &chain) : chain_(chain) {
+    by_id_.reserve(kTxsMax);
     begin_anew();
 }
 
 void Mempool::begin_anew() {
     pending_state_ = std::make_unique<Overlay>(chain_.state());
     built_on_ = chain_.tip().id;
-    last_writer_.clear();
     by_id_.clear();
     count_by_sender_.clear();
     size_bytes_ = 0;
@@ -35,21 +38,30 @@ Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
         return make_error(ErrorCode::kTooLarge, "too many transactions are pending (", txs_.size(),
                           "); try again after the next block");
     const auto sender = count_by_sender_.find(tx->sender);
-    if (sender != count_by_sender_.end() && sender->second >= kTxsPerSenderMax)
+    const bool is_new_sender = sender == count_by_sender_.end();
+    if (!is_new_sender && sender->second >= kTxsPerSenderMax)
         return make_error(ErrorCode::kTooLarge, to_address(tx->sender), " has ", sender->second,
                           " transactions pending; try again after the next block");
     if (const Status applied = try_apply(*tx, now_ms); !applied.ok()) {
+        // Its nonce is used up when it is in a block already: that is no refusal.
+        CHAIN_ASSIGN(const auto place, chain_.place_of(tx->id));
+        if (place)
+            return make_error(ErrorCode::kConflict, "transaction ", short_hex(tx->id),
+                              " is in block ", place->height, " already");
         remember_rejection(tx->id, applied.error().message);
         return applied.error();
     }
-    Pending pending{tx, next_number_++, {}};
-    pending_state_->each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
-        pending.writes.emplace_back(key, value);
-        last_writer_[key] = pending.number;
-    });
-    ++count_by_sender_[tx->sender];
+    if (is_new_sender)
+        count_by_sender_.emplace(tx->sender, 1);
+    else
+        ++sender->second;
     size_bytes_ += tx->signed_bytes.size();
-    by_id_[tx->id] = txs_.insert(txs_.end(), std::move(pending));
+    const auto pending = txs_.insert(txs_.end(), {tx, pending_state_->newest_attempt(), {}});
+    pending->writes.reserve(kWritesMostly);
+    pending_state_->each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
+        pending->writes.emplace_back(key, value);
+    });
+    by_id_.emplace(tx->id, pending);
     return ok_status();
 }
 
@@ -76,10 +88,10 @@ bool Mempool::drop_included() {
     std::unordered_map<std::string_view, const std::optional<Bytes> *> expected;
     for (auto head = txs_.begin(); head != at; ++head)
         for (const auto &[key, value] : head->writes) expected[key] = &value;
-    const std::uint64_t first_left = at == txs_.end() ? next_number_ : at->number;
+    const std::uint64_t first_left =
+        at == txs_.end() ? pending_state_->newest_attempt() + 1 : at->attempt;
     const auto is_built_upon = [&](std::string_view key) {
-        const auto writer = last_writer_.find(key);
-        return writer != last_writer_.end() && writer->second >= first_left;
+        return pending_state_->last_attempt_on(key) >= first_left;
     };
     for (const auto &[key, value] : block.changes) {
         if (!is_built_upon(key)) continue;
@@ -92,7 +104,6 @@ bool Mempool::drop_included() {
     for (const auto &[key, value] : expected) {
         if (is_built_upon(key)) continue;
         pending_state_->forget(key);  // the chain's state has it now
-        last_writer_.erase(last_writer_.find(key));
     }
     while (txs_.begin() != at) remove_first();
     built_on_ = chain_.tip().id;

@@ -53,7 +53,7 @@ public:
 private:
     struct Pending {
         TxRef tx;
-        std::uint64_t number;  // in order of coming
+        std::uint64_t attempt;  // on pending_state_: later ones have higher numbers
         std::vector<std::pair<Bytes, std::optional<Bytes>>> writes;
     };
     Status try_apply(const Tx &tx, std::uint64_t now_ms);
@@ -66,11 +66,8 @@ private:
     std::unique_ptr<Overlay> pending_state_;
     BlockId built_on_{};
     std::list<Pending> txs_;
-    std::uint64_t next_number_ = 0;
     std::unordered_map<TxId, std::list<Pending>::iterator, Bytes32Hash> by_id_;
     std::unordered_map<PublicKey, std::size_t, Bytes32Hash> count_by_sender_;
-    // The last pending transaction that wrote a key of pending_state_.
-    std::unordered_map<Bytes, std::uint64_t, StateKeyHash, std::equal_to<>> last_writer_;
     std::size_t size_bytes_ = 0;
     std::size_t full_rebuild_count_ = 0;
     std::unordered_map<TxId, std::string, Bytes32Hash> rejections_;
