@@ -234,22 +234,28 @@ Status check_conservation(const Totals &totals) {
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
                           std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
     Overlay overlay(state, Overlay::Reads::kRemembered);
+    return execute_on(overlay, parent, genesis, time_ms, txs, cache);
+}
+
+Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
+                             std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
     Execution out;
+    out.tx_ids.reserve(txs.size());
     for (std::size_t i = 0; i < txs.size(); ++i) {
         const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
                                 cache,   &out.trail};
-        if (const Status status = apply_tx(overlay, txs[i], context); !status.ok())
+        if (const Status status = apply_tx(state, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
     {
-        Overlay::Attempt reward(overlay);
-        CHAIN_TRY(apply_block_reward(overlay, genesis, genesis.sealer, parent.time_ms, time_ms));
+        Overlay::Attempt reward(state);
+        CHAIN_TRY(apply_block_reward(state, genesis, genesis.sealer, parent.time_ms, time_ms));
         reward.keep();
-        out.trail.note(kBlockRewardIndex, overlay);
+        out.trail.note(kBlockRewardIndex, state);
     }
-    CHAIN_ASSIGN(Overlay::Difference difference, overlay.take_difference());
+    CHAIN_ASSIGN(Overlay::Difference difference, state.take_difference());
     out.changes = std::move(difference.changes);
     out.old_values = std::move(difference.old_values);
     out.tip = parent;
@@ -258,6 +264,11 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
     CHAIN_TRY(account_for(out.changes, out.old_values, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
+}
+
+IndexedBlock to_index(const Execution &execution) {
+    return {execution.tip.height, execution.tip.id,  execution.tip.time_ms,
+            execution.trail,      execution.changes, execution.old_values};
 }
 
 Result<Execution> execute_genesis(const Genesis &genesis) {

@@ -54,6 +54,13 @@ struct Execution {
 // Errors: the first refused transaction's, with its number; kInternal when money was made or lost.
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
                           std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
+// The same on an overlay from which nothing is left to take; the next block may be executed on it.
+// After an error it is of no more use.
+Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
+                             std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
+
+// What the index beside the state is told of it.
+IndexedBlock to_index(const Execution &execution);
 
 // Digest and totals after `changes` to a state that has `old_values` under their keys. Errors:
 // kCorrupt, kTooLarge, kInsufficientFunds (then the records contradict the totals).

@@ -2,58 +2,15 @@
 #include "chain/ledger/chain.h"
 
 #include "chain/base/log.h"
+#include "chain/ledger/block_writer.h"
+#include "chain/ledger/chain_records.h"
 #include "chain/ledger/state.pb.h"
 
 namespace chain::ledger {
 namespace {
 
-// Beside the state's "s": blocks by height, heights by block id, undo records by height, places of
-// transactions by id, the tip, and the chain that all this belongs to.
-constexpr std::string_view kTipKey = "mtip";
-constexpr std::string_view kChainIdKey = "mchain";
-
 // Blocks that a replay takes together: what they change is kept in memory meanwhile.
 constexpr std::size_t kReplayGroupBytes = 4u << 20;
-
-Bytes numbered(char prefix, std::uint64_t height) {
-    Bytes key(1, prefix);
-    append_u64_be(key, height);
-    return key;
-}
-Bytes block_key(std::uint64_t height) {
-    return numbered('b', height);
-}
-Bytes undo_key(std::uint64_t height) {
-    return numbered('u', height);
-}
-Bytes block_id_key(const BlockId &id) {
-    return "h" + to_bytes(id);
-}
-Bytes tx_key(const TxId &id) {
-    return "t" + to_bytes(id);
-}
-
-Bytes encode_tip(const Tip &tip) {
-    record::TipRecord out;
-    out.set_height(tip.height);
-    out.set_block_id(to_bytes(tip.id));
-    out.set_time_ms(tip.time_ms);
-    out.set_lanes(tip.digest.lane_bytes());
-    out.set_minted(tip.totals.minted.units);
-    out.set_balances(tip.totals.balances.units);
-    out.set_escrow(tip.totals.escrow.units);
-    out.set_collateral(tip.totals.collateral.units);
-    out.set_burned(tip.totals.burned.units);
-    out.set_stake(tip.totals.stake.units);
-    out.set_pool(tip.totals.pool.units);
-    return out.SerializeAsString();
-}
-
-Bytes encode_height(std::uint64_t height) {
-    Bytes bytes;
-    append_u64_be(bytes, height);
-    return bytes;
-}
 
 Error corrupt(std::string_view what) {
     return make_error(ErrorCode::kCorrupt, "the ledger's store is damaged: ", what);
@@ -74,7 +31,7 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
                           short_hex(chain->genesis_.chain_id));
     CHAIN_ASSIGN(const auto tip, chain->store_->get(kTipKey));
     if (!tip) return corrupt("it has no tip");
-    CHAIN_TRY(chain->load_tip(*tip));
+    CHAIN_ASSIGN(chain->tip_, decode_tip(*tip));
     CHAIN_TRY(chain->check_recount());
     CHAIN_TRY(chain->make_index());
     return chain;
@@ -84,33 +41,13 @@ Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
     Overlay prices(reader_);
-    CHAIN_TRY(index_block(reader_,
-                          {0, BlockId{}, genesis_.time_ms, execution.trail, execution.changes},
-                          prices, batch));
+    CHAIN_TRY(index_block(to_index(execution), prices, batch));
     put_changes(prices.take_changes(), batch);
     put_changes(execution.changes, batch);
-    batch.put(Bytes(kTipKey), encode_tip(execution.tip));
-    batch.put(Bytes(kChainIdKey), to_bytes(genesis_.chain_id));
+    batch.put(kTipKey, encode_tip(execution.tip));
+    batch.put(kChainIdKey, to_bytes(genesis_.chain_id));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(execution.tip);
-    return ok_status();
-}
-
-Status Chain::load_tip(std::string_view tip_bytes) {
-    record::TipRecord in;
-    if (!in.ParseFromArray(tip_bytes.data(), static_cast<int>(tip_bytes.size())))
-        return corrupt("its tip is unreadable");
-    tip_.height = in.height();
-    CHAIN_ASSIGN(tip_.id, to_bytes32(in.block_id(), "block id"));
-    tip_.time_ms = in.time_ms();
-    CHAIN_ASSIGN(tip_.digest, StateDigest::from_lane_bytes(in.lanes()));
-    CHAIN_ASSIGN(tip_.totals.minted, amount_from_units(in.minted()));
-    CHAIN_ASSIGN(tip_.totals.balances, amount_from_units(in.balances()));
-    CHAIN_ASSIGN(tip_.totals.escrow, amount_from_units(in.escrow()));
-    CHAIN_ASSIGN(tip_.totals.collateral, amount_from_units(in.collateral()));
-    CHAIN_ASSIGN(tip_.totals.burned, amount_from_units(in.burned()));
-    CHAIN_ASSIGN(tip_.totals.stake, amount_from_units(in.stake()));
-    CHAIN_ASSIGN(tip_.totals.pool, amount_from_units(in.pool()));
     return ok_status();
 }
 
@@ -165,41 +102,6 @@ Result<TxList> Chain::finish_decoding(DecodeBatch &batch) {
     return txs;
 }
 
-// An undo record holds what was under the keys that the block changed. Records that are
-// serialised one after another are one record with the entries of all.
-static Bytes encode_undo(const Execution &execution) {
-    CHAIN_CHECK(execution.old_values.size() == execution.changes.size());
-    Bytes bytes;
-    record::UndoRecord one;
-    auto *entry = one.add_entries();
-    auto old_value = execution.old_values.begin();
-    for (const auto &[key, value] : execution.changes) {
-        entry->set_key(key);
-        entry->set_existed(old_value->has_value());
-        if (*old_value)
-            entry->set_value(**old_value);
-        else
-            entry->clear_value();
-        CHAIN_CHECK(one.AppendToString(&bytes));
-        ++old_value;
-    }
-    return bytes;
-}
-
-// Everything of a block but the state that it changes and the tip.
-void Chain::put_block(const Block &block, const Execution &execution, WriteBatch &batch) {
-    const std::uint64_t height = block.header.height();
-    batch.put(undo_key(height), encode_undo(execution));
-    batch.put(block_key(height), block.signed_bytes);
-    batch.put(block_id_key(block.id), encode_height(height));
-    record::TxPlaceRecord place;
-    place.set_height(height);
-    for (std::size_t i = 0; i < execution.tx_ids.size(); ++i) {
-        place.set_index(static_cast<std::uint32_t>(i));
-        batch.put(tx_key(execution.tx_ids[i]), place.SerializeAsString());
-    }
-}
-
 // True if `block` is the one that was drafted last, transaction by transaction.
 bool Chain::is_drafted(const Block &block) const {
     if (!drafted_ || drafted_->parent != tip_.id ||
@@ -213,15 +115,10 @@ bool Chain::is_drafted(const Block &block) const {
     return true;
 }
 
-Result<Execution> Chain::execute_block(const StateReader &state, const Tip &parent,
-                                       const Block &block, const TxList &txs) {
-    const wire::BlockHeader &header = block.header;
-    CHAIN_ASSIGN(Execution execution,
-                 execute(state, parent, genesis_, header.time_ms(), txs, &signatures_));
-    if (header.state_digest() != to_bytes(execution.tip.digest.digest()))
-        return make_error(ErrorCode::kInvalidInput, "block ", header.height(),
-                          ": the state after it does not have the digest that it says");
-    return execution;
+static Status check_digest(const Block &block, const Execution &execution) {
+    if (block.header.state_digest() == to_bytes(execution.tip.digest.digest())) return ok_status();
+    return make_error(ErrorCode::kInvalidInput, "block ", block.header.height(),
+                      ": the state after it does not have the digest that it says");
 }
 
 static void log_txs(const TxList &txs, std::uint64_t height) {
@@ -233,77 +130,65 @@ static void log_txs(const TxList &txs, std::uint64_t height) {
 
 Status Chain::apply(const Block &block) {
     CHAIN_TRY(check_attaches(block, tip_));
-    TxList txs;
-    Execution execution;
-    if (is_drafted(block) &&
-        block.header.state_digest() == to_bytes(drafted_->execution.tip.digest.digest())) {
-        txs = std::move(drafted_->txs);
-        execution = std::move(drafted_->execution);
+    ExecutedBlock executed{&block, {}};
+    if (is_drafted(block)) {
+        CHAIN_TRY(check_digest(block, drafted_->execution));
+        executed.execution = std::move(drafted_->execution);
+        executed.execution.tip.id = block.id;
+        log_txs(drafted_->txs, block.header.height());
         drafted_.reset();
     } else {
-        CHAIN_ASSIGN(txs, finish_decoding(*begin_decoding(block)));
-        CHAIN_ASSIGN(execution, execute_block(reader_, tip_, block, txs));
+        Overlay state(reader_, Overlay::Reads::kRemembered);
+        const auto txs = finish_decoding(*begin_decoding(block));
+        CHAIN_ASSIGN(executed.execution, execute_next(state, tip_, block, txs));
     }
-    execution.tip.id = block.id;
-
-    WriteBatch batch;
-    Overlay prices(reader_);
-    CHAIN_TRY(index_block(
-        reader_,
-        {execution.tip.height, block.id, execution.tip.time_ms, execution.trail, execution.changes},
-        prices, batch));
-    put_changes(prices.take_changes(), batch);
-    put_block(block, execution, batch);
-    put_changes(execution.changes, batch);
-    batch.put(Bytes(kTipKey), encode_tip(execution.tip));
+    CHAIN_ASSIGN(const WriteBatch batch, batch_of(*store_, {&executed, 1}));
     CHAIN_TRY(store_->write(batch, true));
-    last_applied_ = {tip_.id, block.id, std::move(execution.tx_ids), std::move(execution.changes)};
-    tip_ = std::move(execution.tip);
-    log_txs(txs, tip_.height);
+    Execution &done = executed.execution;
+    last_applied_ = {tip_.id, block.id, std::move(done.tx_ids), std::move(done.changes)};
+    tip_ = std::move(done.tip);
     return ok_status();
 }
 
 Status Chain::apply_all(std::span<const Block> blocks) {
-    CHAIN_CHECK(blocks.size() <= kBlocksPerWriteMax);
-    Overlay group(reader_, Overlay::Reads::kRemembered);  // the state after the blocks so far
-    WriteBatch batch;
+    CHAIN_CHECK(blocks.size() <= kBlocksPerCallMax);
+    Overlay state(reader_, Overlay::Reads::kRemembered);  // after the blocks so far
     Tip tip = tip_;
     Status status = ok_status();
-    std::size_t count = 0;
+    BlockWriter writer(*store_);
     std::unique_ptr<DecodeBatch> decoding, ahead;
-    for (const Block &block : blocks) {
-        decoding = ahead != nullptr ? std::move(ahead) : begin_decoding(block);
-        auto txs = finish_decoding(*decoding);
+    for (std::size_t i = 0; i < blocks.size() && status.ok(); ++i) {
+        decoding = ahead != nullptr ? std::move(ahead) : begin_decoding(blocks[i]);
+        const auto txs = finish_decoding(*decoding);
         // While this block is executed, the other cores begin with the next one.
-        if (count + 1 < blocks.size()) ahead = begin_decoding(blocks[count + 1]);
-        status = check_attaches(block, tip);
-        if (status.ok() && !txs.ok()) status = txs.error();
-        if (!status.ok()) break;
-        auto execution = execute_block(group, tip, block, *txs);
+        if (i + 1 < blocks.size()) ahead = begin_decoding(blocks[i + 1]);
+        auto execution = execute_next(state, tip, blocks[i], txs);
         if (!execution.ok()) {
             status = execution.error();
             break;
         }
-        execution->tip.id = block.id;
-        status = index_block(group,
-                             {execution->tip.height, block.id, execution->tip.time_ms,
-                              execution->trail, execution->changes},
-                             group, batch);
-        if (!status.ok()) break;
-        put_block(block, *execution, batch);
-        tip = std::move(execution->tip);
-        for (auto &[key, value] : execution->changes) group.put(std::move(key), std::move(value));
-        log_txs(*txs, tip.height);
-        ++count;
+        tip = execution->tip;
+        if (!writer.add({&blocks[i], std::move(execution).value()})) break;
     }
-    if (count == 0) return status;
-    put_changes(group.take_changes(), batch);
-    batch.put(Bytes(kTipKey), encode_tip(tip));
-    CHAIN_TRY(store_->write(batch, true));
-    tip_ = std::move(tip);
-    last_applied_ = {};
-    drafted_.reset();
-    return status;
+    BlockWriter::Outcome written = writer.finish();
+    if (written.tip) {
+        tip_ = std::move(*written.tip);
+        last_applied_ = {};
+        drafted_.reset();
+    }
+    return written.status.ok() ? status : written.status;
+}
+
+Result<Execution> Chain::execute_next(Overlay &state, const Tip &parent, const Block &block,
+                                      const Result<TxList> &txs) {
+    CHAIN_TRY(check_attaches(block, parent));
+    if (!txs.ok()) return txs.error();
+    CHAIN_ASSIGN(Execution execution,
+                 execute_on(state, parent, genesis_, block.header.time_ms(), *txs, &signatures_));
+    CHAIN_TRY(check_digest(block, execution));
+    execution.tip.id = block.id;
+    log_txs(*txs, execution.tip.height);
+    return execution;
 }
 
 Status Chain::undo_tip() {
@@ -342,7 +227,7 @@ Status Chain::undo_tip() {
         if (!tx.ParseFromString(tx_bytes)) return corrupt("a transaction of a block");
         batch.remove(tx_key(tx_id(tx.body())));
     }
-    batch.put(Bytes(kTipKey), encode_tip(parent));
+    batch.put(kTipKey, encode_tip(parent));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(parent);
     last_applied_ = {};
@@ -445,7 +330,7 @@ Result<Chain::Verification> Chain::replay_to(const Tip &tip, const std::atomic<b
     while (height <= tip.height) {
         std::vector<Block> blocks;
         std::size_t size_bytes = 0;
-        while (height + blocks.size() <= tip.height && blocks.size() < kBlocksPerWriteMax &&
+        while (height + blocks.size() <= tip.height && blocks.size() < kBlocksPerCallMax &&
                size_bytes < kReplayGroupBytes) {
             const std::uint64_t at = height + blocks.size();
             if (stop) return make_error(ErrorCode::kCancelled, "stopped at block ", at);

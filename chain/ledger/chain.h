@@ -34,11 +34,12 @@ public:
     // transition's, kDiskFull, kIo.
     // The block that draft_header() made last is not executed a second time.
     Status apply(const Block &block);
-    // Appends blocks that follow one another with one durable write for all of them: after a crash
-    // all of them are there or none. Errors: as of apply(); the blocks before the wrong one have
-    // been appended, and tip() says how many these are. Up to kBlocksPerWriteMax blocks.
+    // Appends blocks that follow one another, up to kBlocksPerCallMax, with fewer durable writes
+    // than blocks (block_writer.h): after a crash some of them are there, from the first on.
+    // Errors: as of apply(); the blocks before the wrong one, or those that were written before a
+    // write failed, have been appended, and tip() says how many these are.
     Status apply_all(std::span<const Block> blocks);
-    static constexpr std::size_t kBlocksPerWriteMax = 64;
+    static constexpr std::size_t kBlocksPerCallMax = 64;
     // Takes the newest block back: the state is the parent's, exactly.
     // Errors: kNotFound (at the genesis), kCorrupt, kDiskFull, kIo.
     Status undo_tip();
@@ -98,13 +99,11 @@ private:
         : store_(std::move(store)), reader_(*store_), genesis_(std::move(genesis)) {}
     Status begin();
     Status make_index();
-    Status load_tip(std::string_view tip_bytes);
     static Status check_attaches(const Block &block, const Tip &parent);
     std::unique_ptr<DecodeBatch> begin_decoding(const Block &block);
     static Result<TxList> finish_decoding(DecodeBatch &batch);
-    Result<Execution> execute_block(const StateReader &state, const Tip &parent, const Block &block,
-                                    const TxList &txs);
-    static void put_block(const Block &block, const Execution &execution, WriteBatch &batch);
+    Result<Execution> execute_next(Overlay &state, const Tip &parent, const Block &block,
+                                   const Result<TxList> &txs);
     bool is_drafted(const Block &block) const;
 
     std::unique_ptr<KeyValueStore> store_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "chain/ledger/state.pb.h"
 
@@ -122,15 +123,17 @@ void add_settled(const std::optional<Lease> &before, const Lease &after, HourSum
     }
 }
 
-Status add_settled(const StateReader &before, const Changes &changes, HourSums &sums) {
-    for (const auto &[key, value] : changes) {
+Status add_settled(const IndexedBlock &block, HourSums &sums) {
+    CHAIN_CHECK(block.old_values.size() == block.changes.size());
+    auto next_old_value = block.old_values.begin();
+    for (const auto &[key, value] : block.changes) {
+        const std::optional<Bytes> &old_value = *next_old_value++;
         if (!value || !is_state_key(key, kStateLease)) continue;
         CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, *value));
         const bool any_settled = std::any_of(
             lease.legs.begin(), lease.legs.end(),
             [](const Leg &leg) { return leg.state == LegState::kSettled && leg.cycles > 0; });
         if (!any_settled) continue;
-        CHAIN_ASSIGN(const auto old_value, before.get(key));
         std::optional<Lease> old_lease;
         if (old_value) {
             CHAIN_ASSIGN(old_lease, decode_lease(LeaseId{}, *old_value));
@@ -148,34 +151,37 @@ Bytes mark_of(const Bytes32 &id) {
 // ---- one block
 
 void put_steps(const IndexedBlock &block, record::IndexUndoRecord &undo, WriteBatch &batch) {
-    std::vector<const AccountStep *> steps;
+    // By account, then in their order, which is that of their addresses. The first bytes mostly
+    // decide.
+    std::vector<std::pair<std::uint64_t, const AccountStep *>> steps;
     steps.reserve(block.trail.steps().size());
-    for (const AccountStep &step : block.trail.steps()) steps.push_back(&step);
-    std::stable_sort(steps.begin(), steps.end(), [](const AccountStep *a, const AccountStep *b) {
-        return a->account < b->account;
+    for (const AccountStep &step : block.trail.steps())
+        steps.emplace_back(read_u64_be(view_of(step.account)), &step);
+    std::sort(steps.begin(), steps.end(), [](const auto &a, const auto &b) {
+        if (a.first != b.first) return a.first < b.first;
+        return std::tie(a.second->account, a.second) < std::tie(b.second->account, b.second);
     });
     record::AccountStepsRecord record;
     for (std::size_t i = 0; i < steps.size();) {
-        const PublicKey &account = steps[i]->account;
+        const PublicKey &account = steps[i].second->account;
         record.Clear();
-        for (; i < steps.size() && steps[i]->account == account; ++i) {
+        for (; i < steps.size() && steps[i].second->account == account; ++i) {
             auto *step = record.add_steps();
-            step->set_tx_index(steps[i]->tx_index);
-            step->set_account(steps[i]->record);
+            step->set_tx_index(steps[i].second->tx_index);
+            step->set_account(steps[i].second->record);
         }
         batch.put(account_steps_key(account, block.height), record.SerializeAsString());
         undo.mutable_accounts()->append(to_bytes(account));
     }
 }
 
-Status put_prices(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                  record::IndexUndoRecord &undo, Overlay &prices) {
+Status put_prices(const IndexedBlock &block, record::IndexUndoRecord &undo, Overlay &prices) {
     HourSums settled;
-    CHAIN_TRY(add_settled(before, block.changes, settled));
+    CHAIN_TRY(add_settled(block, settled));
     if (settled.leg_count == 0) return ok_status();
     const std::uint64_t hour = block.time_ms / kMsPerHour;
     const Bytes key = numbered(kPricePrefix, hour);
-    CHAIN_ASSIGN(const auto old_value, indexes.get(key));
+    CHAIN_ASSIGN(const auto old_value, prices.get(key));
     undo.set_price_changed(true);
     undo.set_price_hour(hour);
     if (old_value) {
@@ -204,18 +210,16 @@ void AccountTrail::note(std::uint32_t tx_index, const Overlay &state) {
     });
 }
 
-Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                 Overlay &prices, WriteBatch &batch) {
+Status add_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch) {
     record::IndexUndoRecord undo;
     put_steps(block, undo, batch);
-    CHAIN_TRY(put_prices(indexes, before, block, undo, prices));
+    CHAIN_TRY(put_prices(block, undo, prices));
     batch.put(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
     return ok_status();
 }
 
-Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &prices,
-                   WriteBatch &batch) {
-    CHAIN_TRY(add_block(before, before, block, prices, batch));
+Status index_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch) {
+    CHAIN_TRY(add_block(block, prices, batch));
     mark_indexed(block.id, batch);
     return ok_status();
 }
@@ -258,9 +262,9 @@ Status remove_all(KeyValueStore &store, std::string_view prefix) {
         WriteBatch batch;
         CHAIN_TRY(store.scan(prefix, [&](std::string_view key, std::string_view) {
             batch.remove(Bytes(key));
-            return batch.entries().size() < kRemovedPerBatch;
+            return batch.count() < kRemovedPerBatch;
         }));
-        if (batch.entries().empty()) return ok_status();
+        if (batch.empty()) return ok_status();
         CHAIN_TRY(store.write(batch, false));
     }
 }

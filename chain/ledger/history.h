@@ -55,16 +55,15 @@ struct IndexedBlock {
     Bytes32 id{};  // zeros at height 0
     std::uint64_t time_ms = 0;
     const AccountTrail &trail;
-    const Changes &changes;  // of the whole block
+    const Changes &changes;                               // of the whole block
+    const std::vector<std::optional<Bytes>> &old_values;  // of its keys
 };
 
-// `before`: the state and the indexes up to the parent. What the next block must see of the index
-// goes to `prices`, which may be `before`; the rest to the batch. Errors: kCorrupt, kIo.
-Status index_block(const StateReader &before, const IndexedBlock &block, Overlay &prices,
-                   WriteBatch &batch);
-// The same without the mark, of indexes that are another reader's: while they are made anew.
-Status add_block(const StateReader &indexes, const StateReader &before, const IndexedBlock &block,
-                 Overlay &prices, WriteBatch &batch);
+// What the next block must see of the index goes to `prices`, which shows it up to the parent; the
+// rest to the batch. Errors: kCorrupt, kIo.
+Status index_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch);
+// The same without the mark: while the index is made anew.
+Status add_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch);
 // Errors: kCorrupt (the block was never indexed), kIo.
 Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Bytes32 &parent_id,
                      WriteBatch &batch);

@@ -54,14 +54,11 @@ Result<TxList> stored_txs(const Block &block) {
 }
 
 // The block's part of the index, and the state after it.
-Status write_block(KeyValueStore &store, const ScratchState &state, const Execution &execution) {
+Status write_block(KeyValueStore &store, const Execution &execution) {
     const StoreReader indexes(store);
     Overlay prices(indexes);
     WriteBatch batch;
-    CHAIN_TRY(add_block(indexes, state,
-                        {execution.tip.height, execution.tip.id, execution.tip.time_ms,
-                         execution.trail, execution.changes},
-                        prices, batch));
+    CHAIN_TRY(add_block(to_index(execution), prices, batch));
     put_changes(prices.take_changes(), batch);
     for (const auto &[key, value] : execution.changes) {
         if (value)
@@ -83,7 +80,7 @@ Status Chain::make_index() {
     CHAIN_TRY(remove_all(*store_, kScratchPrefix));
     const ScratchState state(*store_);
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
-    CHAIN_TRY(write_block(*store_, state, execution));
+    CHAIN_TRY(write_block(*store_, execution));
     for (std::uint64_t height = 1; height <= tip_.height; ++height) {
         CHAIN_ASSIGN(const Block block, block_at(height));
         CHAIN_ASSIGN(const TxList txs, stored_txs(block));
@@ -91,7 +88,7 @@ Status Chain::make_index() {
         CHAIN_ASSIGN(execution,
                      execute(state, parent, genesis_, block.header.time_ms(), txs, nullptr));
         execution.tip.id = block.id;
-        CHAIN_TRY(write_block(*store_, state, execution));
+        CHAIN_TRY(write_block(*store_, execution));
         if (height % kHeightsPerLine == 0)
             log(LogLevel::kNote, "ledger", "history: block ", height, " of ", tip_.height);
     }

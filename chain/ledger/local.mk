@@ -3,7 +3,9 @@ LEDGER_PROTOS = chain/ledger/state.proto
 
 libompi_chain_la_SOURCES += \
   chain/ledger/block.cc chain/ledger/block.h \
+  chain/ledger/block_writer.cc chain/ledger/block_writer.h \
   chain/ledger/chain.cc chain/ledger/chain.h \
+  chain/ledger/chain_records.cc chain/ledger/chain_records.h \
   chain/ledger/codec.cc \
   chain/ledger/describe.cc \
   chain/ledger/genesis.cc \

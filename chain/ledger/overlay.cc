@@ -20,11 +20,7 @@ const std::optional<Bytes> *Changes::find(std::string_view key) const {
 }
 
 std::size_t StateKeyHash::operator()(std::string_view key) const {
-    static const std::uint64_t seed = [] {
-        std::uint64_t random;
-        fill_random(&random, sizeof random);
-        return random;
-    }();
+    const std::uint64_t seed = hash_seed();
     constexpr std::uint64_t kMultiplier = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
     std::uint64_t hash = seed ^ key.size();
     while (!key.empty()) {
@@ -39,42 +35,116 @@ std::size_t StateKeyHash::operator()(std::string_view key) const {
     return hash;
 }
 
-Result<std::optional<Bytes>> Overlay::get(std::string_view key) const {
-    const auto found = table_.find(key);
-    if (found != table_.end()) return found->second.value;
-    if (!remembers_) return below_.get(key);
-    CHAIN_ASSIGN(auto value, below_.get(key));
-    Slot &slot = table_[Bytes(key)];
-    slot.value = value;
-    slot.read = true;
-    return value;
+// As a number that sorts as they do; keys shorter than that end in zeros.
+static std::uint64_t first_bytes(std::string_view key) {
+    std::array<char, sizeof(std::uint64_t)> bytes{};
+    std::copy_n(key.begin(), std::min(key.size(), bytes.size()), bytes.begin());
+    return read_u64_be({bytes.data(), bytes.size()});
 }
 
-void Overlay::put(Bytes key, std::optional<Bytes> value) {
-    const auto [at, is_new] = table_.try_emplace(std::move(key));
-    Slot &slot = at->second;
-    if (attempting_ && slot.attempt != attempt_) {
-        slot.attempt = attempt_;
-        written_.push_back(
-            {&*at, slot.changed ? std::move(slot.value) : std::nullopt, slot.changed, !is_new});
+const std::optional<Bytes> &Overlay::Value::bytes() const {
+    if (!is_encoded_) {
+        // An account that holds nothing and never acted has no record.
+        if (*account_ == Account{})
+            bytes_.reset();
+        else
+            bytes_ = encode_account(*account_);
+        is_encoded_ = true;
     }
-    if (!slot.changed && slot.read) slot.below = std::move(slot.value);
-    slot.changed = true;
+    return bytes_;
+}
+
+Result<Account> Overlay::Value::account() const {
+    if (!account_) {
+        Account decoded;
+        if (bytes_) {
+            CHAIN_ASSIGN(decoded, decode_account(*bytes_));
+        }
+        account_ = decoded;
+    }
+    return *account_;
+}
+
+Overlay::Entry *Overlay::find(std::string_view key) const {
+    if (last_found_ != nullptr && last_found_->first == key) return last_found_;
+    const auto found = table_.find(key);
+    if (found == table_.end()) return nullptr;
+    return last_found_ = &*found;
+}
+
+void Overlay::erase(Entry *entry) {
+    if (last_found_ == entry) last_found_ = nullptr;
+    table_.erase(table_.find(entry->first));
+}
+
+// The slot of `key`; when reads are not remembered, perhaps none.
+Result<const Overlay::Slot *> Overlay::remembered(std::string_view key) const {
+    if (const Entry *const found = find(key)) return &found->second;
+    if (!remembers_) return static_cast<const Slot *>(nullptr);
+    CHAIN_ASSIGN(auto bytes, below_.get(key));
+    last_found_ = &*table_.try_emplace(Bytes(key)).first;
+    Slot &slot = last_found_->second;
+    slot.value = Value(std::move(bytes));
+    slot.read = true;
+    return &slot;
+}
+
+Result<std::optional<Bytes>> Overlay::get(std::string_view key) const {
+    CHAIN_ASSIGN(const Slot *const slot, remembered(key));
+    return slot != nullptr ? Result<std::optional<Bytes>>(slot->value.bytes()) : below_.get(key);
+}
+
+Result<Account> Overlay::account(const PublicKey &account) const {
+    CHAIN_ASSIGN(const Slot *const slot, remembered(AccountKey(account).view()));
+    return slot != nullptr ? slot->value.account() : below_.account(account);
+}
+
+void Overlay::put(std::string_view key, std::optional<Bytes> value) {
+    put_value(key, Value(std::move(value)));
+}
+
+void Overlay::put_account(const PublicKey &account, const Account &value) {
+    put_value(AccountKey(account).view(), Value(value));
+}
+
+void Overlay::put_value(std::string_view key, Value value) {
+    Entry *entry = find(key);
+    const bool is_new = entry == nullptr;
+    if (is_new) entry = &*table_.try_emplace(Bytes(key)).first;
+    Slot &slot = entry->second;
+    if (attempting_ && slot.attempt != attempt_) {
+        written_.push_back({entry, slot.changed ? std::move(slot.value) : Value(), slot.attempt,
+                            slot.changed, !is_new});
+        slot.attempt = attempt_;
+    }
+    if (!slot.changed) {
+        if (slot.read) slot.below = std::move(slot.value);
+        mark_changed(*entry);
+    }
     slot.value = std::move(value);
+}
+
+void Overlay::mark_changed(Entry &entry) {
+    entry.second.changed = true;
+    entry.second.changed_place = changed_.size();
+    changed_.push_back(&entry);
+}
+
+void Overlay::unmark_changed(Entry &entry) {
+    entry.second.changed = false;
+    Entry *const last = changed_.back();
+    changed_[entry.second.changed_place] = last;
+    last->second.changed_place = entry.second.changed_place;
+    changed_.pop_back();
 }
 
 void Overlay::forget(std::string_view key) {
     CHAIN_CHECK(!attempting_);
     written_.clear();  // it may point there
-    const auto found = table_.find(key);
-    if (found != table_.end()) table_.erase(found);
-}
-
-void Overlay::put_account(const PublicKey &account, const Account &value) {
-    if (value == Account{})
-        remove_raw(account_key(account));
-    else
-        put_raw(account_key(account), encode_account(value));
+    Entry *const found = find(key);
+    if (found == nullptr) return;
+    if (found->second.changed) unmark_changed(*found);
+    erase(found);
 }
 
 void Overlay::put_lease(const Lease &lease) {
@@ -119,10 +189,7 @@ Overlay::Attempt::Attempt(Overlay &overlay) : overlay_(overlay) {
     CHAIN_CHECK(!overlay_.attempting_);
     overlay_.attempting_ = true;
     overlay_.written_.clear();
-    if (++overlay_.attempt_ == 0) {  // once in 2^32: no slot may seem to be of this one
-        for (auto &[_, slot] : overlay_.table_) slot.attempt = 0;
-        overlay_.attempt_ = 1;
-    }
+    ++overlay_.attempt_;
 }
 
 Overlay::Attempt::~Attempt() {
@@ -132,60 +199,79 @@ Overlay::Attempt::~Attempt() {
 
 void Overlay::take_back() {
     for (Written &written : written_) {
-        if (!written.was_there) {
-            table_.erase(table_.find(written.entry->first));
+        Slot &slot = written.entry->second;
+        slot.attempt = written.previous_attempt;
+        if (written.was_changed) {
+            slot.value = std::move(written.previous);
             continue;
         }
-        Slot &slot = written.entry->second;
-        slot.value = written.was_changed ? std::move(written.previous) : std::move(slot.below);
-        slot.changed = written.was_changed;
+        unmark_changed(*written.entry);
+        if (written.was_there)
+            slot.value = std::move(slot.below);
+        else
+            erase(written.entry);
     }
     written_.clear();
+}
+
+std::uint64_t Overlay::last_attempt_on(std::string_view key) const {
+    const Entry *const found = find(key);
+    return found != nullptr ? found->second.attempt : 0;
 }
 
 Changes Overlay::changes() const {
     std::vector<Changes::Entry> entries;
-    for (const auto &[key, slot] : table_)
-        if (slot.changed) entries.emplace_back(key, slot.value);
+    for (const Entry *const entry : changed_)
+        entries.emplace_back(entry->first, entry->second.value.bytes());
     return Changes(std::move(entries));
 }
 
-std::vector<Overlay::Table::node_type> Overlay::take_changed() {
+std::vector<Overlay::Entry *> Overlay::take_changed() {
     CHAIN_CHECK(!attempting_);
-    std::vector<Table::node_type> nodes;
-    nodes.reserve(table_.size());
-    for (auto at = table_.begin(); at != table_.end();) {
-        const auto next = std::next(at);
-        if (at->second.changed) nodes.push_back(table_.extract(at));
-        at = next;
-    }
-    table_.clear();
+    // By the first bytes, which mostly decide, without looking at each entry again and again.
+    std::vector<std::pair<std::uint64_t, Entry *>> sorted;
+    sorted.reserve(changed_.size());
+    for (Entry *const entry : changed_) sorted.emplace_back(first_bytes(entry->first), entry);
+    std::sort(sorted.begin(), sorted.end(), [](const auto &a, const auto &b) {
+        return a.first != b.first ? a.first < b.first : a.second->first < b.second->first;
+    });
+    changed_.clear();
     written_.clear();
-    std::sort(nodes.begin(), nodes.end(),
-              [](const auto &a, const auto &b) { return a.key() < b.key(); });
-    return nodes;
+    std::vector<Entry *> entries;
+    entries.reserve(sorted.size());
+    for (const auto &[_, entry] : sorted) entries.push_back(entry);
+    return entries;
 }
 
 Changes Overlay::take_changes() {
     std::vector<Changes::Entry> entries;
-    for (auto &node : take_changed())
-        entries.emplace_back(std::move(node.key()), std::move(node.mapped().value));
+    for (Entry *const entry : take_changed()) {
+        Slot &slot = entry->second;
+        slot.changed = false;
+        slot.read = true;
+        entries.emplace_back(entry->first, slot.value.bytes());
+    }
     return Changes(std::move(entries));
 }
 
 Result<Overlay::Difference> Overlay::take_difference() {
-    std::vector<Table::node_type> nodes = take_changed();
-    std::vector<Changes::Entry> entries;
-    entries.reserve(nodes.size());
+    for (Entry *const entry : changed_) {
+        Slot &slot = entry->second;
+        if (slot.read) continue;
+        CHAIN_ASSIGN(auto below, below_.get(entry->first));
+        slot.below = Value(std::move(below));
+        slot.read = true;
+    }
     Difference difference;
-    difference.old_values.reserve(nodes.size());
-    for (auto &node : nodes) {
-        Slot &slot = node.mapped();
-        if (!slot.read) {
-            CHAIN_ASSIGN(slot.below, below_.get(node.key()));
-        }
-        difference.old_values.push_back(std::move(slot.below));
-        entries.emplace_back(std::move(node.key()), std::move(slot.value));
+    difference.old_values.reserve(changed_.size());
+    std::vector<Changes::Entry> entries;
+    entries.reserve(changed_.size());
+    for (Entry *const entry : take_changed()) {
+        Slot &slot = entry->second;
+        difference.old_values.push_back(slot.below.bytes());
+        entries.emplace_back(entry->first, slot.value.bytes());
+        slot.changed = false;
+        slot.below = Value();
     }
     difference.changes = Changes(std::move(entries));
     return difference;

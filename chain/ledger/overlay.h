@@ -33,8 +33,7 @@ private:
     std::vector<Entry> entries_;
 };
 
-// Keys are chosen by strangers: seeded anew in each process, so that nobody can prepare keys that
-// all fall into one place.
+// Keys are chosen by strangers: see hash_seed().
 struct StateKeyHash {
     using is_transparent = void;
     std::size_t operator()(std::string_view key) const;
@@ -51,6 +50,7 @@ public:
     Overlay(const Overlay &) = delete;  // "an overlay on this one" must say so: as_reader()
     const StateReader &as_reader() const { return *this; }
     Result<std::optional<Bytes>> get(std::string_view key) const override;
+    Result<Account> account(const PublicKey &account) const override;
 
     // An account that holds nothing and never acted has no record: equal states, equal keys.
     void put_account(const PublicKey &account, const Account &value);
@@ -62,9 +62,9 @@ public:
     void put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
                     const Payout &payout);
     void put_pool(const Pool &pool);
-    void put(Bytes key, std::optional<Bytes> value);
-    void put_raw(Bytes key, Bytes value) { put(std::move(key), std::move(value)); }
-    void remove_raw(Bytes key) { put(std::move(key), std::nullopt); }
+    void put(std::string_view key, std::optional<Bytes> value);
+    void put_raw(std::string_view key, Bytes value) { put(key, std::move(value)); }
+    void remove_raw(std::string_view key) { put(key, std::nullopt); }
     void forget(std::string_view key);  // what is below shows through again
 
     // From its making on, what is put can be taken back: its end does, unless keep() was called.
@@ -81,44 +81,75 @@ public:
         Overlay &overlay_;
         bool kept_ = false;
     };
+    // Attempts are numbered from 1 on, those that were taken back, too. 0: none yet.
+    std::uint64_t newest_attempt() const { return attempt_; }
+    // The newest of those that were kept that put something under `key`. 0: none did.
+    std::uint64_t last_attempt_on(std::string_view key) const;
     // What the newest attempt has put; until the next one. Empty when it was taken back.
     template <class Visit>  // void(const Bytes &key, const std::optional<Bytes> &value)
     void each_written(Visit visit) const {
         for (const Written &written : written_)
-            visit(written.entry->first, written.entry->second.value);
+            visit(written.entry->first, written.entry->second.value.bytes());
     }
 
     Changes changes() const;
-    Changes take_changes();  // leaves nothing
-    // The same, and what was below under each key, in the same order. Errors: kIo, kCorrupt.
+    // What was put since the last call, and what was under each of its keys then, in the same
+    // order. Leaves nothing to take, but all to read. Errors: kIo, kCorrupt.
     struct Difference {
         Changes changes;
         std::vector<std::optional<Bytes>> old_values;
     };
     Result<Difference> take_difference();
+    Changes take_changes();  // the changes alone
 
 private:
+    // A record, or none. Accounts, which every transaction reads and writes, are kept decoded and
+    // only encoded when somebody wants the bytes.
+    class Value {
+    public:
+        Value() = default;
+        explicit Value(std::optional<Bytes> bytes) : bytes_(std::move(bytes)) {}
+        explicit Value(const Account &account) : account_(account), is_encoded_(false) {}
+        const std::optional<Bytes> &bytes() const;
+        Result<Account> account() const;
+
+    private:
+        mutable std::optional<Bytes> bytes_;
+        mutable std::optional<Account> account_;
+        mutable bool is_encoded_ = true;
+    };
     struct Slot {
-        std::optional<Bytes> value;
-        std::optional<Bytes> below;  // if `read` and `changed`
-        bool read = false;           // it is known what is below
+        Value value;
+        Value below;        // if `read` and `changed`
+        bool read = false;  // it is known what is below
         bool changed = false;
-        std::uint32_t attempt = 0;  // that put here last
+        std::uint64_t attempt = 0;      // that put here last
+        std::size_t changed_place = 0;  // in changed_, if `changed`
     };
     using Table = std::unordered_map<Bytes, Slot, StateKeyHash, std::equal_to<>>;
+    using Entry = Table::value_type;
     struct Written {
-        Table::value_type *entry;
-        std::optional<Bytes> previous;
+        Entry *entry;
+        Value previous;
+        std::uint64_t previous_attempt;
         bool was_changed;
         bool was_there;
     };
+    void put_value(std::string_view key, Value value);
+    Entry *find(std::string_view key) const;  // nullptr: not in the table
+    void erase(Entry *entry);
+    Result<const Slot *> remembered(std::string_view key) const;
+    void mark_changed(Entry &entry);
+    void unmark_changed(Entry &entry);
     void take_back();
-    std::vector<Table::node_type> take_changed();  // in the order of their keys
+    std::vector<Entry *> take_changed();  // in the order of their keys
 
     const StateReader &below_;
     const bool remembers_;
     mutable Table table_;
-    std::uint32_t attempt_ = 0;
+    mutable Entry *last_found_ = nullptr;  // what is read is often written next
+    std::vector<Entry *> changed_;
+    std::uint64_t attempt_ = 0;
     bool attempting_ = false;
     std::vector<Written> written_;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/ledger/state.h"
 
+#include <cstring>
+
 namespace chain::ledger {
 namespace {
 
@@ -38,7 +40,13 @@ Bytes joined(std::string_view prefix, const Bytes32 &first, const Bytes32 &secon
 }  // namespace
 
 Bytes account_key(const PublicKey &account) {
-    return joined(kAccountPrefix, account);
+    return Bytes(AccountKey(account).view());
+}
+
+AccountKey::AccountKey(const PublicKey &account) {
+    static_assert(sizeof bytes_ == kAccountPrefix.size() + sizeof account);
+    std::memcpy(bytes_.data(), kAccountPrefix.data(), kAccountPrefix.size());
+    std::memcpy(bytes_.data() + kAccountPrefix.size(), account.data(), sizeof account);
 }
 
 Bytes lease_key(const LeaseId &id) {
@@ -87,7 +95,7 @@ Bytes expiry_index_key(const Lease &lease) {
 }
 
 Result<Account> StateReader::account(const PublicKey &account) const {
-    CHAIN_ASSIGN(const auto bytes, get(account_key(account)));
+    CHAIN_ASSIGN(const auto bytes, get(AccountKey(account).view()));
     if (!bytes) return Account{};
     return decode_account(*bytes);
 }

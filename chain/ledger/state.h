@@ -3,6 +3,7 @@
 // State: what the ledger knows between two blocks, as keys and records. Owner: one thread.
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "chain/ledger/types.h"
@@ -14,6 +15,15 @@ namespace chain::ledger {
 inline constexpr std::string_view kStatePrefix = "s";
 
 Bytes account_key(const PublicKey &account);
+// The same, without memory of its own: accounts are looked up more often than anything else.
+class AccountKey {
+public:
+    explicit AccountKey(const PublicKey &account);
+    std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+
+private:
+    std::array<char, 2 + sizeof(PublicKey)> bytes_;
+};
 Bytes lease_key(const LeaseId &id);
 Bytes resource_key(const PublicKey &account, const PublicKey &node_key);
 Bytes reputation_key(const PublicKey &account);
@@ -33,7 +43,7 @@ public:
     virtual Result<std::optional<Bytes>> get(std::string_view key) const = 0;
 
     // A never used account has balance 0 and nonce 0. Errors: kCorrupt, kIo.
-    Result<Account> account(const PublicKey &account) const;
+    virtual Result<Account> account(const PublicKey &account) const;
     // Errors: kNotFound, kCorrupt, kIo.
     Result<Lease> lease(const LeaseId &id) const;
     // nullopt: not published. Errors: kCorrupt, kIo.

@@ -30,8 +30,10 @@
 namespace chain {
 namespace {
 
-// Opening writes a new manifest and log, and may have to write out a full memory table (4 MiB).
-constexpr std::uint64_t kFreeBytesToReopen = 6ULL << 20;
+// LevelDB keeps up to two of them in memory. Twice its default: half as much is merged later.
+constexpr std::size_t kMemoryTableBytes = 8u << 20;
+// Opening writes a new manifest and log, and may have to write out a full memory table.
+constexpr std::uint64_t kFreeBytesToReopen = kMemoryTableBytes + (2u << 20);
 
 Error to_error(const leveldb::Status &status, const std::string &doing) {
     const std::string text = status.ToString();
@@ -68,6 +70,9 @@ Result<std::unique_ptr<leveldb::DB>> open_database(const std::string &folder) {
     leveldb::Options options;
     options.create_if_missing = true;
     options.paranoid_checks = true;
+    options.write_buffer_size = kMemoryTableBytes;
+    // Keys, hashes and signatures: there is nothing to compress, only time to lose.
+    options.compression = leveldb::kNoCompression;
     leveldb::DB *database = nullptr;
     const leveldb::Status status = leveldb::DB::Open(options, folder, &database);
     if (!status.ok()) return to_error(status, "open the ledger's store " + folder);
@@ -85,10 +90,14 @@ public:
     }
 
     Status write(const WriteBatch &batch, bool durable) override {
-        const std::unique_lock lock(mutex_);
-        if (failed_batch_ || !database_ || (durable && any_unsynced_)) CHAIN_TRY(open_again());
+        const std::lock_guard writing(write_mutex_);
+        if (failed_batch_ || !database_ || (durable && any_unsynced_)) {
+            const std::unique_lock lock(mutex_);
+            CHAIN_TRY(open_again());
+        }
         leveldb::WriteOptions options;
         options.sync = durable;
+        const std::shared_lock lock(mutex_);  // reads go on meanwhile
         const leveldb::Status status = database_->Write(options, to_leveldb(batch).get());
         if (status.ok()) {
             any_unsynced_ = any_unsynced_ || !durable;
@@ -127,12 +136,12 @@ private:
 
     static std::unique_ptr<leveldb::WriteBatch> to_leveldb(const WriteBatch &batch) {
         auto out = std::make_unique<leveldb::WriteBatch>();
-        for (const auto &[key, value] : batch.entries()) {
+        batch.each([&](std::string_view key, std::optional<std::string_view> value) {
             if (value)
                 out->Put(slice_of(key), slice_of(*value));
             else
                 out->Delete(slice_of(key));
-        }
+        });
         return out;
     }
 
@@ -140,13 +149,17 @@ private:
     // after its log.
     Status remember_failure(const WriteBatch &batch) {
         WriteBatch before;
-        for (const auto &[key, value] : batch.entries()) {
-            CHAIN_ASSIGN(auto old, read(key));
-            if (old)
-                before.put(key, *old);
+        Status status = ok_status();
+        batch.each([&](std::string_view key, std::optional<std::string_view>) {
+            const auto old = read(key);
+            if (!old.ok())
+                status = old.error();
+            else if (*old)
+                before.put(key, **old);
             else
                 before.remove(key);
-        }
+        });
+        CHAIN_TRY(status);
         failed_batch_ = std::move(before);
         return ok_status();
     }
@@ -176,8 +189,11 @@ private:
     }
 
     const std::string folder_;
-    mutable std::shared_mutex mutex_;  // exclusive: writing and opening again
+    // Taken in this order.
+    std::mutex write_mutex_;
+    mutable std::shared_mutex mutex_;  // of database_; exclusive: opening it again
     std::unique_ptr<leveldb::DB> database_;
+    // Of who writes:
     std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
     bool any_unsynced_ = false;               // since it was opened
 };

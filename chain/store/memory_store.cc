@@ -19,12 +19,16 @@ public:
 
     Status write(const WriteBatch &batch, bool) override {
         const std::unique_lock lock(mutex_);
-        for (const auto &[key, value] : batch.entries()) {
-            if (value)
-                entries_[key] = *value;
-            else
-                entries_.erase(key);
-        }
+        batch.each([&](std::string_view key, std::optional<std::string_view> value) {
+            const auto found = entries_.find(key);
+            if (!value) {
+                if (found != entries_.end()) entries_.erase(found);
+            } else if (found != entries_.end()) {
+                found->second = *value;
+            } else {
+                entries_.emplace(key, *value);
+            }
+        });
         return ok_status();
     }
 

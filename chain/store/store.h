@@ -9,21 +9,45 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "chain/base/bytes.h"
 
 namespace chain {
 
+// Changes in their order; of several to one key the last counts.
 class WriteBatch {
 public:
-    void put(Bytes key, Bytes value) { entries_.emplace_back(std::move(key), std::move(value)); }
-    void remove(Bytes key) { entries_.emplace_back(std::move(key), std::nullopt); }
-    const std::vector<std::pair<Bytes, std::optional<Bytes>>> &entries() const { return entries_; }
+    void put(std::string_view key, std::string_view value) { add(key, value, false); }
+    void remove(std::string_view key) { add(key, {}, true); }
+    std::size_t count() const { return entries_.size(); }
+    bool empty() const { return entries_.empty(); }
+    std::size_t size_bytes() const { return bytes_.size(); }
+    template <class Visit>  // void(std::string_view key, std::optional<std::string_view> value)
+    void each(Visit visit) const {
+        std::string_view rest = bytes_;
+        for (const Entry &entry : entries_) {
+            const std::string_view key = rest.substr(0, entry.key_bytes);
+            const std::string_view value = rest.substr(key.size(), entry.value_bytes);
+            rest.remove_prefix(key.size() + value.size());
+            visit(key, entry.is_removal ? std::nullopt : std::optional(value));
+        }
+    }
 
 private:
-    std::vector<std::pair<Bytes, std::optional<Bytes>>> entries_;
+    struct Entry {
+        std::size_t key_bytes;
+        std::size_t value_bytes;
+        bool is_removal;
+    };
+    void add(std::string_view key, std::string_view value, bool is_removal) {
+        bytes_ += key;
+        bytes_ += value;
+        entries_.push_back({key.size(), value.size(), is_removal});
+    }
+
+    Bytes bytes_;  // key and value of each, one after another
+    std::vector<Entry> entries_;
 };
 
 class KeyValueStore {

@@ -20,9 +20,9 @@ enum class Phase : int {
     kStarting,   // the process, before its store
     kOpening,    // the store and the chain: recovery, counting anew
     kBetween,    // nothing is being written
-    kExecuting,  // inside Chain::apply, apply_all or undo_tip, before the batch
-    kWriting,    // inside the one write of the batch
-    kWritten,    // that has returned, and nobody was told yet
+    kExecuting,  // inside Chain::apply, apply_all or undo_tip, and nothing is being written
+    kWriting,    // inside the write of a batch
+    kWritten,    // the last of them has returned, and nobody was told yet
 };
 inline constexpr int kPhases = 6;
 
@@ -31,7 +31,10 @@ struct Progress {
     std::atomic<int> phase;
     std::atomic<bool> is_open;
     std::atomic<std::uint64_t> committed;  // height that apply has reported as durable
-    std::atomic<std::uint64_t> target;     // height after the batch that is under way
+    std::atomic<std::uint64_t> target;     // height that the call under way leads to
+    std::atomic<std::uint64_t> written;    // height after the last write that returned
+    std::atomic<std::uint64_t> writing;    // height that the newest write leads to
+    std::atomic<std::uint64_t> refused;    // height that the last refused write led to
     std::atomic<std::uint64_t> writes;     // begun
     std::atomic<std::uint64_t> disk_full_hits;
 };
