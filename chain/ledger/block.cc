@@ -117,6 +117,19 @@ private:
     Parallel::Handle work_;
 };
 
+// Those that the transactions surely read.
+std::vector<PublicKey> accounts_of(const TxList &txs) {
+    std::vector<PublicKey> accounts;
+    accounts.reserve(2 * txs.size());
+    for (const Tx &tx : txs) {
+        accounts.push_back(tx.sender);
+        if (!tx.body.has_transfer()) continue;
+        if (const auto receiver = to_bytes32(tx.body.transfer().to(), "receiver"); receiver.ok())
+            accounts.push_back(*receiver);
+    }
+    return accounts;
+}
+
 }  // namespace
 
 Bytes32 tx_root(const wire::SignedBlock &block) {
@@ -239,6 +252,7 @@ Result<Execution> execute(const StateReader &state, const Tip &parent, const Gen
 
 Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
                              std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
+    CHAIN_TRY(state.read_ahead(accounts_of(txs)));
     Execution out;
     out.tx_ids.reserve(txs.size());
     for (std::size_t i = 0; i < txs.size(); ++i) {

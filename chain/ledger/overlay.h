@@ -52,6 +52,10 @@ public:
     Result<std::optional<Bytes>> get(std::string_view key) const override;
     Result<Account> account(const PublicKey &account) const override;
 
+    // Reads what is below of these accounts on all cores, to remember it: a store takes longer to
+    // find a record than a rule to change it. `below` must bear to be read by several threads.
+    Status read_ahead(std::vector<PublicKey> accounts);
+
     // An account that holds nothing and never acted has no record: equal states, equal keys.
     void put_account(const PublicKey &account, const Account &value);
     void put_lease(const Lease &lease);

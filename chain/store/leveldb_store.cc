@@ -19,7 +19,9 @@
 #include <mutex>
 #include <shared_mutex>
 
+#include <leveldb/cache.h>
 #include <leveldb/db.h>
+#include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
 #include <sys/statvfs.h>
 
@@ -30,6 +32,10 @@
 namespace chain {
 namespace {
 
+// A read looks into one table of many, not into one of each level: 1 of 100 in vain.
+constexpr int kFilterBitsPerKey = 10;
+// Of tables read: the accounts that are in use.
+constexpr std::size_t kCacheBytes = 32u << 20;
 // LevelDB keeps up to two of them in memory. Twice its default: half as much is merged later.
 constexpr std::size_t kMemoryTableBytes = 8u << 20;
 // Opening writes a new manifest and log, and may have to write out a full memory table.
@@ -66,22 +72,34 @@ leveldb::ReadOptions read_options() {
     return options;
 }
 
-Result<std::unique_ptr<leveldb::DB>> open_database(const std::string &folder) {
+// A database and what it uses, which must go after it.
+struct Database {
+    std::unique_ptr<const leveldb::FilterPolicy> filter{
+        leveldb::NewBloomFilterPolicy(kFilterBitsPerKey)};
+    std::unique_ptr<leveldb::Cache> cache{leveldb::NewLRUCache(kCacheBytes)};
+    std::unique_ptr<leveldb::DB> handle;
+};
+
+Result<Database> open_database(const std::string &folder) {
+    Database database;
     leveldb::Options options;
     options.create_if_missing = true;
     options.paranoid_checks = true;
     options.write_buffer_size = kMemoryTableBytes;
+    options.filter_policy = database.filter.get();
+    options.block_cache = database.cache.get();
     // Keys, hashes and signatures: there is nothing to compress, only time to lose.
     options.compression = leveldb::kNoCompression;
-    leveldb::DB *database = nullptr;
-    const leveldb::Status status = leveldb::DB::Open(options, folder, &database);
+    leveldb::DB *handle = nullptr;
+    const leveldb::Status status = leveldb::DB::Open(options, folder, &handle);
     if (!status.ok()) return to_error(status, "open the ledger's store " + folder);
-    return std::unique_ptr<leveldb::DB>(database);
+    database.handle.reset(handle);
+    return database;
 }
 
 class LevelDbStore final : public KeyValueStore {
 public:
-    LevelDbStore(std::string folder, std::unique_ptr<leveldb::DB> database)
+    LevelDbStore(std::string folder, Database database)
         : folder_(std::move(folder)), database_(std::move(database)) {}
 
     Result<std::optional<Bytes>> get(std::string_view key) const override {
@@ -91,14 +109,14 @@ public:
 
     Status write(const WriteBatch &batch, bool durable) override {
         const std::lock_guard writing(write_mutex_);
-        if (failed_batch_ || !database_ || (durable && any_unsynced_)) {
+        if (failed_batch_ || !database_.handle || (durable && any_unsynced_)) {
             const std::unique_lock lock(mutex_);
             CHAIN_TRY(open_again());
         }
         leveldb::WriteOptions options;
         options.sync = durable;
         const std::shared_lock lock(mutex_);  // reads go on meanwhile
-        const leveldb::Status status = database_->Write(options, to_leveldb(batch).get());
+        const leveldb::Status status = database_.handle->Write(options, to_leveldb(batch).get());
         if (status.ok()) {
             any_unsynced_ = any_unsynced_ || !durable;
             return ok_status();
@@ -110,8 +128,8 @@ public:
     Status scan_from(std::string_view prefix, std::string_view first,
                      const Visit &visit) const override {
         const std::shared_lock lock(mutex_);
-        if (!database_) return closed();
-        const std::unique_ptr<leveldb::Iterator> at(database_->NewIterator(read_options()));
+        if (!database_.handle) return closed();
+        const std::unique_ptr<leveldb::Iterator> at(database_.handle->NewIterator(read_options()));
         for (at->Seek(slice_of(first)); at->Valid() && at->key().starts_with(slice_of(prefix));
              at->Next())
             if (!visit(view_of(at->key()), view_of(at->value()))) break;
@@ -126,9 +144,9 @@ private:
     }
 
     Result<std::optional<Bytes>> read(std::string_view key) const {
-        if (!database_) return closed();
+        if (!database_.handle) return closed();
         Bytes value;
-        const leveldb::Status status = database_->Get(read_options(), slice_of(key), &value);
+        const leveldb::Status status = database_.handle->Get(read_options(), slice_of(key), &value);
         if (status.IsNotFound()) return std::optional<Bytes>();
         if (!status.ok()) return to_error(status, "read the ledger's store " + folder_);
         return std::optional<Bytes>(std::move(value));
@@ -170,7 +188,7 @@ private:
             static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < kFreeBytesToReopen)
             return make_error(ErrorCode::kDiskFull, "cannot write to the ledger's store ", folder_,
                               ": No space left on device");
-        database_.reset();  // LevelDB allows one handle at a time
+        database_.handle.reset();  // LevelDB allows one handle at a time
         CHAIN_ASSIGN(database_, open_database(folder_));
         any_unsynced_ = false;
         if (failed_batch_) CHAIN_TRY(take_back());
@@ -181,7 +199,7 @@ private:
         leveldb::WriteOptions options;
         options.sync = true;
         const leveldb::Status taken_back =
-            database_->Write(options, to_leveldb(*failed_batch_).get());
+            database_.handle->Write(options, to_leveldb(*failed_batch_).get());
         if (!taken_back.ok()) return to_error(taken_back, "write to the ledger's store " + folder_);
         failed_batch_.reset();
         log(LogLevel::kNote, "store", "opened ", folder_, " again after a failed write");
@@ -192,7 +210,7 @@ private:
     // Taken in this order.
     std::mutex write_mutex_;
     mutable std::shared_mutex mutex_;  // of database_; exclusive: opening it again
-    std::unique_ptr<leveldb::DB> database_;
+    Database database_;
     // Of who writes:
     std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
     bool any_unsynced_ = false;               // since it was opened

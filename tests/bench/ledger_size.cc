@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <random>
 
-#include <unistd.h>
+#include <malloc.h>
 
 #include "chain/base/file.h"
 #include "incentive/settlement.h"
@@ -38,12 +38,10 @@ double folder_bytes(const std::string &folder) {
     return static_cast<double>(sum);
 }
 
-double resident_bytes() {
-    long pages = 0, resident = 0;
-    std::FILE *file = std::fopen("/proc/self/statm", "r");
-    CHAIN_CHECK(file != nullptr && std::fscanf(file, "%ld %ld", &pages, &resident) == 2);
-    std::fclose(file);
-    return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+// Allocated and not freed: what the process holds of the system jumps with what malloc keeps back.
+double heap_bytes() {
+    const struct mallinfo2 info = mallinfo2();
+    return static_cast<double>(info.uordblks + info.hblkhd);
 }
 
 // A ledger on disk whose accounts grow in number.
@@ -147,16 +145,16 @@ void bench_size(const std::string &folder, int rounds, std::size_t accounts_max)
     std::vector<std::size_t> sizes;
     double state_before = 0, accounts_before = 0;
     for (std::size_t accounts = 10'000; accounts <= accounts_max; accounts *= 10) {
-        const double resident_before = resident_bytes();
+        const double heap_before = heap_bytes();
         ledger.grow_to(accounts);
-        const double resident = resident_bytes() - resident_before;
+        const double heap = heap_bytes() - heap_before;
         const double state = ledger.state_bytes();
         ledger.open_again();
         const double grown = static_cast<double>(accounts) - accounts_before;
         const std::string name = "_at_" + short_number(accounts) + "_accounts";
         figure("ledger_disk" + name, ledger.disk_bytes() / 1e6, "MB");
         figure("ledger_account_state" + name, (state - state_before) / grown, "bytes");
-        figure("ledger_account_resident" + name, std::max(resident, 0.0) / grown, "bytes");
+        figure("ledger_account_memory" + name, std::max(heap, 0.0) / grown, "bytes");
         const double disk_before = ledger.stored_bytes();
         ledger.open_again();
         ledger.time_blocks(2);  // warms caches
@@ -179,10 +177,10 @@ void bench_size(const std::string &folder, int rounds, std::size_t accounts_max)
     }
     const double leases_state = ledger.state_bytes();
     ledger.open_again();
-    const double leases_resident = resident_bytes();
+    const double heap_before = heap_bytes();
     ledger.open_leases(kLeases);
-    figure("ledger_open_lease_resident",
-           std::max(resident_bytes() - leases_resident, 0.0) / kLeases, "bytes");
+    figure("ledger_open_lease_memory", std::max(heap_bytes() - heap_before, 0.0) / kLeases,
+           "bytes");
     figure("ledger_open_lease_state", (ledger.state_bytes() - leases_state) / kLeases, "bytes");
 }
 
