@@ -22,4 +22,5 @@ EXTRA_DIST += \
   docs/adr/0007-sessions-carry-the-heartbeat.md \
   docs/adr/0008-seed-words-are-the-key.md \
   docs/adr/0009-work-that-nobody-signed.md \
-  docs/adr/0010-ratios-start-from-nothing.md
+  docs/adr/0010-ratios-start-from-nothing.md \
+  docs/adr/0011-blocks-are-written-behind-execution.md
