@@ -63,7 +63,7 @@ check-threads:
 	@test -f threads/config.status || (cd threads && $(abs_top_srcdir)/configure -q \
 	  --enable-sanitizers=thread CC='$(CC)' CXX='$(CXX)' CFLAGS='-O1 -g1' CXXFLAGS='-O1 -g1')
 	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(BUILT_SOURCES)
-	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(THREADED_TESTS)
+	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(bin_PROGRAMS) $(THREADED_TESTS)
 	@cd threads && for test in $(THREADED_TESTS); do \
 	  TSAN_OPTIONS=halt_on_error=1 $$test --gtest_brief=1 || exit 1; done
 .PHONY: check-system check-sanitizers check-threads
