@@ -208,8 +208,9 @@ Result<ledger::Block> LedgerBackend::draft_block(std::uint64_t now_ms) {
     const auto take = [this] { return mempool_->take(params().block_txs_max, kBlockTxBytesMax); };
     auto block = sealer_->seal(*chain_, take(), now_ms);
     if (block.ok()) return block;
+    if (ledger::is_of_store(block.error())) return block;
     // What applied when it came may not at this block's time: weed out and try once more.
-    mempool_->rebuild(now_ms);
+    CHAIN_TRY(mempool_->rebuild(now_ms));
     if (mempool_->count() == 0) return block;
     return sealer_->seal(*chain_, take(), now_ms);
 }
@@ -232,7 +233,9 @@ void LedgerBackend::seal_pending() {
 
 void LedgerBackend::after_blocks(std::span<const ledger::Block> blocks) {
     if (blocks.empty()) return;
-    mempool_->rebuild(clock_.unix_ms());
+    if (const Status rebuilt = mempool_->rebuild(clock_.unix_ms()); !rebuilt.ok())
+        log(LogLevel::kError, "ledger",
+            "what waits for a block cannot be judged now: ", rebuilt.error().message);
     for (const ledger::Block &block : blocks) {
         log(LogLevel::kDebug, "ledger", "block ", block.header.height(), " ", short_hex(block.id),
             " with ", block.header.tx_count(), " transactions");

@@ -2,6 +2,7 @@
 #include "chain/ledger/mempool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "chain/base/log.h"
 
@@ -10,39 +11,38 @@ namespace chain::ledger {
 // A transfer's: of both accounts.
 constexpr std::size_t kWritesMostly = 2;
 
-Mempool::Mempool(Chain &chain) : chain_(chain) {
-    by_id_.reserve(kTxsMax);
-    begin_anew();
-}
+Mempool::Mempool(Chain &chain) : chain_(chain), line_(new_line()) {}
 
-void Mempool::begin_anew() {
-    pending_state_ = std::make_unique<Overlay>(chain_.state());
-    built_on_ = chain_.tip().id;
-    by_id_.clear();
-    count_by_sender_.clear();
-    size_bytes_ = 0;
+Mempool::Line Mempool::new_line() const {
+    Line line;
+    line.state = std::make_unique<Overlay>(chain_.state());
+    line.built_on = chain_.tip().id;
+    line.by_id.reserve(kTxsMax);
+    return line;
 }
 
 Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
     const TxContext context{chain_.genesis(), chain_.tip().height + 1,
-                            static_cast<std::uint32_t>(txs_.size()),
+                            static_cast<std::uint32_t>(line_.txs.size()),
                             std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
-    return apply_tx(*pending_state_, tx, context);
+    return apply_tx(*line_.state, tx, context);
 }
 
 Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
     if (contains(tx->id))
         return make_error(ErrorCode::kConflict, "transaction ", short_hex(tx->id),
                           " is pending already");
-    if (txs_.size() >= kTxsMax || size_bytes_ + tx->signed_bytes.size() > kBytesMax)
-        return make_error(ErrorCode::kTooLarge, "too many transactions are pending (", txs_.size(),
-                          "); try again after the next block");
-    const auto sender = count_by_sender_.find(tx->sender);
-    const bool is_new_sender = sender == count_by_sender_.end();
+    if (line_.txs.size() >= kTxsMax || line_.record_bytes >= kRecordBytesMax ||
+        line_.size_bytes + tx->signed_bytes.size() > kBytesMax)
+        return make_error(ErrorCode::kTooLarge, "too many transactions are pending (",
+                          line_.txs.size(), "); try again after the next block");
+    const auto sender = line_.count_by_sender.find(tx->sender);
+    const bool is_new_sender = sender == line_.count_by_sender.end();
     if (!is_new_sender && sender->second >= kTxsPerSenderMax)
         return make_error(ErrorCode::kTooLarge, to_address(tx->sender), " has ", sender->second,
                           " transactions pending; try again after the next block");
     if (const Status applied = try_apply(*tx, now_ms); !applied.ok()) {
+        if (is_of_store(applied.error())) return applied.error();
         // Its nonce is used up when it is in a block already: that is no refusal.
         CHAIN_ASSIGN(const auto place, chain_.place_of(tx->id));
         if (place)
@@ -52,26 +52,29 @@ Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
         return applied.error();
     }
     if (is_new_sender)
-        count_by_sender_.emplace(tx->sender, 1);
+        line_.count_by_sender.emplace(tx->sender, 1);
     else
         ++sender->second;
-    size_bytes_ += tx->signed_bytes.size();
-    const auto pending = txs_.insert(txs_.end(), {tx, pending_state_->newest_attempt(), {}});
+    line_.size_bytes += tx->signed_bytes.size();
+    const auto pending = line_.txs.insert(line_.txs.end(), {tx, line_.state->newest_attempt(), {}});
     pending->writes.reserve(kWritesMostly);
-    pending_state_->each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
+    line_.state->each_written([&](const Bytes &key, const std::optional<Bytes> &value) {
         pending->writes.emplace_back(key, value);
+        pending->record_bytes += key.size() + (value ? value->size() : 0);
     });
-    by_id_.emplace(tx->id, pending);
+    line_.record_bytes += pending->record_bytes;
+    line_.by_id.emplace(tx->id, pending);
     return ok_status();
 }
 
 void Mempool::remove_first() {
-    const Tx &tx = *txs_.front().tx;
-    by_id_.erase(tx.id);
-    size_bytes_ -= tx.signed_bytes.size();
-    const auto sender = count_by_sender_.find(tx.sender);
-    if (--sender->second == 0) count_by_sender_.erase(sender);
-    txs_.pop_front();
+    const Tx &tx = *line_.txs.front().tx;
+    line_.by_id.erase(tx.id);
+    line_.size_bytes -= tx.signed_bytes.size();
+    line_.record_bytes -= line_.txs.front().record_bytes;
+    const auto sender = line_.count_by_sender.find(tx.sender);
+    if (--sender->second == 0) line_.count_by_sender.erase(sender);
+    line_.txs.pop_front();
 }
 
 // If the newest block holds exactly what is first in line: takes that out and keeps what the others
@@ -79,19 +82,19 @@ void Mempool::remove_first() {
 // whose time, number and reward were not known before. False: what is pending must be judged again.
 bool Mempool::drop_included() {
     const Chain::Applied &block = chain_.last_applied();
-    if (block.id == BlockId{} || block.id != chain_.tip().id || block.parent != built_on_ ||
-        block.tx_ids.size() > txs_.size())
+    if (block.id == BlockId{} || block.id != chain_.tip().id || block.parent != line_.built_on ||
+        block.tx_ids.size() > line_.txs.size())
         return false;
-    auto at = txs_.begin();
+    auto at = line_.txs.begin();
     for (const TxId &id : block.tx_ids)
         if ((at++)->tx->id != id) return false;
-    std::unordered_map<std::string_view, const std::optional<Bytes> *> expected;
-    for (auto head = txs_.begin(); head != at; ++head)
+    std::unordered_map<std::string_view, const std::optional<Bytes> *, StateKeyHash> expected;
+    for (auto head = line_.txs.begin(); head != at; ++head)
         for (const auto &[key, value] : head->writes) expected[key] = &value;
     const std::uint64_t first_left =
-        at == txs_.end() ? pending_state_->newest_attempt() + 1 : at->attempt;
+        at == line_.txs.end() ? line_.state->newest_attempt() + 1 : at->attempt;
     const auto is_built_upon = [&](std::string_view key) {
-        return pending_state_->last_attempt_on(key) >= first_left;
+        return line_.state->last_attempt_on(key) >= first_left;
     };
     for (const auto &[key, value] : block.changes) {
         if (!is_built_upon(key)) continue;
@@ -103,41 +106,34 @@ bool Mempool::drop_included() {
 
     for (const auto &[key, value] : expected) {
         if (is_built_upon(key)) continue;
-        pending_state_->forget(key);  // the chain's state has it now
+        line_.state->forget(key);  // the chain's state has it now
     }
-    while (txs_.begin() != at) remove_first();
-    built_on_ = chain_.tip().id;
+    while (line_.txs.begin() != at) remove_first();
+    line_.built_on = chain_.tip().id;
     return true;
 }
 
-void Mempool::rebuild(std::uint64_t now_ms) {
-    if (drop_included()) return;
+Status Mempool::rebuild(std::uint64_t now_ms) {
+    if (drop_included()) return ok_status();
     ++full_rebuild_count_;
-    std::list<Pending> waiting;
-    waiting.swap(txs_);
-    begin_anew();
-    for (Pending &pending : waiting) {
-        const TxId id = pending.tx->id;
-        const auto place = chain_.place_of(id);
-        if (place.ok() && *place) continue;
-        if (const Status kept = add(std::move(pending.tx), now_ms); !kept.ok())
-            log(LogLevel::kDebug, "ledger", "dropped pending transaction ", short_hex(id), ": ",
-                kept.error().message);
+    Line before = std::exchange(line_, new_line());
+    for (const Pending &pending : before.txs) {
+        const Status kept = add(pending.tx, now_ms);
+        if (kept.ok()) continue;
+        if (is_of_store(kept.error())) {
+            line_ = std::move(before);
+            return kept;
+        }
+        log(LogLevel::kDebug, "ledger", "dropped pending transaction ", short_hex(pending.tx->id),
+            ": ", kept.error().message);
     }
-}
-
-void Mempool::reject(const TxId &id, std::string reason, std::uint64_t now_ms) {
-    const auto found = by_id_.find(id);
-    if (found == by_id_.end()) return;
-    txs_.erase(found->second);
-    remember_rejection(id, std::move(reason));
-    rebuild(now_ms);
+    return ok_status();
 }
 
 TxList Mempool::take(std::size_t count_max, std::size_t bytes_max) const {
     TxList taken;
     std::size_t size_bytes = 0;
-    for (const Pending &pending : txs_) {
+    for (const Pending &pending : line_.txs) {
         size_bytes += pending.tx->signed_bytes.size();
         if (taken.size() == count_max || size_bytes > bytes_max) break;
         taken.push_back(pending.tx);
@@ -147,7 +143,7 @@ TxList Mempool::take(std::size_t count_max, std::size_t bytes_max) const {
 
 std::vector<Bytes> Mempool::pending_bytes(std::size_t count_max) const {
     std::vector<Bytes> all;
-    for (const Pending &pending : txs_) {
+    for (const Pending &pending : line_.txs) {
         if (all.size() == count_max) break;
         all.push_back(pending.tx->signed_bytes);
     }
@@ -160,7 +156,7 @@ std::optional<std::string> Mempool::rejection(const TxId &id) const {
 }
 
 Result<std::uint64_t> Mempool::next_nonce(const PublicKey &account) const {
-    CHAIN_ASSIGN(const Account pending, pending_state_->account(account));
+    CHAIN_ASSIGN(const Account pending, line_.state->account(account));
     return pending.nonce;
 }
 

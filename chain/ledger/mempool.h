@@ -15,10 +15,18 @@
 
 namespace chain::ledger {
 
+// An error that says something of the disk, and nothing of what was to be judged.
+inline bool is_of_store(const Error &error) {
+    return error.code == ErrorCode::kIo || error.code == ErrorCode::kCorrupt ||
+           error.code == ErrorCode::kDiskFull;
+}
+
 class Mempool {
 public:
     static constexpr std::size_t kTxsMax = 20'000;
     static constexpr std::size_t kBytesMax = 32u << 20;
+    // Of the records that pending transactions write: a short one can write a long record.
+    static constexpr std::size_t kRecordBytesMax = 32u << 20;
     static constexpr std::size_t kTxsPerSenderMax = 1'000;
     static constexpr std::size_t kRejectionsMax = 4'096;  // remembered, oldest forgotten first
 
@@ -32,18 +40,18 @@ public:
     }
     // After the chain's tip moved: drops what is included or no longer applies. Costs what the
     // block holds, not what is pending, if the block is what was first in line here, and did to
-    // the state what it was expected to do.
-    void rebuild(std::uint64_t now_ms);
+    // the state what it was expected to do. Errors: of the store (is_of_store()), when nothing can
+    // be judged: then all stay as they are.
+    Status rebuild(std::uint64_t now_ms);
     // As often as rebuild() had to judge everything pending again.
     std::size_t full_rebuild_count() const { return full_rebuild_count_; }
-    // Forgets a transaction and all that no longer applies without it.
-    void reject(const TxId &id, std::string reason, std::uint64_t now_ms);
 
     // In order, at most `count_max` and `bytes_max` of signed bytes.
     TxList take(std::size_t count_max, std::size_t bytes_max) const;
-    bool contains(const TxId &id) const { return by_id_.contains(id); }
-    std::size_t count() const { return txs_.size(); }
-    std::size_t size_bytes() const { return size_bytes_; }
+    bool contains(const TxId &id) const { return line_.by_id.contains(id); }
+    std::size_t count() const { return line_.txs.size(); }
+    std::size_t size_bytes() const { return line_.size_bytes; }
+    std::size_t record_bytes() const { return line_.record_bytes; }
     std::optional<std::string> rejection(const TxId &id) const;
     // Counting what is pending.
     Result<std::uint64_t> next_nonce(const PublicKey &account) const;
@@ -53,22 +61,28 @@ public:
 private:
     struct Pending {
         TxRef tx;
-        std::uint64_t attempt;  // on pending_state_: later ones have higher numbers
+        std::uint64_t attempt;  // on the line's state: later ones have higher numbers
         std::vector<std::pair<Bytes, std::optional<Bytes>>> writes;
+        std::size_t record_bytes = 0;  // of the writes
+    };
+    // What is pending, in order, and the state after it.
+    struct Line {
+        std::unique_ptr<Overlay> state;
+        BlockId built_on{};
+        std::list<Pending> txs;
+        std::unordered_map<TxId, std::list<Pending>::iterator, Bytes32Hash> by_id;
+        std::unordered_map<PublicKey, std::size_t, Bytes32Hash> count_by_sender;
+        std::size_t size_bytes = 0;    // signed
+        std::size_t record_bytes = 0;  // written
     };
     Status try_apply(const Tx &tx, std::uint64_t now_ms);
     bool drop_included();
     void remove_first();
-    void begin_anew();
+    Line new_line() const;
     void remember_rejection(const TxId &id, std::string reason);
 
     Chain &chain_;
-    std::unique_ptr<Overlay> pending_state_;
-    BlockId built_on_{};
-    std::list<Pending> txs_;
-    std::unordered_map<TxId, std::list<Pending>::iterator, Bytes32Hash> by_id_;
-    std::unordered_map<PublicKey, std::size_t, Bytes32Hash> count_by_sender_;
-    std::size_t size_bytes_ = 0;
+    Line line_;
     std::size_t full_rebuild_count_ = 0;
     std::unordered_map<TxId, std::string, Bytes32Hash> rejections_;
     std::deque<TxId> rejections_oldest_first_;

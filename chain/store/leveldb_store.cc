@@ -38,7 +38,8 @@ constexpr int kFilterBitsPerKey = 10;
 constexpr std::size_t kCacheBytes = 32u << 20;
 // LevelDB keeps up to two of them in memory. Twice its default: half as much is merged later.
 constexpr std::size_t kMemoryTableBytes = 8u << 20;
-// Opening writes a new manifest and log, and may have to write out a full memory table.
+// Opening writes a new manifest and log, and may have to write out a full memory table. (If it
+// fails for want of more, it is tried again.)
 constexpr std::uint64_t kFreeBytesToReopen = kMemoryTableBytes + (2u << 20);
 
 Error to_error(const leveldb::Status &status, const std::string &doing) {
@@ -103,12 +104,20 @@ public:
         : folder_(std::move(folder)), database_(std::move(database)) {}
 
     Result<std::optional<Bytes>> get(std::string_view key) const override {
+        {
+            const std::shared_lock lock(mutex_);
+            if (database_.handle) return read(key);
+        }
+        CHAIN_TRY(open_if_closed());
         const std::shared_lock lock(mutex_);
         return read(key);
     }
 
     Status write(const WriteBatch &batch, bool durable) override {
         const std::lock_guard writing(write_mutex_);
+        if (is_log_torn_)
+            return make_error(ErrorCode::kIo, "the ledger's store ", folder_,
+                              " can be neither written nor read; mend the disk, then restart");
         if (failed_batch_ || !database_.handle || (durable && any_unsynced_)) {
             const std::unique_lock lock(mutex_);
             CHAIN_TRY(open_again());
@@ -121,12 +130,16 @@ public:
             any_unsynced_ = any_unsynced_ || !durable;
             return ok_status();
         }
-        CHAIN_TRY(remember_failure(batch));
+        if (const Status remembered = remember_failure(batch); !remembered.ok()) {
+            is_log_torn_ = true;
+            return remembered;
+        }
         return to_error(status, "write to the ledger's store " + folder_);
     }
 
     Status scan_from(std::string_view prefix, std::string_view first,
                      const Visit &visit) const override {
+        CHAIN_TRY(open_if_closed());
         const std::shared_lock lock(mutex_);
         if (!database_.handle) return closed();
         const std::unique_ptr<leveldb::Iterator> at(database_.handle->NewIterator(read_options()));
@@ -182,7 +195,18 @@ private:
         return ok_status();
     }
 
-    Status open_again() {
+    // Whoever reads before it writes, as everybody does, would never come to the write that opens.
+    Status open_if_closed() const {
+        {
+            const std::shared_lock lock(mutex_);
+            if (database_.handle) return ok_status();
+        }
+        const std::lock_guard writing(write_mutex_);
+        const std::unique_lock lock(mutex_);
+        return database_.handle ? ok_status() : open_again();
+    }
+
+    Status open_again() const {
         struct statvfs status {};
         if (statvfs(folder_.c_str(), &status) == 0 &&
             static_cast<std::uint64_t>(status.f_bavail) * status.f_frsize < kFreeBytesToReopen)
@@ -191,11 +215,13 @@ private:
         database_.handle.reset();  // LevelDB allows one handle at a time
         CHAIN_ASSIGN(database_, open_database(folder_));
         any_unsynced_ = false;
-        if (failed_batch_) CHAIN_TRY(take_back());
-        return ok_status();
+        if (!failed_batch_) return ok_status();
+        const Status taken_back = take_back();
+        if (!taken_back.ok()) database_.handle.reset();  // nobody may read what was refused
+        return taken_back;
     }
 
-    Status take_back() {
+    Status take_back() const {
         leveldb::WriteOptions options;
         options.sync = true;
         const leveldb::Status taken_back =
@@ -208,12 +234,13 @@ private:
 
     const std::string folder_;
     // Taken in this order.
-    std::mutex write_mutex_;
+    mutable std::mutex write_mutex_;
     mutable std::shared_mutex mutex_;  // of database_; exclusive: opening it again
-    Database database_;
+    mutable Database database_;
     // Of who writes:
-    std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
-    bool any_unsynced_ = false;               // since it was opened
+    mutable std::optional<WriteBatch> failed_batch_;  // writes its keys' old values
+    mutable bool any_unsynced_ = false;               // since it was opened
+    bool is_log_torn_ = false;                        // and what to take back is not known
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "chain/ledger/chain_records.h"
+#include "chain/ledger/mempool.h"
 #include "tests/chain/ledger/ledger_fixture.h"
 
 namespace chain::ledger {
@@ -21,11 +22,13 @@ public:
     struct Watch {
         std::vector<std::uint64_t> heights;  // after each write
         std::function<Status(std::size_t number)> before = [](std::size_t) { return ok_status(); };
+        std::function<Status()> before_read = [] { return ok_status(); };
     };
     WatchedStore(std::unique_ptr<KeyValueStore> store, Watch &watch)
         : store_(std::move(store)), watch_(watch) {}
 
     Result<std::optional<Bytes>> get(std::string_view key) const override {
+        CHAIN_TRY(watch_.before_read());
         return store_->get(key);
     }
     Status write(const WriteBatch &batch, bool durable) override {
@@ -151,6 +154,29 @@ TEST_F(BlockWriterTest, AWrongBlockInTheMiddleLeavesThoseBeforeIt) {
         ASSERT_TRUE(chain->apply_all(std::span(blocks_).subspan(wrong)).ok());
         expect_at(*chain, kBlocks);
     }
+}
+
+TEST_F(BlockWriterTest, ThePoolKeepsWhatItCannotJudgeWhileTheStoreCannotBeRead) {
+    const auto chain = open_watched();
+    Mempool pool(*chain);
+    const auto pend = [&](std::uint64_t nonce) {
+        return pool.add(world_.decode(world_.sign(world_.transfer(1, nonce, 2, 1), {1})),
+                        kGenesisTimeMs + 1);
+    };
+    for (std::uint64_t nonce = 0; nonce < 3; ++nonce) ASSERT_TRUE(pend(nonce).ok());
+    ASSERT_TRUE(chain->apply(blocks_[0]).ok());  // holds none of them
+    watch_.before_read = [] { return Status(make_error(ErrorCode::kIo, "no such disk")); };
+    EXPECT_EQ(pool.rebuild(kGenesisTimeMs + 2).error().code, ErrorCode::kIo);
+    EXPECT_EQ(pool.count(), 3u);
+    const wire::SignedTx other = world_.sign(world_.transfer(3, 0, 2, 1), {3});
+    EXPECT_EQ(pool.add(world_.decode(other), kGenesisTimeMs + 2).error().code, ErrorCode::kIo);
+    EXPECT_EQ(pool.rejection(tx_id(other.body())), std::nullopt) << "nobody refused it";
+    watch_.before_read = [] { return ok_status(); };
+    ASSERT_TRUE(pool.rebuild(kGenesisTimeMs + 2).ok());
+    EXPECT_EQ(pool.count(), 3u);
+    EXPECT_EQ(*pool.next_nonce(world_.keys[1].public_key()), 3u);
+    EXPECT_TRUE(pend(3).ok());
+    EXPECT_TRUE(pool.add(world_.decode(other), kGenesisTimeMs + 2).ok());
 }
 
 TEST_F(BlockWriterTest, WhoReadsMeanwhileSeesWholeBlocks) {

@@ -300,9 +300,10 @@ TEST_F(ChainTest, MempoolJudgesByWhatIsPending) {
     const auto taken = pool.take(10, 1 << 20);
     ASSERT_EQ(taken.size(), 1u);
     ASSERT_TRUE(chain_->apply(seal(taken)).ok());
-    pool.rebuild(now_ms_);
+    EXPECT_TRUE(pool.rebuild(now_ms_).ok());
     EXPECT_EQ(pool.count(), 0u);
     EXPECT_EQ(pool.size_bytes(), 0u);
+    EXPECT_EQ(pool.record_bytes(), 0u);
 }
 
 TEST_F(ChainTest, MempoolIsBounded) {

@@ -238,7 +238,8 @@ std::string play_on(const World &world, const std::vector<Step> &steps, Chain &m
         if (const auto tx = player.play(steps[i], memory.state()))
             (void)pool.add(world.decode(*tx), player.now_ms).ok();
         if (i % 3 != 2) continue;
-        pool.rebuild(player.now_ms);  // what was right when it came may not be at the block's time
+        EXPECT_TRUE(pool.rebuild(player.now_ms)
+                        .ok());  // what was right when it came may not be at the block's time
         if (pool.count() == 0) continue;
         const auto block = sealer.seal(memory, pool.take(100, 1 << 19), player.now_ms);
         if (!block.ok()) return "seal: " + block.error().message;
@@ -248,7 +249,7 @@ std::string play_on(const World &world, const std::vector<Step> &steps, Chain &m
             if (const Status applied = chain->apply(*decoded); !applied.ok())
                 return "apply: " + applied.error().message;
         player.now_ms = std::max(player.now_ms, memory.tip().time_ms);
-        pool.rebuild(player.now_ms);
+        EXPECT_TRUE(pool.rebuild(player.now_ms).ok());
         past.tips.push_back(memory.tip());
         past.indexes.push_back(index_keys(store));
         past.blocks.push_back(*decoded);

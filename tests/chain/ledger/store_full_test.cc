@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "tests/chain/ledger/ledger_fixture.h"
@@ -76,6 +77,34 @@ TEST_F(FullDisk, NothingOfTheBatchIsThereAndTheStoreHeals) {
         store.reset();
         ASSERT_TRUE(remove_tree(path()).ok());
     }
+}
+
+TEST_F(FullDisk, WhatCouldNotBeOpenedAgainIsReadAndWrittenWhenItCanBe) {
+    const auto set_inodes = [&](std::uint64_t count) {
+        const std::string options = "size=16m,mode=0700,nr_inodes=" + std::to_string(count);
+        return mount("tmpfs", folder_.path().c_str(), "tmpfs", MS_REMOUNT, options.c_str());
+    };
+    const World world;
+    auto chain = world.open_chain(std::move(open_leveldb_store(path())).value());
+    const auto other = world.open_chain(make_memory_store());
+    std::vector<Block> blocks;
+    for (std::uint64_t i = 0; i < 2; ++i) {
+        const auto tx = world.decode(world.sign(world.transfer(0, i, 1, 1), {0}));
+        blocks.push_back(
+            std::move(world.sealer().seal(*other, TxList({tx}), kGenesisTimeMs)).value());
+        ASSERT_TRUE(other->apply(blocks.back()).ok());
+    }
+    fill(0);
+    ASSERT_EQ(chain->apply(blocks[0]).error().code, ErrorCode::kDiskFull);
+    make_space();
+    struct statvfs status {};
+    ASSERT_EQ(statvfs(folder_.path().c_str(), &status), 0);
+    ASSERT_EQ(set_inodes(status.f_files - status.f_ffree), 0);  // space, but no new files
+    ASSERT_EQ(chain->apply(blocks[0]).error().code, ErrorCode::kDiskFull);
+    ASSERT_EQ(set_inodes(10'000), 0);
+    ASSERT_TRUE(chain->apply(blocks[0]).ok()) << "without a restart";
+    ASSERT_TRUE(chain->apply(blocks[1]).ok());
+    EXPECT_TRUE(chain->verify_all()->ok);
 }
 
 TEST_F(FullDisk, TheStoreOpensAfterAProcessThatDiedOfIt) {

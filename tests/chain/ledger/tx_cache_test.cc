@@ -168,11 +168,12 @@ TEST_F(TxCacheTest, WhatIsFirstInLineLeavesThePoolWithoutJudgingTheRest) {
         ASSERT_TRUE(pool.add(list.ref(i), kGenesisTimeMs + 1).ok());
     while (pool.count() > 0) {
         ASSERT_TRUE(chain->apply(seal(*chain, pool.take(7, 1 << 20))).ok());
-        pool.rebuild(kGenesisTimeMs + 1);
+        EXPECT_TRUE(pool.rebuild(kGenesisTimeMs + 1).ok());
         ASSERT_EQ(*pool.next_nonce(world_.keys[0].public_key()), 10u);
     }
     EXPECT_EQ(pool.full_rebuild_count(), 0u);
     EXPECT_EQ(pool.size_bytes(), 0u);
+    EXPECT_EQ(pool.record_bytes(), 0u);
     EXPECT_EQ(chain->state().account(world_.keys[3].public_key())->nonce, 10u);
 }
 
@@ -191,11 +192,11 @@ TEST_F(TxCacheTest, WhatBuildsUponAValueThatCameOutDifferentlyIsJudgedAgain) {
     auto block = world_.sealer().seal(*chain, pool.take(1, 1 << 20), kGenesisTimeMs + 5'000);
     ASSERT_TRUE(block.ok());
     ASSERT_TRUE(chain->apply(*block).ok());
-    pool.rebuild(kGenesisTimeMs + 5'000);
+    EXPECT_TRUE(pool.rebuild(kGenesisTimeMs + 5'000).ok());
     EXPECT_EQ(pool.full_rebuild_count(), 1u);
     EXPECT_EQ(pool.count(), 2u);
     ASSERT_TRUE(chain->apply(seal(*chain, pool.take(10, 1 << 20))).ok());
-    pool.rebuild(kGenesisTimeMs + 5'000);
+    EXPECT_TRUE(pool.rebuild(kGenesisTimeMs + 5'000).ok());
     EXPECT_EQ(pool.count(), 0u);
     EXPECT_EQ(chain->state().lease(id)->legs[0].state, LegState::kClosing);
     EXPECT_TRUE(chain->check_recount().ok());
