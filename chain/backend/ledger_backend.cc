@@ -183,7 +183,16 @@ void LedgerBackend::on_block(std::function<void(const Bytes &)> fn) {
     block_fns_.push_back(std::move(fn));
 }
 
+void LedgerBackend::judge_again() {
+    judged_steady_ms_ = clock_.steady_ms();
+    if (const Status rebuilt = mempool_->rebuild(clock_.unix_ms()); !rebuilt.ok())
+        log(LogLevel::kError, "ledger",
+            "what waits for a block cannot be judged now: ", rebuilt.error().message);
+}
+
 void LedgerBackend::announce_again() {
+    if (mempool_->count() == 0) return;
+    if (clock_.steady_ms() - judged_steady_ms_ >= options_.judge_again_ms) judge_again();
     for (const Bytes &bytes : mempool_->pending_bytes(kAnnounceAgainMax)) call_all(tx_fns_, bytes);
 }
 
@@ -233,9 +242,7 @@ void LedgerBackend::seal_pending() {
 
 void LedgerBackend::after_blocks(std::span<const ledger::Block> blocks) {
     if (blocks.empty()) return;
-    if (const Status rebuilt = mempool_->rebuild(clock_.unix_ms()); !rebuilt.ok())
-        log(LogLevel::kError, "ledger",
-            "what waits for a block cannot be judged now: ", rebuilt.error().message);
+    judge_again();
     for (const ledger::Block &block : blocks) {
         log(LogLevel::kDebug, "ledger", "block ", block.header.height(), " ", short_hex(block.id),
             " with ", block.header.tx_count(), " transactions");

@@ -26,6 +26,9 @@ struct LedgerOptions {
     // A transaction still pending after this is handed to on_tx_accepted again: its first
     // announcement may have found no peers.
     std::uint64_t announce_again_ms = 2'000;
+    // Without a block for so long, what is pending is judged again: what was right when it came may
+    // have a time that has passed, and everything of its sender waits behind it.
+    std::uint64_t judge_again_ms = 10'000;
 };
 
 // What became of a block that a peer sent.
@@ -142,6 +145,7 @@ private:
     Result<ledger::Block> draft_block(std::uint64_t now_ms);
     void after_blocks(std::span<const ledger::Block> blocks);
     void announce_again();
+    void judge_again();
 
     Loop &loop_;
     const Clock &clock_;
@@ -152,6 +156,7 @@ private:
     LoopHandle seal_timer_;
     bool seal_scheduled_ = false;
     std::optional<std::uint64_t> last_seal_steady_ms_;
+    std::uint64_t judged_steady_ms_ = 0;  // when all that is pending was right
     struct Arrival {
         Bytes signed_tx;
         std::function<void(const Result<bool> &)> done;

@@ -14,8 +14,8 @@ constexpr ErrorTraits kErrorTraits[] = {
      "See what is on offer with `ompi-chain offer list --all`, and why a peer was passed over with "
      "--chain-explain."},
     {ErrorCode::kInsufficientFunds, "insufficient-funds", 1,
-     "See your balance with `ompi-chain wallet show`; lease fewer slots or a shorter time, or add "
-     "tokens."},
+     "See your balance with `ompi-chain wallet show`. A lease of fewer slots or a shorter time "
+     "takes less."},
     {ErrorCode::kBudgetTooSmall, "budget-too-small", 1,
      "Raise --chain-budget, or lower --chain-time or the number of slots."},
     {ErrorCode::kNoWallet, "no-wallet", 4,

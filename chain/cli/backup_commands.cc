@@ -105,7 +105,7 @@ Result<KeyPair> key_of(std::string words) {
 Error wallet_stands(const std::string &path) {
     const auto address = read_wallet_address(path);
     return make_error(ErrorCode::kConflict, path, " is a wallet already",
-                      address.ok() ? " (" + *address + ")" : std::string(),
+                      address.ok() ? " (" + *address + ")" : ", though a damaged one",
                       "; a wallet is never overwritten\nIf you have a backup of it, stop its "
                       "daemon and move the file away; or restore into another\nfolder with "
                       "--data DIR.");
@@ -127,8 +127,10 @@ Result<int> run_restore(Invocation &invocation) {
     if (!made.ok() && made.error().code == ErrorCode::kConflict) return wallet_stands(path);
     CHAIN_TRY(made);
     Console &console = invocation.console;
-    console.err << "The wallet is restored in " << path
-                << ".\nIf its daemon runs, `ompi-chain wallet unlock` lets it sign.\n";
+    console.err
+        << "The wallet is restored in " << path
+        << ".\nIf its daemon runs, `ompi-chain wallet unlock` lets it sign. No other daemon "
+           "should run with this\nwallet: two of them get into each other's way.\n";
     if (invocation.json())
         console.out << client::json_text({{"address", address}, {"wallet", path}});
     else

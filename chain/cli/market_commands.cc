@@ -129,9 +129,11 @@ void print_history(const Invocation &invocation, const wire::WalletHistory &hist
     }
     console.out << table.format();
     if (!history.more()) return;
+    const std::string data = invocation.arguments.value("data");
     const wire::HistoryLine &oldest = history.lines(history.lines_size() - 1);
     console.err << "There is more: ompi-chain wallet history "
-                << (words.empty() ? "" : client::printable(words[0]) + " ") << "--before "
+                << (words.empty() ? "" : client::printable(words[0]) + " ")
+                << (data.empty() ? "" : "--data " + client::printable(data) + " ") << "--before "
                 << oldest.height() << ":" << oldest.tx_index() << "\n";
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
+#include <cctype>
 
 #include "chain/cli/cli.h"
 
@@ -55,6 +56,8 @@ Status take_option(const Command &command, const std::vector<std::string> &words
         name = "--help";
     else if (name == "-y")
         name = "--yes";
+    if (name.size() > 1 && std::isdigit(static_cast<unsigned char>(name[1])))
+        return usage_error(command, "no number here may be negative: " + name);
     if (name.size() < 3 || name.compare(0, 2, "--") != 0)
         return usage_error(command, "there is no short option " + name);
     name.erase(0, 2);

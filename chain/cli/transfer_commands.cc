@@ -88,13 +88,22 @@ Result<Transfer> read_transfer(const std::string &path) {
 
 Result<Bytes32> chosen_chain(const Invocation &invocation) {
     const Arguments &arguments = invocation.arguments;
-    if (arguments.has("chain") == arguments.has("genesis"))
+    if (arguments.has("chain") && arguments.has("genesis"))
+        return make_error(ErrorCode::kInvalidInput, "give --chain ID or --genesis FILE, not both");
+    if (!arguments.has("chain") && !arguments.has("genesis"))
         return make_error(ErrorCode::kInvalidInput,
                           "say for which network: --chain ID, or --genesis FILE");
-    if (arguments.has("chain")) return bytes32_from_hex(arguments.value("chain"), "--chain");
-    CHAIN_ASSIGN(const Bytes text, read_file(arguments.value("genesis"), ledger::kMaxGenesisBytes));
-    CHAIN_ASSIGN(const ledger::Genesis genesis, ledger::parse_genesis(text));
-    return genesis.chain_id;
+    if (const std::string id = arguments.value("chain"); !id.empty()) {
+        if (id.size() != 2 * sizeof(Bytes32))
+            return make_error(ErrorCode::kInvalidInput, "--chain takes the 64 hexadecimal digits ",
+                              "that `ompi-chain node status` shows, not ", id.size());
+        return bytes32_from_hex(id, "--chain");
+    }
+    const std::string path = arguments.value("genesis");
+    CHAIN_ASSIGN(const Bytes text, read_file(path, ledger::kMaxGenesisBytes));
+    const auto genesis = ledger::parse_genesis(text);
+    if (!genesis.ok()) return make_error(genesis.error().code, path, ": ", genesis.error().message);
+    return genesis->chain_id;
 }
 
 // What is to be signed, but for the sender.

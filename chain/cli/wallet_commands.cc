@@ -41,7 +41,8 @@ Result<int> print_wallet(const Invocation &invocation, const std::string &addres
              {"unbonding", client::json_amount(wallet.unbonding())},
              {"unbonds_at", client::json_time(wallet.unbonds_at_ms())},
              {"quality", format_quality(wallet.quality_q16())},
-             {"nonce", wallet.nonce()}});
+             {"nonce", wallet.nonce()},
+             {"waiting", wallet.waiting_count()}});
         return 0;
     }
     std::vector<std::pair<std::string, std::string>> fields = {
@@ -61,6 +62,11 @@ Result<int> print_wallet(const Invocation &invocation, const std::string &addres
     if (wallet.quality_q16() != 0)
         fields.emplace_back("quality", format_quality(wallet.quality_q16()) +
                                            " of 1 (as a provider: it lowers collateral)");
+    if (wallet.waiting_count() != 0)
+        fields.emplace_back(
+            "waiting", std::to_string(wallet.waiting_count()) +
+                           (wallet.waiting_count() == 1 ? " transaction is" : " transactions are") +
+                           " in no block yet");
     if (!wallet.state().empty()) fields.emplace_back("state", wallet.state());
     invocation.console.out << format_fields(fields);
     return 0;

@@ -147,6 +147,8 @@ Result<wire::ControlReply> Daemon::wallet_show(const wire::WalletShowCall &call)
     view.set_locked_escrow(locked.escrow.units);
     view.set_locked_collateral(locked.collateral.units);
     view.set_nonce(state.nonce);
+    CHAIN_ASSIGN(const std::uint64_t next_nonce, ledger_->next_nonce(account));
+    view.set_waiting_count(next_nonce - state.nonce);
     view.set_staked(state.staked.units);
     view.set_unbonding(state.unbonding.units);
     view.set_unbonds_at_ms(state.unbonds_at_ms);

@@ -55,7 +55,8 @@ Result<Bytes> adopt_genesis(const std::string &given_path, const std::string &ow
                           " yet: name the network's genesis file with --genesis FILE, or try "
                           "everything on this machine with `ompi-chain devnet up`");
     CHAIN_ASSIGN(const Bytes given, read_file(given_path, kGenesisMaxBytes));
-    if (const auto parsed = ledger::parse_genesis(given); !parsed.ok()) return parsed.error();
+    if (const auto parsed = ledger::parse_genesis(given); !parsed.ok())
+        return make_error(parsed.error().code, given_path, ": ", parsed.error().message);
     CHAIN_TRY(write_file_atomic(own_path, given, 0644));
     return given;
 }

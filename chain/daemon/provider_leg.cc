@@ -81,8 +81,21 @@ void ProviderLeg::on_new_block() {
             " settled: ", format_tokens(leg.payment), " tokens, of which ",
             format_tokens(leg.burned), " burned");
         phase_ = Phase::kSettled;
-        on_end_();
+        return on_end_();
     }
+    if (key_.leg < lease->legs.size() && lease->legs[key_.leg].state == ledger::LegState::kClosing)
+        answer_close(lease->legs[key_.leg].closes_at_ms);
+}
+
+// The renter, or somebody with its key, has closed this leg on the ledger, perhaps with an old
+// voucher or none: the highest one must be there before the window to bring it has passed. Half of
+// the window is left for the results, and for a last voucher.
+void ProviderLeg::answer_close(std::uint64_t closes_at_ms) {
+    if (phase_ >= Phase::kClosing || answer_timer_.active()) return;
+    const std::uint64_t now_ms = node_.backend.chain_time_ms();
+    const std::uint64_t window_ms = closes_at_ms > now_ms ? closes_at_ms - now_ms : 0;
+    answer_timer_ = node_.loop.after_ms(window_ms / 2, [this] { close(); });
+    end("renter", "the renter closed the lease on the ledger");
 }
 
 void ProviderLeg::begin_staging() {

@@ -73,6 +73,7 @@ private:
     void begin_staging();
     void report_start();
     void give_notice();
+    void answer_close(std::uint64_t closes_at_ms);
     void on_stage(const wire::TradeMessage &message);
     void finish_staging(const wire::StageDone &done);
     void launch(const wire::Launch &launch);
@@ -123,6 +124,7 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for jobs of workers
     LoopHandle deadline_;
     LoopHandle reading_timer_;
+    LoopHandle answer_timer_;
 };
 
 }  // namespace chain::daemon

@@ -134,7 +134,9 @@ bool RenterAgent::is_live(const ledger::LeaseId &id) const {
 }
 
 // A lease of ours on the ledger that nobody here runs: close it, and when its time has come settle
-// it. That is how a lost peer's leg and a lease of a daemon that was killed come to their end.
+// it. That is how a lost peer's leg and a lease of a daemon that was killed come to their end. One
+// that is not in the journal may be running at another daemon with this wallet: that is left alone
+// until its time has come.
 void RenterAgent::close_forgotten_leases() {
     const auto key = node_.wallet.key();
     if (!key.ok()) return;
@@ -150,16 +152,16 @@ void RenterAgent::close_forgotten_leases() {
         wire::TxBody body;
         bool open = false;
         const bool due = lease.due_at(node_.backend.chain_time_ms());
+        const auto record = node_.journal.renter(lease.id);
+        if (!due && !record.has_value()) continue;
         for (const ledger::Leg &leg : lease.legs)
             open = open || leg.state == ledger::LegState::kOpen;
         if (due) {
             body.mutable_expire_lease()->set_lease_id(to_bytes(lease.id));
         } else if (open) {
             body.mutable_close_lease()->set_lease_id(to_bytes(lease.id));
-            if (const auto record = node_.journal.renter(lease.id); record.has_value())
-                for (const auto &voucher : record->vouchers())
-                    if (!voucher.body().empty())
-                        *body.mutable_close_lease()->add_vouchers() = voucher;
+            for (const auto &voucher : record->vouchers())
+                if (!voucher.body().empty()) *body.mutable_close_lease()->add_vouchers() = voucher;
         } else {
             continue;
         }

@@ -190,7 +190,8 @@ void Daemon::answer_waiting_sends() {
         waiting.client->fail(
             waiting.request_id,
             make_error(ErrorCode::kTimeout, "transaction ", to_hex(waiting.tx),
-                       " is in no block yet; it may still come: see `ompi-chain wallet show`"));
+                       " is in no block yet and may still come: do not send it again while "
+                       "`ompi-chain wallet show` says that it waits"));
         return true;
     });
 }

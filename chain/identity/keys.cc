@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/identity/keys.h"
 
+#include <algorithm>
+#include <cctype>
+
 #include "chain/identity/bech32m.h"
 #include "chain/identity/schnorr.h"
 
@@ -63,11 +66,22 @@ std::string to_address(const PublicKey &account) {
     return bech32m::encode(kAddressPrefix, bech32m::to_groups(to_bytes(account)));
 }
 
+// Begins with the prefix, in small letters or in capitals.
+static bool is_like_address(std::string_view text) {
+    const std::string prefix = std::string(kAddressPrefix) + "1";
+    if (text.size() < prefix.size()) return false;
+    return std::equal(prefix.begin(), prefix.end(), text.begin(), [](char wanted, char c) {
+        return std::tolower(static_cast<unsigned char>(c)) == wanted;
+    });
+}
+
 Result<PublicKey> parse_address(std::string_view address) {
     const auto bad = [&](std::string_view why) {
         return make_error(ErrorCode::kInvalidInput, "address \"", address.substr(0, 100),
                           "\": ", why);
     };
+    if (!is_like_address(address))
+        return bad("an address begins with \"" + std::string(kAddressPrefix) + "1\"");
     const auto decoded = bech32m::decode(address);
     if (!decoded.ok()) return bad(decoded.error().message);
     if (decoded->prefix != kAddressPrefix)

@@ -73,8 +73,8 @@ Result<Tx> decode_tx(std::string_view signed_tx_bytes, const Bytes32 &chain_id,
     CHAIN_TRY(wire::parse_strict(signed_tx.body(), wire::kMaxTxBytes, "transaction", tx.body));
     CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(tx.body.chain_id(), "chain id"));
     if (its_chain != chain_id)
-        return make_error(ErrorCode::kInvalidInput, "transaction: is for chain ",
-                          short_hex(its_chain), ", this is chain ", short_hex(chain_id));
+        return make_error(ErrorCode::kInvalidInput, "transaction: is for chain ", to_hex(its_chain),
+                          ", this is chain ", to_hex(chain_id));
     if (tx.body.action_case() == wire::TxBody::ACTION_NOT_SET) return bad("says nothing to do");
     CHAIN_ASSIGN(tx.sender, to_bytes32(tx.body.sender(), "sender"));
     CHAIN_TRY(check_signers(signed_tx, tx));
@@ -138,8 +138,8 @@ Result<DecodedVote> decode_vote(const wire::SignedVote &vote, const Bytes32 &cha
     CHAIN_TRY(wire::parse_strict(vote.body(), wire::kMaxVoucherBytes, "vote", body));
     CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(body.chain_id(), "chain id"));
     if (its_chain != chain_id)
-        return make_error(ErrorCode::kInvalidInput, "vote: is for chain ", short_hex(its_chain),
-                          ", this is chain ", short_hex(chain_id));
+        return make_error(ErrorCode::kInvalidInput, "vote: is for chain ", to_hex(its_chain),
+                          ", this is chain ", to_hex(chain_id));
     DecodedVote decoded;
     CHAIN_ASSIGN(decoded.validator, to_bytes32(body.validator(), "validator"));
     decoded.link.source_height = body.source_height();

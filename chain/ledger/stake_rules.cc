@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Stake: tokens that stand behind an account's votes, and the votes that cost them.
+#include "chain/base/clock.h"
 #include "chain/ledger/transition.h"
 
 namespace chain::ledger {
@@ -39,6 +40,9 @@ Status stake(Overlay &state, const Tx &tx) {
 Status unstake(Overlay &state, const Tx &tx, const TxContext &context) {
     CHAIN_ASSIGN(const Amount amount, positive(tx.body.unstake().amount()));
     CHAIN_ASSIGN(Account account, state.account(tx.sender));
+    if (account.staked < amount)
+        return make_error(ErrorCode::kInsufficientFunds, format_tokens(account.staked),
+                          " tokens are staked, ", format_tokens(amount), " cannot be unstaked");
     CHAIN_ASSIGN(account.staked, subtract(account.staked, amount));
     CHAIN_ASSIGN(account.unbonding, add(account.unbonding, amount));
     account.unbonds_at_ms = context.time_ms + context.params().unbonding_ms;
@@ -51,8 +55,9 @@ Status withdraw_stake(Overlay &state, const Tx &tx, const TxContext &context) {
     if (account.unbonding.units == 0)
         return make_error(ErrorCode::kConflict, "nothing of this account is unbonding");
     if (context.time_ms < account.unbonds_at_ms)
-        return make_error(ErrorCode::kConflict, "the stake unbonds at ", account.unbonds_at_ms,
-                          ", and this block is of ", context.time_ms);
+        return make_error(ErrorCode::kConflict, "the stake can be withdrawn from ",
+                          format_utc(account.unbonds_at_ms), " on; this block is of ",
+                          format_utc(context.time_ms));
     CHAIN_ASSIGN(account.balance, add(account.balance, account.unbonding));
     account.unbonding = Amount{};
     account.unbonds_at_ms = 0;

@@ -209,11 +209,11 @@ TEST(Address, RefusalsSayWhy) {
     const std::string shorter = bech32m::encode("ompc", bech32m::to_groups(std::string(20, '\1')));
     const struct {
         std::string text, why;
-    } cases[] = {{"", "no separator"},
-                 {"hello", "no separator"},
-                 {other, "instead of \"ompc1\""},
+    } cases[] = {{"", "begins with \"ompc1\""},
+                 {"hello", "begins with \"ompc1\""},
+                 {other, "begins with \"ompc1\""},
                  {shorter, "20 bytes instead of 32"},
-                 {std::string(200, 'q'), "longer than 90"}};
+                 {"ompc1" + std::string(200, 'q'), "longer than 90"}};
     for (const auto &c : cases) {
         const auto parsed = parse_address(c.text);
         ASSERT_FALSE(parsed.ok());
