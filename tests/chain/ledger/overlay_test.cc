@@ -6,6 +6,8 @@
 
 #include <map>
 #include <random>
+#include <set>
+#include <tuple>
 
 #include <gtest/gtest.h>
 
@@ -47,107 +49,130 @@ void put_record(Records &records, const Bytes &key, const std::optional<Bytes> &
         records.erase(key);
 }
 
-// What is wrong after `steps`; empty: nothing.
-std::string run(const std::vector<Step> &steps, Overlay::Reads reads) {
-    const auto store = make_memory_store();
-    Records model;  // what the overlay shows
-    WriteBatch first;
-    for (std::uint32_t i = 0; i < kAccounts; i += 2) {
-        const Account account{.balance = Amount{100 + i}};
-        first.put(account_key(account_of(i)), encode_account(account));
-        model[account_key(account_of(i))] = encode_account(account);
+std::optional<Bytes> value_in(const Records &records, const Bytes &key) {
+    const auto found = records.find(key);
+    return found == records.end() ? std::nullopt : std::optional(found->second);
+}
+
+// An overlay, and the map that it should be. Each step says what is wrong after it; empty: nothing.
+class Pair {
+public:
+    explicit Pair(Overlay::Reads reads) : reads_(reads), below_(*store_), overlay_(below_, reads) {
+        for (std::uint32_t i = 0; i < kAccounts; i += 2)
+            stored(account_key(account_of(i)), encode_account({.balance = Amount{100 + i}}));
+        stored(raw_key(0), "zero");
+        taken_ = model_;
     }
-    first.put(raw_key(0), "zero");
-    model[raw_key(0)] = "zero";
-    EXPECT_TRUE(store->write(first, false).ok());
-    const StoreReader below(*store);
-    Overlay overlay(below, reads);
-    Records taken = model;  // as it was when changes were taken last
-    std::optional<Records> before;
-    std::optional<Overlay::Attempt> attempt;
-    std::map<Bytes, bool> put_since, put_before;  // keys put since changes were taken
-    const auto put = [&](const Bytes &key, const std::optional<Bytes> &value) {
-        put_record(model, key, value);
-        put_since[key] = true;
-    };
-    for (const Step &step : steps) {
+
+    bool is_over() const { return is_over_; }
+
+    std::string take(const Step &step) {
         const PublicKey account = account_of(step.key);
         const Account value{.balance = Amount{step.value}, .nonce = step.value};
         switch (step.kind) {
             case Step::kPutAccount:
-                overlay.put_account(account, value);
+                overlay_.put_account(account, value);
                 put(account_key(account),
                     value == Account{} ? std::nullopt : std::optional(encode_account(value)));
                 break;
             case Step::kPut:
-                overlay.put_raw(raw_key(step.key), std::to_string(step.value));
+                overlay_.put_raw(raw_key(step.key), std::to_string(step.value));
                 put(raw_key(step.key), std::to_string(step.value));
                 break;
             case Step::kRemove:
-                overlay.remove_raw(raw_key(step.key));
+                overlay_.remove_raw(raw_key(step.key));
                 put(raw_key(step.key), std::nullopt);
                 break;
-            case Step::kRead: {
-                const auto found = model.find(account_key(account));
-                const Account expected =
-                    found == model.end() ? Account{} : decode_account(found->second).value();
-                if (*overlay.account(account) != expected) return "an account reads differently";
-                break;
-            }
-            case Step::kBegin:
-                if (attempt) break;
-                before = model;
-                put_before = put_since;
-                attempt.emplace(overlay);
-                break;
-            case Step::kKeep:
-                if (!attempt) break;
-                attempt->keep();
-                attempt.reset();
-                break;
-            case Step::kTakeBack:
-                if (!attempt) break;
-                attempt.reset();
-                model = *before;
-                put_since = put_before;
-                break;
-            case Step::kTake: {
-                if (attempt) break;
-                const auto difference = overlay.take_difference();
-                if (!difference.ok()) return difference.error().message;
-                if (difference->changes.size() != put_since.size()) return "not what was put";
-                auto old_value = difference->old_values.begin();
-                for (const auto &[key, now] : difference->changes) {
-                    const auto expected = model.find(key), old = taken.find(key);
-                    if (!put_since.contains(key)) return "a key that was not put";
-                    if (now !=
-                        (expected == model.end() ? std::nullopt : std::optional(expected->second)))
-                        return "a wrong change";
-                    if (*old_value++ !=
-                        (old == taken.end() ? std::nullopt : std::optional(old->second)))
-                        return "a wrong old value";
-                }
-                if (reads == Overlay::Reads::kPassedOn) return {};  // of no more use
-                taken = model;
-                put_since.clear();
-                break;
-            }
+            case Step::kRead: return read(account);
+            case Step::kBegin: begin(); break;
+            case Step::kKeep: end(true); break;
+            case Step::kTakeBack: end(false); break;
+            case Step::kTake: return attempt_ ? std::string() : take_difference();
             case Step::kReadAhead:
-                if (reads == Overlay::Reads::kRemembered &&
-                    !overlay.read_ahead({account, account_of(step.key + 1), account}).ok())
+                if (reads_ == Overlay::Reads::kRemembered &&
+                    !overlay_.read_ahead({account, account_of(step.key + 1), account}).ok())
                     return "reading ahead failed";
                 break;
         }
-        for (std::uint32_t i = 0; i < std::max(kAccounts, kRawKeys); ++i) {
-            for (const Bytes &key : {account_key(account_of(i)), raw_key(i)}) {
-                const auto found = model.find(key);
-                // Reading changes what is remembered: not after every step.
-                if ((i + step.value) % 3 == 0 &&
-                    *overlay.get(key) !=
-                        (found == model.end() ? std::nullopt : std::optional(found->second)))
-                    return "a key reads differently";
-            }
+        return {};
+    }
+
+    // Some of the keys: reading changes what is remembered, so not all after every step.
+    std::string compare(std::uint32_t which) const {
+        for (std::uint32_t i = which % 3; i < std::max(kAccounts, kRawKeys); i += 3)
+            for (const Bytes &key : {account_key(account_of(i)), raw_key(i)})
+                if (*overlay_.get(key) != value_in(model_, key)) return "a key reads differently";
+        return {};
+    }
+
+private:
+    void stored(const Bytes &key, const Bytes &value) {
+        WriteBatch batch;
+        batch.put(key, value);
+        CHAIN_CHECK(store_->write(batch, false).ok());
+        model_[key] = value;
+    }
+
+    void put(const Bytes &key, const std::optional<Bytes> &value) {
+        put_record(model_, key, value);
+        put_since_.insert(key);
+    }
+
+    std::string read(const PublicKey &account) const {
+        const auto record = value_in(model_, account_key(account));
+        const Account expected = record ? decode_account(*record).value() : Account{};
+        return *overlay_.account(account) == expected ? "" : "an account reads differently";
+    }
+
+    void begin() {
+        if (attempt_) return;
+        before_ = {model_, put_since_};
+        attempt_.emplace(overlay_);
+    }
+
+    void end(bool keeps) {
+        if (!attempt_) return;
+        if (keeps)
+            attempt_->keep();
+        else
+            std::tie(model_, put_since_) = before_;
+        attempt_.reset();
+    }
+
+    std::string take_difference() {
+        const auto difference = overlay_.take_difference();
+        if (!difference.ok()) return difference.error().message;
+        if (difference->changes.size() != put_since_.size()) return "not what was put";
+        auto old_value = difference->old_values.begin();
+        for (const auto &[key, now] : difference->changes) {
+            if (!put_since_.contains(key)) return "a key that was not put";
+            if (now != value_in(model_, key)) return "a wrong change";
+            if (*old_value++ != value_in(taken_, key)) return "a wrong old value";
         }
+        taken_ = model_;
+        put_since_.clear();
+        is_over_ = reads_ == Overlay::Reads::kPassedOn;  // of no more use
+        return {};
+    }
+
+    const Overlay::Reads reads_;
+    const std::unique_ptr<KeyValueStore> store_ = make_memory_store();
+    const StoreReader below_;
+    Overlay overlay_;
+    std::optional<Overlay::Attempt> attempt_;
+    Records model_;                               // what the overlay shows
+    std::set<Bytes> put_since_;                   // keys put since changes were taken
+    Records taken_;                               // as it was then
+    std::pair<Records, std::set<Bytes>> before_;  // the attempt
+    bool is_over_ = false;
+};
+
+std::string run(const std::vector<Step> &steps, Overlay::Reads reads) {
+    Pair pair(reads);
+    for (const Step &step : steps) {
+        if (std::string wrong = pair.take(step); !wrong.empty()) return wrong;
+        if (pair.is_over()) break;
+        if (std::string wrong = pair.compare(step.value); !wrong.empty()) return wrong;
     }
     return {};
 }
