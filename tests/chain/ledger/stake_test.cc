@@ -56,14 +56,14 @@ TEST_F(StakeRules, BondsUnbondsAndComesBack) {
     expect_refused(stake(0, -5), {0}, ErrorCode::kInvalidInput, "outside");
     expect_refused(stake(0, kStartUnits + 1), {0}, ErrorCode::kInsufficientFunds, "needed");
     ASSERT_TRUE(apply(stake(0, 1'000), {0}).ok());
-    expect_refused(unstake(0, 1'001), {0}, ErrorCode::kInsufficientFunds, "needed");
+    expect_refused(unstake(0, 1'001), {0}, ErrorCode::kInsufficientFunds, "are staked");
     expect_refused(withdraw(0), {0}, ErrorCode::kConflict, "nothing");
     ASSERT_TRUE(apply(unstake(0, 400), {0}).ok());
     now_ms_ += world_.genesis.params.unbonding_ms - 1;
-    expect_refused(withdraw(0), {0}, ErrorCode::kConflict, "unbonds at");
+    expect_refused(withdraw(0), {0}, ErrorCode::kConflict, "can be withdrawn from");
     ASSERT_TRUE(apply(unstake(0, 100), {0}).ok()) << "and all of it waits anew";
     ++now_ms_;
-    expect_refused(withdraw(0), {0}, ErrorCode::kConflict, "unbonds at");
+    expect_refused(withdraw(0), {0}, ErrorCode::kConflict, "can be withdrawn from");
     now_ms_ += world_.genesis.params.unbonding_ms;
     ASSERT_TRUE(apply(withdraw(0), {0}).ok());
     EXPECT_EQ(account(0).balance.units, kStartUnits - 500);
