@@ -227,10 +227,11 @@ def what_the_sealer_missed(net):
     net.wait_offers()
     net.sealer.signal(signal.SIGSTOP)
     try:
-        run = net.mpirun("--chain-lease", 1, "hostname")
+        job = net.start_mpirun("--chain-lease", 1, "hostname", report=False)
+        wait_until(lambda: net.renter.call("wallet", "show")["waiting"] == 1, 10,
+                   "the lease waits for a block")
+        run = job.wait(40)
         assert run.rc != 0, run.text()
-        waiting = net.renter.call("wallet", "show")["waiting"]
-        assert waiting == 1, waiting
     finally:
         net.sealer.signal(signal.SIGCONT)
     wait_until(lambda: net.renter.call("wallet", "show")["waiting"] == 0, 60,
