@@ -217,7 +217,7 @@ Result<ledger::Block> LedgerBackend::draft_block(std::uint64_t now_ms) {
     const auto take = [this] { return mempool_->take(params().block_txs_max, kBlockTxBytesMax); };
     auto block = sealer_->seal(*chain_, take(), now_ms);
     if (block.ok()) return block;
-    if (ledger::is_of_store(block.error())) return block;
+    if (is_of_store(block.error())) return block;
     // What applied when it came may not at this block's time: weed out and try once more.
     CHAIN_TRY(mempool_->rebuild(now_ms));
     if (mempool_->count() == 0) return block;

@@ -93,7 +93,8 @@ Result<Bytes32> chosen_chain(const Invocation &invocation) {
     if (!arguments.has("chain") && !arguments.has("genesis"))
         return make_error(ErrorCode::kInvalidInput,
                           "say for which network: --chain ID, or --genesis FILE");
-    if (const std::string id = arguments.value("chain"); !id.empty()) {
+    if (arguments.has("chain")) {
+        const std::string id = arguments.value("chain");
         if (id.size() != 2 * sizeof(Bytes32))
             return make_error(ErrorCode::kInvalidInput, "--chain takes the 64 hexadecimal digits ",
                               "that `ompi-chain node status` shows, not ", id.size());

@@ -15,12 +15,6 @@ bool breaks_protocol(const Error &error) {
            error.code == ErrorCode::kTooLarge;
 }
 
-// Of this machine's own disk: the block is good, and has to be had later.
-bool is_own_trouble(const Error &error) {
-    return error.code == ErrorCode::kDiskFull || error.code == ErrorCode::kIo ||
-           error.code == ErrorCode::kPermission;
-}
-
 }  // namespace
 
 ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network)
@@ -140,7 +134,7 @@ void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
 bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
     const auto receipt = ledger_.accept_blocks(blocks);
     if (!receipt.ok()) {
-        if (is_own_trouble(receipt.error()))
+        if (is_of_store(receipt.error()))  // the block is good, and has to be had later
             stall(receipt.error());
         else
             judge(peer, receipt.error());

@@ -63,13 +63,8 @@ void put_state(std::span<const ExecutedBlock> blocks, WriteBatch &batch) {
     if (blocks.size() == 1) return put_changes(blocks[0].execution.changes, batch);
     std::unordered_set<std::string_view, StateKeyHash> seen;
     for (std::size_t i = blocks.size(); i-- > 0;) {
-        for (const auto &[key, value] : blocks[i].execution.changes) {
-            if (!seen.insert(key).second) continue;
-            if (value)
-                batch.put(key, *value);
-            else
-                batch.remove(key);
-        }
+        for (const auto &[key, value] : blocks[i].execution.changes)
+            if (seen.insert(key).second) batch.set(key, value);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <tuple>
 
+#include "chain/ledger/chain_records.h"
 #include "chain/ledger/state.pb.h"
 
 namespace chain::ledger {
@@ -31,12 +32,6 @@ Error corrupt(std::string_view what) {
 
 bool is_state_key(std::string_view key, std::string_view prefix) {
     return key.size() == kStateKeyBytes && key.starts_with(prefix);
-}
-
-Bytes numbered(char prefix, std::uint64_t number) {
-    Bytes key(1, prefix);
-    append_u64_be(key, number);
-    return key;
 }
 
 Bytes account_prefix(const PublicKey &account) {
@@ -180,7 +175,7 @@ Status put_prices(const IndexedBlock &block, record::IndexUndoRecord &undo, Over
     CHAIN_TRY(add_settled(block, settled));
     if (settled.leg_count == 0) return ok_status();
     const std::uint64_t hour = block.time_ms / kMsPerHour;
-    const Bytes key = numbered(kPricePrefix, hour);
+    const Bytes key = numbered_key(kPricePrefix, hour);
     CHAIN_ASSIGN(const auto old_value, prices.get(key));
     undo.set_price_changed(true);
     undo.set_price_hour(hour);
@@ -214,7 +209,7 @@ Status add_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch) 
     record::IndexUndoRecord undo;
     put_steps(block, undo, batch);
     CHAIN_TRY(put_prices(block, undo, prices));
-    batch.put(numbered(kUndoPrefix, block.height), undo.SerializeAsString());
+    batch.put(numbered_key(kUndoPrefix, block.height), undo.SerializeAsString());
     return ok_status();
 }
 
@@ -226,7 +221,7 @@ Status index_block(const IndexedBlock &block, Overlay &prices, WriteBatch &batch
 
 Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Bytes32 &parent_id,
                      WriteBatch &batch) {
-    const Bytes undo_key = numbered(kUndoPrefix, height);
+    const Bytes undo_key = numbered_key(kUndoPrefix, height);
     CHAIN_ASSIGN(const auto bytes, store.get(undo_key));
     record::IndexUndoRecord undo;
     if (!bytes || !undo.ParseFromString(*bytes) || undo.accounts().size() % sizeof(PublicKey) != 0)
@@ -237,7 +232,7 @@ Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Byt
         batch.remove(account_steps_key(account, height));
     }
     if (undo.price_changed()) {
-        const Bytes price_key = numbered(kPricePrefix, undo.price_hour());
+        const Bytes price_key = numbered_key(kPricePrefix, undo.price_hour());
         if (undo.price_before().empty())
             batch.remove(price_key);
         else
@@ -332,7 +327,7 @@ Result<std::vector<PriceHour>> price_hours(const KeyValueStore &store, std::uint
     const Bytes prefix(1, kPricePrefix);
     const std::size_t limit = std::min(count_max, kPriceHoursMax);
     if (limit == 0) return hours;
-    CHAIN_TRY(store.scan_from(prefix, numbered(kPricePrefix, from_hour),
+    CHAIN_TRY(store.scan_from(prefix, numbered_key(kPricePrefix, from_hour),
                               [&](std::string_view key, std::string_view value) {
                                   const std::uint64_t hour = read_u64_be(key.substr(1));
                                   if (hour > to_hour) return false;

@@ -60,12 +60,7 @@ Status write_block(KeyValueStore &store, const Execution &execution) {
     WriteBatch batch;
     CHAIN_TRY(add_block(to_index(execution), prices, batch));
     put_changes(prices.take_changes(), batch);
-    for (const auto &[key, value] : execution.changes) {
-        if (value)
-            batch.put(scratch_key(key), *value);
-        else
-            batch.remove(scratch_key(key));
-    }
+    for (const auto &[key, value] : execution.changes) batch.set(scratch_key(key), value);
     return store.write(batch, false);
 }
 

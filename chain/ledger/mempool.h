@@ -15,12 +15,6 @@
 
 namespace chain::ledger {
 
-// An error that says something of the disk, and nothing of what was to be judged.
-inline bool is_of_store(const Error &error) {
-    return error.code == ErrorCode::kIo || error.code == ErrorCode::kCorrupt ||
-           error.code == ErrorCode::kDiskFull;
-}
-
 class Mempool {
 public:
     static constexpr std::size_t kTxsMax = 20'000;

@@ -304,21 +304,7 @@ Result<Overlay::Difference> Overlay::take_difference() {
 }
 
 void put_changes(const Changes &changes, WriteBatch &batch) {
-    for (const auto &[key, value] : changes) {
-        if (value)
-            batch.put(key, *value);
-        else
-            batch.remove(key);
-    }
-}
-
-void put_changes(Changes &&changes, WriteBatch &batch) {
-    for (auto &[key, value] : changes) {
-        if (value)
-            batch.put(std::move(key), std::move(*value));
-        else
-            batch.remove(std::move(key));
-    }
+    for (const auto &[key, value] : changes) batch.set(key, value);
 }
 
 }  // namespace chain::ledger

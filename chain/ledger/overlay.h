@@ -159,6 +159,5 @@ private:
 };
 
 void put_changes(const Changes &changes, WriteBatch &batch);
-void put_changes(Changes &&changes, WriteBatch &batch);
 
 }  // namespace chain::ledger

@@ -20,6 +20,10 @@ class WriteBatch {
 public:
     void put(std::string_view key, std::string_view value) { add(key, value, false); }
     void remove(std::string_view key) { add(key, {}, true); }
+    // nullopt: removes.
+    void set(std::string_view key, const std::optional<Bytes> &value) {
+        add(key, value ? std::string_view(*value) : std::string_view(), !value);
+    }
     std::size_t count() const { return entries_.size(); }
     bool empty() const { return entries_.empty(); }
     std::size_t size_bytes() const { return bytes_.size(); }
@@ -49,6 +53,13 @@ private:
     Bytes bytes_;  // key and value of each, one after another
     std::vector<Entry> entries_;
 };
+
+// An error that says something of the store and its disk, and nothing of what was to be judged with
+// it.
+inline bool is_of_store(const Error &error) {
+    return error.code == ErrorCode::kIo || error.code == ErrorCode::kCorrupt ||
+           error.code == ErrorCode::kDiskFull || error.code == ErrorCode::kPermission;
+}
 
 class KeyValueStore {
 public:

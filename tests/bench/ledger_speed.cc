@@ -18,7 +18,7 @@ constexpr std::size_t kAccounts = 10'000;
 constexpr std::size_t kTransfers = 30'000;   // three of each account's; fits into the cache
 constexpr std::size_t kAdmitted = 15'000;    // at once: fits into the pool
 constexpr std::size_t kTxsPerBlock = 4'000;  // near a block's limit in bytes
-constexpr std::size_t kBlocksPerWrite = 8;
+constexpr std::size_t kBlocksPerCall = 8;
 constexpr std::size_t kTxsPerCall = 1'000;
 
 // Transfers among many accounts, and what is signed of them.
@@ -140,8 +140,8 @@ void make_blocks(Transfers &transfers, const std::string &folder) {
 }
 
 // Stored blocks onto an empty ledger on disk whose cache knows the transactions: parsing of blocks,
-// roots, execution, digests, writes. The synced way has one fsync per block, the other one per
-// kBlocksPerWrite blocks, which are one atomic write: a crash leaves all of them or none.
+// roots, execution, digests, writes. The synced way has one fsync per block; in the other one
+// kBlocksPerCall blocks are written while the next are executed, as many at once as have come.
 double replayed_per_s(const Transfers &transfers, const std::string &folder, std::size_t group) {
     const auto chain = open_chain(folder, transfers.genesis);
     for (std::size_t i = 0; i < kTransfers; ++i)
@@ -182,7 +182,7 @@ void bench_transfers(const std::string &folder, int rounds) {
         const double raw_after = raw_verifications_per_s(input);
         const double durable_now = durable_per_s(transfers, here + "/durable");
         const double synced_now = replayed_per_s(transfers, here + "/synced", 1);
-        const double grouped_now = replayed_per_s(transfers, here + "/grouped", kBlocksPerWrite);
+        const double grouped_now = replayed_per_s(transfers, here + "/grouped", kBlocksPerCall);
         const double verified_now = verified_per_s(transfers, folder + "/sealed");
         must(remove_tree(here));
         if (round == 0) continue;  // warms caches
