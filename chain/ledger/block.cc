@@ -38,7 +38,7 @@ Status add_lease(std::string_view value, Contribution &sum) {
 }
 
 bool is_account(std::string_view key) {
-    return key.starts_with("sa");
+    return key.starts_with(kAccountPrefix);
 }
 bool is_lease(std::string_view key) {
     return key.starts_with("sl");

@@ -34,13 +34,14 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
     CHAIN_ASSIGN(chain->tip_, decode_tip(*tip));
     CHAIN_TRY(chain->check_recount());
     CHAIN_TRY(chain->make_index());
+    CHAIN_TRY(chain->state_.fill());
     return chain;
 }
 
 Status Chain::begin() {
     CHAIN_ASSIGN(Execution execution, execute_genesis(genesis_));
     WriteBatch batch;
-    Overlay prices(reader_);
+    Overlay prices(state_);
     CHAIN_TRY(index_block(to_index(execution), prices, batch));
     put_changes(prices.take_changes(), batch);
     put_changes(execution.changes, batch);
@@ -48,7 +49,7 @@ Status Chain::begin() {
     batch.put(kChainIdKey, to_bytes(genesis_.chain_id));
     CHAIN_TRY(store_->write(batch, true));
     tip_ = std::move(execution.tip);
-    return ok_status();
+    return state_.fill();
 }
 
 Status Chain::check_recount() const {
@@ -58,6 +59,7 @@ Status Chain::check_recount() const {
     if (counted.totals != tip_.totals) return corrupt("the state does not have the tip's totals");
     if (const Status conserved = check_conservation(tip_.totals); !conserved.ok())
         return corrupt(conserved.error().message);
+    CHAIN_TRY(state_.check());
     if (tip_.height == 0) return ok_status();
     const auto block = block_at(tip_.height);
     if (!block.ok() && block.error().code == ErrorCode::kNotFound)
@@ -138,13 +140,14 @@ Status Chain::apply(const Block &block) {
         log_txs(drafted_->txs, block.header.height());
         drafted_.reset();
     } else {
-        Overlay state(reader_, Overlay::Reads::kRemembered);
+        Overlay state(state_, Overlay::Reads::kRemembered);
         const auto txs = finish_decoding(*begin_decoding(block));
         CHAIN_ASSIGN(executed.execution, execute_next(state, tip_, block, txs));
     }
     CHAIN_ASSIGN(const WriteBatch batch, batch_of(*store_, {&executed, 1}));
     CHAIN_TRY(store_->write(batch, true));
     Execution &done = executed.execution;
+    state_.put(done.changes);
     last_applied_ = {tip_.id, block.id, std::move(done.tx_ids), std::move(done.changes)};
     tip_ = std::move(done.tip);
     return ok_status();
@@ -152,7 +155,7 @@ Status Chain::apply(const Block &block) {
 
 Status Chain::apply_all(std::span<const Block> blocks) {
     CHAIN_CHECK(blocks.size() <= kBlocksPerCallMax);
-    Overlay state(reader_, Overlay::Reads::kRemembered);  // after the blocks so far
+    Overlay state(state_, Overlay::Reads::kRemembered);  // after the blocks so far
     Tip tip = tip_;
     Status status = ok_status();
     BlockWriter writer(*store_);
@@ -168,6 +171,7 @@ Status Chain::apply_all(std::span<const Block> blocks) {
             break;
         }
         tip = execution->tip;
+        state_.put(execution->changes);  // `state` does not look there for these again
         if (!writer.add({&blocks[i], std::move(execution).value()})) break;
     }
     BlockWriter::Outcome written = writer.finish();
@@ -176,7 +180,9 @@ Status Chain::apply_all(std::span<const Block> blocks) {
         last_applied_ = {};
         drafted_.reset();
     }
-    return written.status.ok() ? status : written.status;
+    if (written.status.ok()) return status;
+    state_.forget_all();  // it has what was not written
+    return written.status;
 }
 
 Result<Execution> Chain::execute_next(Overlay &state, const Tip &parent, const Block &block,
@@ -202,7 +208,7 @@ Status Chain::undo_tip() {
         entries.emplace_back(entry.key(),
                              entry.existed() ? std::optional<Bytes>(entry.value()) : std::nullopt);
     const Changes changes(std::move(entries));
-    CHAIN_ASSIGN(const auto old_values, values_under(reader_, changes));
+    CHAIN_ASSIGN(const auto old_values, values_under(state_, changes));
 
     Tip parent = tip_;
     CHAIN_TRY(account_for(changes, old_values, parent.digest, parent.totals));
@@ -229,6 +235,7 @@ Status Chain::undo_tip() {
     }
     batch.put(kTipKey, encode_tip(parent));
     CHAIN_TRY(store_->write(batch, true));
+    state_.put(changes);
     tip_ = std::move(parent);
     last_applied_ = {};
     drafted_.reset();
@@ -237,7 +244,7 @@ Status Chain::undo_tip() {
 
 Result<wire::BlockHeader> Chain::draft_header(const TxList &txs, std::uint64_t time_ms) {
     drafted_.reset();
-    CHAIN_ASSIGN(Execution execution, execute(reader_, tip_, genesis_, time_ms, txs, &signatures_));
+    CHAIN_ASSIGN(Execution execution, execute(state_, tip_, genesis_, time_ms, txs, &signatures_));
     wire::BlockHeader header;
     header.set_version(kBlockVersion);
     header.set_height(tip_.height + 1);
@@ -293,7 +300,7 @@ Result<std::vector<Lease>> Chain::leases_of(const PublicKey &account, std::size_
     std::vector<Lease> leases;
     for (const Bytes &bytes : ids) {
         CHAIN_ASSIGN(const LeaseId id, to_bytes32(bytes, "lease id"));
-        CHAIN_ASSIGN(Lease lease, reader_.lease(id));
+        CHAIN_ASSIGN(Lease lease, state_.lease(id));
         leases.push_back(std::move(lease));
     }
     return leases;

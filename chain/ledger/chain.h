@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 
+#include "chain/ledger/account_cache.h"
 #include "chain/ledger/block.h"
 
 namespace chain::ledger {
@@ -25,7 +26,7 @@ public:
 
     const Genesis &genesis() const { return genesis_; }
     const Tip &tip() const { return tip_; }
-    const StateReader &state() const { return reader_; }
+    const StateReader &state() const { return state_; }
     SignatureCache &signatures() { return signatures_; }
     TxCache &tx_cache() { return txs_; }
 
@@ -90,13 +91,13 @@ public:
     // Replays everything, and counts the stored state anew.
     Result<Verification> verify_all() const;
 
-    // Digest and totals of the stored state, counted anew, against those kept. Errors: kCorrupt,
-    // kIo.
+    // Digest and totals of the stored state, counted anew, against those kept, and accounts in
+    // memory against those stored. Errors: kCorrupt, kIo.
     Status check_recount() const;
 
 private:
     Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis)
-        : store_(std::move(store)), reader_(*store_), genesis_(std::move(genesis)) {}
+        : store_(std::move(store)), state_(*store_), genesis_(std::move(genesis)) {}
     Status begin();
     Status make_index();
     static Status check_attaches(const Block &block, const Tip &parent);
@@ -107,7 +108,7 @@ private:
     bool is_drafted(const Block &block) const;
 
     std::unique_ptr<KeyValueStore> store_;
-    StoreReader reader_;
+    AccountCache state_;
     Genesis genesis_;
     Tip tip_;
     SignatureCache signatures_;

@@ -16,7 +16,7 @@ using Wide = unsigned __int128;
 // Another number makes every node build its index anew: raise it when what is written changes.
 constexpr std::string_view kIndexVersion = "1";
 constexpr std::string_view kMarkKey = "mhistory";
-constexpr char kAccountPrefix = 'a';
+constexpr char kAccountHistoryPrefix = 'a';
 constexpr char kPricePrefix = 'p';
 constexpr char kUndoPrefix = 'i';
 constexpr std::size_t kRemovedPerBatch = 4'096;
@@ -35,7 +35,7 @@ bool is_state_key(std::string_view key, std::string_view prefix) {
 }
 
 Bytes account_prefix(const PublicKey &account) {
-    return kAccountPrefix + to_bytes(account);
+    return kAccountHistoryPrefix + to_bytes(account);
 }
 
 Bytes account_steps_key(const PublicKey &account, std::uint64_t height) {
@@ -268,7 +268,7 @@ Status drop_index(KeyValueStore &store) {
     WriteBatch batch;
     batch.remove(Bytes(kMarkKey));
     CHAIN_TRY(store.write(batch, true));
-    for (const char prefix : {kAccountPrefix, kPricePrefix, kUndoPrefix})
+    for (const char prefix : {kAccountHistoryPrefix, kPricePrefix, kUndoPrefix})
         CHAIN_TRY(remove_all(store, {&prefix, 1}));
     return ok_status();
 }

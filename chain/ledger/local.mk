@@ -2,6 +2,7 @@
 LEDGER_PROTOS = chain/ledger/state.proto
 
 libompi_chain_la_SOURCES += \
+  chain/ledger/account_cache.cc chain/ledger/account_cache.h \
   chain/ledger/block.cc chain/ledger/block.h \
   chain/ledger/block_writer.cc chain/ledger/block_writer.h \
   chain/ledger/chain.cc chain/ledger/chain.h \

@@ -6,7 +6,6 @@
 namespace chain::ledger {
 namespace {
 
-constexpr std::string_view kAccountPrefix = "sa";
 constexpr std::string_view kLeasePrefix = "sl";
 constexpr std::string_view kResourcePrefix = "sr";
 constexpr std::string_view kIndexPrefix = "sx";
@@ -47,6 +46,14 @@ AccountKey::AccountKey(const PublicKey &account) {
     static_assert(sizeof bytes_ == kAccountPrefix.size() + sizeof account);
     std::memcpy(bytes_.data(), kAccountPrefix.data(), kAccountPrefix.size());
     std::memcpy(bytes_.data() + kAccountPrefix.size(), account.data(), sizeof account);
+}
+
+std::optional<PublicKey> account_of_key(std::string_view key) {
+    PublicKey account;
+    if (!key.starts_with(kAccountPrefix) || key.size() != kAccountPrefix.size() + account.size())
+        return std::nullopt;
+    std::memcpy(account.data(), key.data() + kAccountPrefix.size(), account.size());
+    return account;
 }
 
 Bytes lease_key(const LeaseId &id) {

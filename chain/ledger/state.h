@@ -13,6 +13,7 @@ namespace chain::ledger {
 
 // Every key of the state starts with it, and the digest covers exactly these keys.
 inline constexpr std::string_view kStatePrefix = "s";
+inline constexpr std::string_view kAccountPrefix = "sa";
 
 Bytes account_key(const PublicKey &account);
 // The same, without memory of its own: accounts are looked up more often than anything else.
@@ -24,6 +25,8 @@ public:
 private:
     std::array<char, 2 + sizeof(PublicKey)> bytes_;
 };
+// nullopt: the key of something else.
+std::optional<PublicKey> account_of_key(std::string_view key);
 Bytes lease_key(const LeaseId &id);
 Bytes resource_key(const PublicKey &account, const PublicKey &node_key);
 Bytes reputation_key(const PublicKey &account);

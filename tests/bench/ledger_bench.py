@@ -33,6 +33,8 @@ ANVIL_TRANSFERS = 2000
 ANVIL_CONNECTIONS = 4
 CALLS_PER_REQUEST = 100
 WAIT_S = 60
+ANSWER_WAIT_S = 15
+ANVILS_MAX = 5  # one that is stuck is started anew
 
 
 def figure(name, value, unit, at_least=None):
@@ -64,6 +66,10 @@ def run_ledger_bench():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return figures
+
+
+class AnvilStuck(Exception):
+    """Under load it sometimes answers no more, or does not mine what it took."""
 
 
 class Anvil:
@@ -128,13 +134,14 @@ class Anvil:
 
         def client(number):
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+                connection = http.client.HTTPConnection("127.0.0.1", self.port,
+                                                        timeout=ANSWER_WAIT_S)
                 hashes = []
                 for raw in by_sender[number::ANVIL_CONNECTIONS]:
                     for at in range(0, len(raw), CALLS_PER_REQUEST):
                         hashes += self.call([("eth_sendRawTransaction", [tx])
                                              for tx in raw[at:at + CALLS_PER_REQUEST]], connection)
-                deadline = time.time() + WAIT_S
+                deadline = time.time() + ANSWER_WAIT_S
                 while hashes:
                     part = hashes[-CALLS_PER_REQUEST:]
                     receipts = self.call([("eth_getTransactionReceipt", [h]) for h in part],
@@ -142,8 +149,10 @@ class Anvil:
                     if all(receipts):
                         del hashes[-len(part):]
                     elif time.time() > deadline:
-                        raise RuntimeError("anvil: receipts stay out")
-            except (OSError, RuntimeError, ValueError) as error:
+                        raise AnvilStuck()
+            except TimeoutError:
+                failures.append(AnvilStuck())
+            except (OSError, RuntimeError, ValueError, AnvilStuck) as error:
                 failures.append(error)
 
         threads = [threading.Thread(target=client, args=(i,)) for i in range(ANVIL_CONNECTIONS)]
@@ -154,7 +163,7 @@ class Anvil:
             thread.join()
         took = time.time() - started
         if failures:
-            raise RuntimeError(failures[0])
+            raise failures[0]
         return sum(map(len, by_sender)) / took
 
 
@@ -176,19 +185,33 @@ def why_no_anvil():
     return None if os.path.exists(ANVIL) else "@foundry-rs/anvil has no program for this machine"
 
 
+def anvil_rounds():
+    """Transfers per second, ROUNDS times."""
+    rounds = []
+    for left in reversed(range(ANVILS_MAX)):
+        try:
+            with Anvil() as anvil:
+                anvil.transfers_per_s(ANVIL_TRANSFERS // 10)  # warms caches
+                while len(rounds) < ROUNDS:
+                    rounds.append(anvil.transfers_per_s(ANVIL_TRANSFERS))
+                return rounds
+        except AnvilStuck:
+            if left == 0:
+                raise RuntimeError("anvil gets stuck again and again") from None
+    return rounds
+
+
 def bench_anvil(figures):
     reason = why_no_anvil()
     if reason is not None:
         print(f"ledger_to_anvil: SKIPPED: {reason}")
         return
     try:
-        with Anvil() as anvil:
-            anvil.transfers_per_s(ANVIL_TRANSFERS // 10)  # warms caches
-            anvil_per_s = statistics.median(anvil.transfers_per_s(ANVIL_TRANSFERS)
-                                            for _ in range(ROUNDS))
-    except (OSError, RuntimeError) as error:
+        rounds = anvil_rounds()
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"ledger_to_anvil: SKIPPED: {error}")
         return
+    anvil_per_s = statistics.median(rounds)
     figure("anvil_transfers", anvil_per_s, "tx/s")
     figure("ledger_to_anvil", figures["ledger_durable_transfers"] / anvil_per_s, "times")
 

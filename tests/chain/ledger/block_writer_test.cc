@@ -159,16 +159,19 @@ TEST_F(BlockWriterTest, AWrongBlockInTheMiddleLeavesThoseBeforeIt) {
 TEST_F(BlockWriterTest, ThePoolKeepsWhatItCannotJudgeWhileTheStoreCannotBeRead) {
     const auto chain = open_watched();
     Mempool pool(*chain);
+    // Leases: accounts are known in memory, what providers are worth is not.
+    const auto lease = [&](unsigned renter, std::uint64_t nonce) {
+        return world_.sign(world_.open_lease(renter, nonce, {2}, kGenesisTimeMs), {renter, 2});
+    };
     const auto pend = [&](std::uint64_t nonce) {
-        return pool.add(world_.decode(world_.sign(world_.transfer(1, nonce, 2, 1), {1})),
-                        kGenesisTimeMs + 1);
+        return pool.add(world_.decode(lease(1, nonce)), kGenesisTimeMs + 1);
     };
     for (std::uint64_t nonce = 0; nonce < 3; ++nonce) ASSERT_TRUE(pend(nonce).ok());
     ASSERT_TRUE(chain->apply(blocks_[0]).ok());  // holds none of them
     watch_.before_read = [] { return Status(make_error(ErrorCode::kIo, "no such disk")); };
     EXPECT_EQ(pool.rebuild(kGenesisTimeMs + 2).error().code, ErrorCode::kIo);
     EXPECT_EQ(pool.count(), 3u);
-    const wire::SignedTx other = world_.sign(world_.transfer(3, 0, 2, 1), {3});
+    const wire::SignedTx other = lease(3, 0);
     EXPECT_EQ(pool.add(world_.decode(other), kGenesisTimeMs + 2).error().code, ErrorCode::kIo);
     EXPECT_EQ(pool.rejection(tx_id(other.body())), std::nullopt) << "nobody refused it";
     watch_.before_read = [] { return ok_status(); };
