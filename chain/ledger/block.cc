@@ -144,12 +144,66 @@ std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block) {
     return hashes;
 }
 
+std::vector<Bytes32> tx_hashes(const TxList &txs) {
+    std::vector<Bytes32> hashes(txs.size());
+    Parallel::all_cores().for_each(hashes.size(), kHashesPerPiece, [&](std::size_t i) {
+        hashes[i] = tx_bytes_hash(txs[i].signed_bytes);
+    });
+    return hashes;
+}
+
 Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes) {
     Bytes leaves;
     leaves.reserve(sizeof(Bytes32) * tx_hashes.size());
     for (const Bytes32 &hash : tx_hashes)
         leaves.append(reinterpret_cast<const char *>(hash.data()), hash.size());
     return tagged_hash(kTxRootTag, leaves);
+}
+
+Block sign_block(const wire::BlockHeader &header, const BlockDraft &draft, const KeyPair &key) {
+    Block block;
+    block.header = header;
+    for (const Tx &tx : draft.txs) block.signed_block.add_txs(tx.signed_bytes);
+    for (const wire::SignedVote &vote : draft.votes) *block.signed_block.add_votes() = vote;
+    CHAIN_CHECK(header.sealer() == to_bytes(key.public_key()));
+    const Bytes header_bytes = header.SerializeAsString();
+    block.signed_block.set_header(header_bytes);
+    block.signed_block.set_signature(to_bytes(key.sign(sign_tag::kBlock, header_bytes)));
+    block.id = tagged_hash(kBlockIdTag, header_bytes);
+    block.signed_bytes = block.signed_block.SerializeAsString();
+    return block;
+}
+
+static Bytes32 votes_root(const wire::SignedBlock &block) {
+    Bytes hashes;
+    for (const wire::SignedVote &vote : block.votes()) {
+        hashes += to_bytes(tagged_hash(kVotesRootTag, vote.body()));
+        hashes += vote.signature();
+    }
+    return tagged_hash(kVotesRootTag, hashes);
+}
+
+Bytes votes_root_bytes(const wire::SignedBlock &block) {
+    return block.votes().empty() ? Bytes() : to_bytes(votes_root(block));
+}
+
+// What a header says of validators: nothing where one key seals.
+static Status check_consensus_fields(const Block &block, const Genesis &genesis) {
+    const auto bad = [](std::string_view why) {
+        return make_error(ErrorCode::kProtocol, "block: ", why);
+    };
+    const wire::BlockHeader &header = block.header;
+    if (header.votes_root() != votes_root_bytes(block.signed_block))
+        return bad("its votes are not those that were sealed");
+    const bool says_nothing = header.weight() == 0 && header.justified_height() == 0 &&
+                              header.final_height() == 0 && header.previous_final_height() == 0 &&
+                              header.nonce() == 0 && block.signed_block.votes().empty();
+    if (genesis.consensus.kind == ConsensusKind::kSolo)
+        return says_nothing ? ok_status() : bad("has votes or work where one key seals");
+    if (static_cast<std::uint64_t>(block.signed_block.votes_size()) >
+        2 * std::uint64_t{genesis.consensus.validators_max})
+        return bad("holds too many votes");
+    return ok_status();
 }
 
 Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
@@ -176,7 +230,8 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
         return bad("does not hold as many transactions as it says");
     if (header.tx_count() > genesis.params.block_txs_max) return bad("holds too many transactions");
     CHAIN_ASSIGN(const PublicKey sealer, to_bytes32(header.sealer(), "sealer"));
-    if (sealer != genesis.sealer)
+    CHAIN_TRY(check_consensus_fields(block, genesis));
+    if (genesis.consensus.kind == ConsensusKind::kSolo && sealer != genesis.sealer)
         return make_error(ErrorCode::kBadSignature, "block: ", to_address(sealer),
                           " is not this chain's sealer");
     CHAIN_ASSIGN(const SignatureBytes signature,
@@ -245,28 +300,33 @@ Status check_conservation(const Totals &totals) {
 }
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
+                          const NextBlock &block, const TxList &txs, SignatureCache *cache) {
     Overlay overlay(state, Overlay::Reads::kRemembered);
-    return execute_on(overlay, parent, genesis, time_ms, txs, cache);
+    return execute_on(overlay, parent, genesis, block, txs, cache);
 }
 
 Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
-                             std::uint64_t time_ms, const TxList &txs, SignatureCache *cache) {
+                             const NextBlock &block, const TxList &txs, SignatureCache *cache) {
     CHAIN_TRY(state.read_ahead(accounts_of(txs)));
     Execution out;
     out.tx_ids.reserve(txs.size());
     for (std::size_t i = 0; i < txs.size(); ++i) {
-        const TxContext context{genesis, parent.height + 1, static_cast<std::uint32_t>(i), time_ms,
-                                cache,   &out.trail};
+        const TxContext context{.genesis = genesis,
+                                .height = parent.height + 1,
+                                .tx_index = static_cast<std::uint32_t>(i),
+                                .time_ms = block.time_ms,
+                                .signatures = cache,
+                                .trail = &out.trail,
+                                .final_height = parent.finality.final.height};
         if (const Status status = apply_tx(state, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);
         out.tx_ids.push_back(txs[i].id);
     }
     {
-        Overlay::Attempt reward(state);
-        CHAIN_TRY(apply_block_reward(state, genesis, genesis.sealer, parent.time_ms, time_ms));
-        reward.keep();
+        Overlay::Attempt end(state);
+        CHAIN_TRY(end_block(state, parent, block, genesis));
+        end.keep();
         out.trail.note(kBlockRewardIndex, state);
     }
     CHAIN_ASSIGN(Overlay::Difference difference, state.take_difference());
@@ -274,7 +334,8 @@ Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &g
     out.old_values = std::move(difference.old_values);
     out.tip = parent;
     out.tip.height = parent.height + 1;
-    out.tip.time_ms = time_ms;
+    out.tip.time_ms = block.time_ms;
+    out.tip.finality = block.finality;
     CHAIN_TRY(account_for(out.changes, out.old_values, out.tip.digest, out.tip.totals));
     CHAIN_TRY(check_conservation(out.tip.totals));
     return out;
@@ -283,6 +344,19 @@ Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &g
 IndexedBlock to_index(const Execution &execution) {
     return {execution.tip.height, execution.tip.id,  execution.tip.time_ms,
             execution.trail,      execution.changes, execution.old_values};
+}
+
+// Stake that the genesis gives, and the first set of validators.
+static Status put_validators(Overlay &state, const Genesis &genesis, Amount &minted) {
+    for (const auto &[validator, stake] : genesis.validators) {
+        CHAIN_ASSIGN(Account account, state.account(validator));
+        account.staked = stake;
+        state.put_account(validator, account);
+        CHAIN_TRY(accumulate(minted, stake));
+        CHAIN_TRY(note_stake(state, validator, stake, genesis.consensus));
+    }
+    if (genesis.consensus.kind == ConsensusKind::kSolo) return ok_status();
+    return note_validators(state, 0, genesis.time_ms, genesis);
 }
 
 Result<Execution> execute_genesis(const Genesis &genesis) {
@@ -295,6 +369,7 @@ Result<Execution> execute_genesis(const Genesis &genesis) {
         overlay.put_account(account, Account{.balance = amount});
         CHAIN_TRY(accumulate(out.tip.totals.minted, amount));
     }
+    CHAIN_TRY(put_validators(overlay, genesis, out.tip.totals.minted));
     const Amount pool{static_cast<std::int64_t>(genesis.params.reward_pool_units)};
     if (pool.units > 0) overlay.put_pool(Pool{.reward_left = pool});
     CHAIN_TRY(accumulate(out.tip.totals.minted, pool));

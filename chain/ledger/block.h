@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "chain/ledger/state.h"
-#include "chain/ledger/state_digest.h"
+#include "chain/ledger/tip.h"
 #include "chain/ledger/transition.h"
 #include "chain/ledger/tx_cache.h"
 
@@ -14,6 +14,7 @@ namespace chain::ledger {
 
 inline constexpr std::uint32_t kBlockVersion = 1;
 inline constexpr std::string_view kTxRootTag = "ompi-chain/tx-root";
+inline constexpr std::string_view kVotesRootTag = "ompi-chain/votes-root";
 
 struct Block {
     BlockId id{};  // hash of the header's exact bytes
@@ -21,15 +22,6 @@ struct Block {
     wire::SignedBlock signed_block;
     Bytes signed_bytes;
     std::vector<Bytes32> tx_hashes;  // tx_bytes_hash of each transaction, or empty
-};
-
-// The end of the chain: where the next block attaches.
-struct Tip {
-    std::uint64_t height = 0;
-    BlockId id{};  // zeros at height 0
-    std::uint64_t time_ms = 0;
-    StateDigest digest;
-    Totals totals;
 };
 
 // Parses; checks sizes, version, chain, count, root, sealer and signature.
@@ -40,7 +32,21 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
 // Commits to the exact bytes of every transaction, signatures included, and to their order.
 Bytes32 tx_root(const wire::SignedBlock &block);
 std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block);
+std::vector<Bytes32> tx_hashes(const TxList &txs);
 Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes);
+// Of the header: commits to the votes; empty when there are none.
+Bytes votes_root_bytes(const wire::SignedBlock &block);
+
+// What a sealer wants a block to be.
+struct BlockDraft {
+    TxList txs;
+    std::uint64_t time_ms = 0;
+    PublicKey sealer{};
+    std::uint32_t weight = 0;
+    std::vector<wire::SignedVote> votes;  // empty, or two thirds of the weight, for one link
+};
+// `header` is complete but for signature (and nonce). Precondition: `key` is the header's sealer's.
+Block sign_block(const wire::BlockHeader &header, const BlockDraft &draft, const KeyPair &key);
 
 struct Execution {
     Changes changes;
@@ -53,11 +59,11 @@ struct Execution {
 // Executes `txs` on the state at `parent`; `tip.id` is left to the caller, who knows the header.
 // Errors: the first refused transaction's, with its number; kInternal when money was made or lost.
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
+                          const NextBlock &block, const TxList &txs, SignatureCache *cache);
 // The same on an overlay from which nothing is left to take; the next block may be executed on it.
 // After an error it is of no more use.
 Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
-                             std::uint64_t time_ms, const TxList &txs, SignatureCache *cache);
+                             const NextBlock &block, const TxList &txs, SignatureCache *cache);
 
 // What the index beside the state is told of it.
 IndexedBlock to_index(const Execution &execution);

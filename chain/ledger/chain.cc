@@ -18,8 +18,11 @@ Error corrupt(std::string_view what) {
 
 }  // namespace
 
-Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store, Genesis genesis) {
-    std::unique_ptr<Chain> chain(new Chain(std::move(store), std::move(genesis)));
+Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store, Genesis genesis,
+                                           std::shared_ptr<const SealRule> rule) {
+    std::unique_ptr<Chain> chain(new Chain(std::move(store), std::move(genesis), std::move(rule)));
+    CHAIN_CHECK((chain->rule_ != nullptr) ==
+                (chain->genesis_.consensus.kind != ConsensusKind::kSolo));
     CHAIN_ASSIGN(const auto its_chain, chain->store_->get(kChainIdKey));
     if (!its_chain) {
         CHAIN_TRY(chain->begin());
@@ -33,6 +36,10 @@ Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store,
     if (!tip) return corrupt("it has no tip");
     CHAIN_ASSIGN(chain->tip_, decode_tip(*tip));
     CHAIN_TRY(chain->check_recount());
+    if (chain->tip_.height > 0) {
+        CHAIN_ASSIGN(const Block newest, chain->block_at(chain->tip_.height));
+        CHAIN_ASSIGN(chain->tip_.finality, chain->stored_finality(newest.header));
+    }
     CHAIN_TRY(chain->make_index());
     CHAIN_TRY(chain->state_.fill());
     return chain;
@@ -107,10 +114,11 @@ Result<TxList> Chain::finish_decoding(DecodeBatch &batch) {
 // True if `block` is the one that was drafted last, transaction by transaction.
 bool Chain::is_drafted(const Block &block) const {
     if (!drafted_ || drafted_->parent != tip_.id ||
-        drafted_->execution.tip.height != block.header.height() ||
-        drafted_->execution.tip.time_ms != block.header.time_ms() ||
         static_cast<int>(drafted_->txs.size()) != block.signed_block.txs_size())
         return false;
+    wire::BlockHeader header = block.header;
+    header.clear_nonce();
+    if (header.SerializeAsString() != drafted_->header.SerializeAsString()) return false;
     for (std::size_t i = 0; i < drafted_->txs.size(); ++i)
         if (drafted_->txs[i].signed_bytes != block.signed_block.txs(static_cast<int>(i)))
             return false;
@@ -134,7 +142,7 @@ Status Chain::apply(const Block &block) {
     CHAIN_TRY(check_attaches(block, tip_));
     ExecutedBlock executed{&block, {}};
     if (is_drafted(block)) {
-        CHAIN_TRY(check_digest(block, drafted_->execution));
+        if (rule_ != nullptr) CHAIN_TRY(rule_->check(block, tip_, state_));
         executed.execution = std::move(drafted_->execution);
         executed.execution.tip.id = block.id;
         log_txs(drafted_->txs, block.header.height());
@@ -142,7 +150,7 @@ Status Chain::apply(const Block &block) {
     } else {
         Overlay state(state_, Overlay::Reads::kRemembered);
         const auto txs = finish_decoding(*begin_decoding(block));
-        CHAIN_ASSIGN(executed.execution, execute_next(state, tip_, block, txs));
+        CHAIN_ASSIGN(executed.execution, execute_next(state, tip_, block, txs, {}));
     }
     CHAIN_ASSIGN(const WriteBatch batch, batch_of(*store_, {&executed, 1}));
     CHAIN_TRY(store_->write(batch, true));
@@ -165,7 +173,7 @@ Status Chain::apply_all(std::span<const Block> blocks) {
         const auto txs = finish_decoding(*decoding);
         // While this block is executed, the other cores begin with the next one.
         if (i + 1 < blocks.size()) ahead = begin_decoding(blocks[i + 1]);
-        auto execution = execute_next(state, tip, blocks[i], txs);
+        auto execution = execute_next(state, tip, blocks[i], txs, blocks.first(i));
         if (!execution.ok()) {
             status = execution.error();
             break;
@@ -185,12 +193,26 @@ Status Chain::apply_all(std::span<const Block> blocks) {
     return written.status;
 }
 
+static Status check_finality(const wire::BlockHeader &header, const Finality &finality) {
+    if (header.justified_height() == finality.justified.height &&
+        header.final_height() == finality.final.height &&
+        header.previous_final_height() == finality.previous_final_height)
+        return ok_status();
+    return make_error(ErrorCode::kInvalidInput, "block ", header.height(),
+                      ": does not say what its votes have made final");
+}
+
 Result<Execution> Chain::execute_next(Overlay &state, const Tip &parent, const Block &block,
-                                      const Result<TxList> &txs) {
+                                      const Result<TxList> &txs, std::span<const Block> recent) {
     CHAIN_TRY(check_attaches(block, parent));
+    if (rule_ != nullptr) CHAIN_TRY(rule_->check(block, parent, state));
     if (!txs.ok()) return txs.error();
+    NextBlock next{.time_ms = block.header.time_ms(), .sealer = {}, .finality = {}};
+    CHAIN_ASSIGN(next.sealer, to_bytes32(block.header.sealer(), "sealer"));
+    CHAIN_ASSIGN(next.finality, finality_after(block.signed_block.votes(), parent, state, recent));
+    CHAIN_TRY(check_finality(block.header, next.finality));
     CHAIN_ASSIGN(Execution execution,
-                 execute_on(state, parent, genesis_, block.header.time_ms(), *txs, &signatures_));
+                 execute_on(state, parent, genesis_, next, *txs, &signatures_));
     CHAIN_TRY(check_digest(block, execution));
     execution.tip.id = block.id;
     log_txs(*txs, execution.tip.height);
@@ -215,9 +237,11 @@ Status Chain::undo_tip() {
     parent.height = tip_.height - 1;
     CHAIN_ASSIGN(parent.id, to_bytes32(block.header.previous(), "the parent's id"));
     parent.time_ms = genesis_.time_ms;
+    parent.finality = {};
     if (parent.height > 0) {
         CHAIN_ASSIGN(const Block parent_block, block_at(parent.height));
         parent.time_ms = parent_block.header.time_ms();
+        CHAIN_ASSIGN(parent.finality, stored_finality(parent_block.header));
         if (parent_block.header.state_digest() != to_bytes(parent.digest.digest()))
             return corrupt("an undo record does not lead back to the parent's state");
     }
@@ -242,19 +266,30 @@ Status Chain::undo_tip() {
     return ok_status();
 }
 
-Result<wire::BlockHeader> Chain::draft_header(const TxList &txs, std::uint64_t time_ms) {
+Result<wire::BlockHeader> Chain::draft_header(const BlockDraft &draft) {
     drafted_.reset();
-    CHAIN_ASSIGN(Execution execution, execute(state_, tip_, genesis_, time_ms, txs, &signatures_));
+    wire::SignedBlock parts;
+    for (const wire::SignedVote &vote : draft.votes) *parts.add_votes() = vote;
+    NextBlock next{.time_ms = draft.time_ms, .sealer = draft.sealer, .finality = {}};
+    CHAIN_ASSIGN(next.finality, finality_after(parts.votes(), tip_, state_, {}));
+    CHAIN_ASSIGN(Execution execution,
+                 execute(state_, tip_, genesis_, next, draft.txs, &signatures_));
     wire::BlockHeader header;
     header.set_version(kBlockVersion);
     header.set_height(tip_.height + 1);
     header.set_previous(to_bytes(tip_.id));
     header.set_chain_id(to_bytes(genesis_.chain_id));
-    header.set_time_ms(time_ms);
+    header.set_time_ms(draft.time_ms);
+    header.set_tx_root(to_bytes(tx_root(tx_hashes(draft.txs))));
     header.set_state_digest(to_bytes(execution.tip.digest.digest()));
-    header.set_sealer(to_bytes(genesis_.sealer));
-    header.set_tx_count(static_cast<std::uint32_t>(txs.size()));
-    drafted_ = Drafted{tip_.id, txs, std::move(execution)};
+    header.set_sealer(to_bytes(draft.sealer));
+    header.set_tx_count(static_cast<std::uint32_t>(draft.txs.size()));
+    header.set_weight(draft.weight);
+    header.set_justified_height(next.finality.justified.height);
+    header.set_final_height(next.finality.final.height);
+    header.set_previous_final_height(next.finality.previous_final_height);
+    header.set_votes_root(votes_root_bytes(parts));
+    drafted_ = Drafted{tip_.id, header, draft.txs, std::move(execution)};
     return header;
 }
 
@@ -332,7 +367,7 @@ static std::optional<Chain::Verification> apply_to_twin(Chain &twin,
 }
 
 Result<Chain::Verification> Chain::replay_to(const Tip &tip, const std::atomic<bool> &stop) const {
-    CHAIN_ASSIGN(const auto twin, Chain::open(make_memory_store(), genesis_));
+    CHAIN_ASSIGN(const auto twin, Chain::open(make_memory_store(), genesis_, rule_));
     std::uint64_t height = 1;
     while (height <= tip.height) {
         std::vector<Block> blocks;

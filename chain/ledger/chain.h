@@ -12,7 +12,7 @@
 #include <memory>
 
 #include "chain/ledger/account_cache.h"
-#include "chain/ledger/block.h"
+#include "chain/ledger/seal_rule.h"
 
 namespace chain::ledger {
 
@@ -21,8 +21,10 @@ public:
     // Opens, or begins with `genesis` if the store is empty. Counts everything anew and compares.
     // Errors: kConflict (the store is another chain's), kCorrupt (the store contradicts itself),
     // kDiskFull, kIo.
+    // `rule` is asked before a block is taken; without one the genesis' key seals all of them.
     static Result<std::unique_ptr<Chain>> open(std::unique_ptr<KeyValueStore> store,
-                                               Genesis genesis);
+                                               Genesis genesis,
+                                               std::shared_ptr<const SealRule> rule = nullptr);
 
     const Genesis &genesis() const { return genesis_; }
     const Tip &tip() const { return tip_; }
@@ -54,14 +56,16 @@ public:
     };
     const Applied &last_applied() const { return last_applied_; }
 
-    // A header for `txs` on the tip, complete but for the root and the signature.
-    // Errors: the first refused transaction's.
-    Result<wire::BlockHeader> draft_header(const TxList &txs, std::uint64_t time_ms);
+    // A header for a block on the tip, complete but for the signature and the nonce.
+    // Errors: the first refused transaction's; kConflict, kInvalidInput (votes that say nothing).
+    Result<wire::BlockHeader> draft_header(const BlockDraft &draft);
 
     // Errors: kNotFound.
     Result<Block> block_at(std::uint64_t height) const;
     Result<Bytes> block_bytes_at(std::uint64_t height) const;
     Result<std::uint64_t> height_of(const BlockId &id) const;
+    // The block at `height`, up to the tip, as votes name it. Errors: kNotFound.
+    Result<Checkpoint> checkpoint_at(std::uint64_t height) const;
     // nullopt: in no block.
     Result<std::optional<TxPlace>> place_of(const TxId &id) const;
     // Leases in which `account` is renter or provider, newest first.
@@ -96,25 +100,38 @@ public:
     Status check_recount() const;
 
 private:
-    Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis)
-        : store_(std::move(store)), state_(*store_), genesis_(std::move(genesis)) {}
+    Chain(std::unique_ptr<KeyValueStore> store, Genesis genesis,
+          std::shared_ptr<const SealRule> rule)
+        : store_(std::move(store)),
+          state_(*store_),
+          genesis_(std::move(genesis)),
+          rule_(std::move(rule)) {}
     Status begin();
     Status make_index();
     static Status check_attaches(const Block &block, const Tip &parent);
     std::unique_ptr<DecodeBatch> begin_decoding(const Block &block);
     static Result<TxList> finish_decoding(DecodeBatch &batch);
+    // `recent`: blocks that lead to `parent` and may not be in the store yet.
     Result<Execution> execute_next(Overlay &state, const Tip &parent, const Block &block,
-                                   const Result<TxList> &txs);
+                                   const Result<TxList> &txs, std::span<const Block> recent);
+    using Votes = google::protobuf::RepeatedPtrField<wire::SignedVote>;
+    Result<Finality> finality_after(const Votes &votes, const Tip &parent, const StateReader &state,
+                                    std::span<const Block> recent);
+    Result<std::vector<PublicKey>> voters_of(const Votes &votes,
+                                             const incentive::CheckpointVote &link);
+    Result<Finality> stored_finality(const wire::BlockHeader &header) const;
     bool is_drafted(const Block &block) const;
 
     std::unique_ptr<KeyValueStore> store_;
     AccountCache state_;
     Genesis genesis_;
+    std::shared_ptr<const SealRule> rule_;
     Tip tip_;
     SignatureCache signatures_;
     TxCache txs_;
     struct Drafted {
         BlockId parent{};
+        wire::BlockHeader header;
         TxList txs;
         Execution execution;
     };

@@ -80,8 +80,10 @@ Status Chain::make_index() {
         CHAIN_ASSIGN(const Block block, block_at(height));
         CHAIN_ASSIGN(const TxList txs, stored_txs(block));
         const Tip parent = execution.tip;
-        CHAIN_ASSIGN(execution,
-                     execute(state, parent, genesis_, block.header.time_ms(), txs, nullptr));
+        NextBlock next{.time_ms = block.header.time_ms(), .sealer = {}, .finality = {}};
+        CHAIN_ASSIGN(next.sealer, to_bytes32(block.header.sealer(), "sealer"));
+        CHAIN_ASSIGN(next.finality, stored_finality(block.header));
+        CHAIN_ASSIGN(execution, execute(state, parent, genesis_, next, txs, nullptr));
         execution.tip.id = block.id;
         CHAIN_TRY(write_block(*store_, execution));
         if (height % kHeightsPerLine == 0)

@@ -9,6 +9,7 @@ libompi_chain_la_SOURCES += \
   chain/ledger/chain_records.cc chain/ledger/chain_records.h \
   chain/ledger/codec.cc \
   chain/ledger/describe.cc \
+  chain/ledger/finality.cc chain/ledger/finality.h \
   chain/ledger/genesis.cc \
   chain/ledger/lease_end_rules.cc \
   chain/ledger/history.cc chain/ledger/history.h \
@@ -18,14 +19,17 @@ libompi_chain_la_SOURCES += \
   chain/ledger/mempool.cc chain/ledger/mempool.h \
   chain/ledger/overlay.cc chain/ledger/overlay.h \
   chain/ledger/payout_rules.cc \
+  chain/ledger/chain_finality.cc chain/ledger/seal_rule.h \
   chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \
   chain/ledger/stake_rules.cc \
   chain/ledger/state.cc chain/ledger/state.h \
   chain/ledger/state_records.cc \
   chain/ledger/state_digest.cc chain/ledger/state_digest.h \
+  chain/ledger/tip.h \
   chain/ledger/transition.cc chain/ledger/transition.h \
   chain/ledger/tx_cache.cc chain/ledger/tx_cache.h chain/ledger/tx_list.h \
-  chain/ledger/types.h
+  chain/ledger/types.h \
+  chain/ledger/validator_rules.cc
 nodist_libompi_chain_la_SOURCES += chain/ledger/state.pb.cc
 BUILT_SOURCES += chain/ledger/state.pb.h
 CLEANFILES += chain/ledger/state.pb.cc chain/ledger/state.pb.h

@@ -22,9 +22,13 @@ Mempool::Line Mempool::new_line() const {
 }
 
 Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
-    const TxContext context{chain_.genesis(), chain_.tip().height + 1,
+    const TxContext context{chain_.genesis(),
+                            chain_.tip().height + 1,
                             static_cast<std::uint32_t>(line_.txs.size()),
-                            std::max(now_ms, chain_.tip().time_ms + 1), &chain_.signatures()};
+                            std::max(now_ms, chain_.tip().time_ms + 1),
+                            &chain_.signatures(),
+                            nullptr,
+                            chain_.tip().finality.final.height};
     return apply_tx(*line_.state, tx, context);
 }
 

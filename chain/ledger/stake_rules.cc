@@ -28,13 +28,13 @@ std::uint64_t spent_through(const DecodedVote &a, const DecodedVote &b) {
 
 }  // namespace
 
-Status stake(Overlay &state, const Tx &tx) {
+Status stake(Overlay &state, const Tx &tx, const TxContext &context) {
     CHAIN_ASSIGN(const Amount amount, positive(tx.body.stake().amount()));
     CHAIN_ASSIGN(Account account, state.account(tx.sender));
     CHAIN_ASSIGN(account.balance, subtract(account.balance, amount));
     CHAIN_ASSIGN(account.staked, add(account.staked, amount));
     state.put_account(tx.sender, account);
-    return ok_status();
+    return note_stake(state, tx.sender, account.staked, context.genesis.consensus);
 }
 
 Status unstake(Overlay &state, const Tx &tx, const TxContext &context) {
@@ -47,7 +47,7 @@ Status unstake(Overlay &state, const Tx &tx, const TxContext &context) {
     CHAIN_ASSIGN(account.unbonding, add(account.unbonding, amount));
     account.unbonds_at_ms = context.time_ms + context.params().unbonding_ms;
     state.put_account(tx.sender, account);
-    return ok_status();
+    return note_stake(state, tx.sender, account.staked, context.genesis.consensus);
 }
 
 Status withdraw_stake(Overlay &state, const Tx &tx, const TxContext &context) {
@@ -118,6 +118,7 @@ Status evidence(Overlay &state, const Tx &tx, const TxContext &context) {
     offender.staked = offender.unbonding = Amount{};
     offender.unbonds_at_ms = 0;
     state.put_account(first.validator, offender);
+    CHAIN_TRY(note_stake(state, first.validator, Amount{}, context.genesis.consensus));
     // Read after the offender's is written: both may be the same account.
     CHAIN_ASSIGN(Account reporter, state.account(tx.sender));
     CHAIN_ASSIGN(reporter.balance, add(reporter.balance, slash.to_reporter));

@@ -14,6 +14,9 @@ constexpr std::string_view kReputationPrefix = "sq";
 constexpr std::string_view kValidatorPrefix = "sv";
 constexpr std::string_view kPayoutPrefix = "sm";
 constexpr std::string_view kPoolKey = "sp";
+constexpr std::string_view kValidatorSetPrefix = "sw";
+constexpr std::string_view kCandidatesKey = "sk";
+constexpr std::string_view kSealedPrefix = "sh";
 
 void append(Bytes &key, const Bytes32 &id) {
     key.append(reinterpret_cast<const char *>(id.data()), id.size());
@@ -78,6 +81,20 @@ Bytes payout_key(const PublicKey &operator_account, const Bytes32 &round_id) {
 
 Bytes pool_key() {
     return Bytes(kPoolKey);
+}
+
+Bytes validator_set_key(std::uint64_t height) {
+    Bytes key(kValidatorSetPrefix);
+    append_u64_be(key, height);
+    return key;
+}
+
+Bytes candidates_key() {
+    return Bytes(kCandidatesKey);
+}
+
+Bytes sealed_key(const PublicKey &account) {
+    return joined(kSealedPrefix, account);
 }
 
 Bytes lease_index_prefix(const PublicKey &account) {
@@ -151,6 +168,26 @@ Result<Pool> StateReader::pool() const {
     CHAIN_ASSIGN(const auto bytes, get(pool_key()));
     if (!bytes) return Pool{};
     return decode_pool(*bytes);
+}
+
+Result<ValidatorSet> StateReader::validator_set(std::uint64_t height) const {
+    CHAIN_ASSIGN(const auto bytes, get(validator_set_key(height)));
+    if (!bytes)
+        return make_error(ErrorCode::kNotFound, "there is no set of validators of block ", height);
+    return decode_validator_set(*bytes);
+}
+
+Result<std::vector<PublicKey>> StateReader::candidates() const {
+    CHAIN_ASSIGN(const auto bytes, get(candidates_key()));
+    if (!bytes) return std::vector<PublicKey>();
+    return decode_candidates(*bytes);
+}
+
+Result<std::optional<std::uint64_t>> StateReader::sealed_height(const PublicKey &account) const {
+    CHAIN_ASSIGN(const auto bytes, get(sealed_key(account)));
+    if (!bytes) return std::optional<std::uint64_t>();
+    CHAIN_ASSIGN(const std::uint64_t height, decode_sealed(*bytes));
+    return std::optional<std::uint64_t>(height);
 }
 
 }  // namespace chain::ledger

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 
+#include "chain/ledger/finality.h"
 #include "chain/ledger/types.h"
 #include "chain/store/store.h"
 
@@ -33,6 +34,9 @@ Bytes reputation_key(const PublicKey &account);
 Bytes validator_key(const PublicKey &account);
 Bytes payout_key(const PublicKey &operator_account, const Bytes32 &round_id);
 Bytes pool_key();
+Bytes validator_set_key(std::uint64_t height);
+Bytes candidates_key();
+Bytes sealed_key(const PublicKey &account);
 // Sorts the leases of an account newest first.
 Bytes lease_index_prefix(const PublicKey &account);
 Bytes lease_index_key(const PublicKey &account, std::uint64_t height, std::uint32_t tx_index);
@@ -59,6 +63,12 @@ public:
     Result<std::optional<Payout>> payout(const PublicKey &operator_account,
                                          const Bytes32 &round_id) const;
     Result<Pool> pool() const;
+    // After the checkpoint at `height`. Errors: kNotFound (kept no longer, or no checkpoint).
+    Result<ValidatorSet> validator_set(std::uint64_t height) const;
+    // Accounts that will be validators at the next checkpoint, rising.
+    Result<std::vector<PublicKey>> candidates() const;
+    // The height at which the account last sealed; nullopt: never, or not kept.
+    Result<std::optional<std::uint64_t>> sealed_height(const PublicKey &account) const;
 };
 
 class StoreReader final : public StateReader {
@@ -84,6 +94,12 @@ Bytes encode_validator(const Validator &validator);
 Result<Validator> decode_validator(std::string_view bytes);
 Bytes encode_payout(const Payout &payout);
 Result<Payout> decode_payout(std::string_view bytes);
+Bytes encode_validator_set(const ValidatorSet &set);
+Result<ValidatorSet> decode_validator_set(std::string_view bytes);
+Bytes encode_candidates(const std::vector<PublicKey> &accounts);
+Result<std::vector<PublicKey>> decode_candidates(std::string_view bytes);
+Bytes encode_sealed(std::uint64_t height);
+Result<std::uint64_t> decode_sealed(std::string_view bytes);
 Bytes encode_pool(const Pool &pool);
 Result<Pool> decode_pool(std::string_view bytes);
 

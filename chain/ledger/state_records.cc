@@ -242,6 +242,63 @@ Result<Payout> decode_payout(std::string_view bytes) {
     return payout;
 }
 
+Bytes encode_validator_set(const ValidatorSet &set) {
+    record::ValidatorSetRecord out;
+    for (const ValidatorEntry &entry : set.entries()) {
+        auto *one = out.add_entries();
+        one->set_account(to_bytes(entry.account));
+        one->set_stake(entry.stake.units);
+        one->set_quality_q16(entry.quality_q16);
+    }
+    return serialise(out);
+}
+
+Result<ValidatorSet> decode_validator_set(std::string_view bytes) {
+    record::ValidatorSetRecord in;
+    if (!parse(bytes, in)) return corrupt("set of validators");
+    std::vector<ValidatorEntry> entries;
+    for (const auto &one : in.entries()) {
+        ValidatorEntry &entry = entries.emplace_back();
+        CHAIN_ASSIGN(entry.account, to_bytes32(one.account(), "validator"));
+        CHAIN_ASSIGN(entry.stake, amount_from_units(one.stake()));
+        entry.quality_q16 = one.quality_q16();
+    }
+    return ValidatorSet(std::move(entries));
+}
+
+Bytes encode_candidates(const std::vector<PublicKey> &accounts) {
+    Bytes joined;
+    for (const PublicKey &account : accounts) joined += to_bytes(account);
+    record::CandidatesRecord out;
+    out.set_accounts(std::move(joined));
+    return serialise(out);
+}
+
+Result<std::vector<PublicKey>> decode_candidates(std::string_view bytes) {
+    record::CandidatesRecord in;
+    if (!parse(bytes, in) || in.accounts().size() % sizeof(PublicKey) != 0)
+        return corrupt("list of candidates");
+    std::vector<PublicKey> accounts;
+    for (std::string_view left = in.accounts(); !left.empty();
+         left.remove_prefix(sizeof(PublicKey))) {
+        CHAIN_ASSIGN(accounts.emplace_back(),
+                     to_bytes32(left.substr(0, sizeof(PublicKey)), "candidate"));
+    }
+    return accounts;
+}
+
+Bytes encode_sealed(std::uint64_t height) {
+    record::SealedRecord out;
+    out.set_height(height);
+    return serialise(out);
+}
+
+Result<std::uint64_t> decode_sealed(std::string_view bytes) {
+    record::SealedRecord in;
+    if (!parse(bytes, in)) return corrupt("height of an account's last block");
+    return in.height();
+}
+
 Bytes encode_pool(const Pool &pool) {
     record::PoolRecord out;
     out.set_reward_left(pool.reward_left.units);

@@ -86,7 +86,7 @@ Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
         case wire::TxBody::kReportStart: return report_start(state, tx, context);
         case wire::TxBody::kReclaimNotice: return reclaim_notice(state, tx, context);
         case wire::TxBody::kRate: return rate(state, tx, context);
-        case wire::TxBody::kStake: return stake(state, tx);
+        case wire::TxBody::kStake: return stake(state, tx, context);
         case wire::TxBody::kUnstake: return unstake(state, tx, context);
         case wire::TxBody::kWithdrawStake: return withdraw_stake(state, tx, context);
         case wire::TxBody::kMiningPayout: return mining_payout(state, tx, context);
@@ -140,6 +140,7 @@ Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKe
 }
 
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context) {
+    CHAIN_TRY(check_lag(tx, context));
     Overlay::Attempt attempt(state);
     CHAIN_ASSIGN(Account sender, state.account(tx.sender));
     if (tx.body.nonce() != sender.nonce)

@@ -6,8 +6,16 @@
 
 #include "chain/ledger/history.h"
 #include "chain/ledger/state.h"
+#include "chain/ledger/tip.h"
 
 namespace chain::ledger {
+
+// What executing a block needs to know of it beside its transactions.
+struct NextBlock {
+    std::uint64_t time_ms = 0;
+    PublicKey sealer{};
+    Finality finality;  // after the votes that it carries
+};
 
 struct TxContext {
     const Genesis &genesis;
@@ -19,16 +27,18 @@ struct TxContext {
     const incentive::Params &params() const { return genesis.params; }
     // Of the decay of reputation.
     std::uint64_t step() const { return decay_step(genesis, time_ms); }
-    AccountTrail *trail = nullptr;  // notes the accounts that are changed
+    AccountTrail *trail = nullptr;   // notes the accounts that are changed
+    std::uint64_t final_height = 0;  // that the block's parent proves
 };
 
 // Applies `tx` (already decoded, so its signatures are right). On error `state` is unchanged.
 // Errors: kConflict (nonce, already settled, nothing due, voucher not higher …),
 // kInsufficientFunds, kNotFound (lease), kInvalidInput (a rule of the action, named), kPermission
-// (no part in the lease), kBadSignature (voucher, vote), kTooLarge, kProtocol.
+// (no part in the lease), kBadSignature (voucher, vote), kTooLarge, kProtocol, kNotYet (the chain
+// has been without finality for too long).
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context);
 
-// What the block itself does after its transactions: the sealer's part of the reward pool.
+// The sealer's part of the reward pool.
 Status apply_block_reward(Overlay &state, const Genesis &genesis, const PublicKey &sealer,
                           std::uint64_t parent_time_ms, std::uint64_t time_ms);
 
@@ -49,11 +59,25 @@ Status expire_lease(Overlay &state, const Tx &tx, const TxContext &context);
 Status rate(Overlay &state, const Tx &tx, const TxContext &context);
 
 // stake_rules.cc
-Status stake(Overlay &state, const Tx &tx);
+Status stake(Overlay &state, const Tx &tx, const TxContext &context);
 Status unstake(Overlay &state, const Tx &tx, const TxContext &context);
 Status withdraw_stake(Overlay &state, const Tx &tx, const TxContext &context);
 Status vote(Overlay &state, const Tx &tx, const TxContext &context);
 Status evidence(Overlay &state, const Tx &tx, const TxContext &context);
+
+// validator_rules.cc
+
+// The account's stake has become `staked`: it may become a candidate, in place of the weakest one
+// where there are too many, or cease to be one. Nothing where one key seals.
+Status note_stake(Overlay &state, const PublicKey &account, Amount staked,
+                  const ConsensusParams &params);
+// Writes down the set of validators as of a checkpoint.
+Status note_validators(Overlay &state, std::uint64_t height, std::uint64_t time_ms,
+                       const Genesis &genesis);
+// What the block itself does after its transactions: reward, and at checkpoints the validators.
+Status end_block(Overlay &state, const Tip &parent, const NextBlock &block, const Genesis &genesis);
+// Errors: kNotYet (too long without finality for this kind of transaction).
+Status check_lag(const Tx &tx, const TxContext &context);
 
 // payout_rules.cc
 Status mining_payout(Overlay &state, const Tx &tx, const TxContext &context);

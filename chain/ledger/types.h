@@ -131,11 +131,35 @@ inline constexpr std::uint64_t kHzMax = 1'000'000'000'000;  // 1000 GHz: above a
 inline constexpr std::uint32_t kResourcesPerAccountMax = 64;
 inline constexpr std::size_t kLegsPerLeaseMax = 256;  // bound on Params::legs_max
 
+// How blocks come about (docs/consensus.md): one key; named keys in turn; proof of resource.
+enum class ConsensusKind { kSolo, kPoa, kPor };
+
+struct ConsensusParams {
+    ConsensusKind kind = ConsensusKind::kSolo;
+    std::uint64_t spacing_ms = 15'000;  // wanted from one block to the next
+    // From the moment at which it was one sealer's turn until the next may step in.
+    std::uint64_t turn_ms = 15'000;
+    std::uint32_t epoch_blocks = 16;     // from one checkpoint to the next
+    std::uint32_t vote_depth = 4;        // blocks on a checkpoint before it is voted for
+    std::uint32_t lag_blocks_max = 128;  // tip - final above this: only votes, evidence, exits
+    std::uint32_t validators_max = 256;  // those with the most stake
+    std::uint64_t validator_stake_min_units = 1'000'000'000;
+    std::uint64_t future_limit_ms = 60'000;  // ahead of the clock of who judges a block
+    // PoR:
+    std::string proof_of_work = "sha256d";  // or "randomx"
+    std::uint32_t first_target_bits = 16;   // leading zero bits of the genesis' target
+    std::uint64_t half_life_ms = 450'000;   // of the target's adjustment: 30 blocks
+    friend bool operator==(const ConsensusParams &, const ConsensusParams &) = default;
+};
+std::string_view consensus_name(ConsensusKind kind);  // "solo", "poa", "por"
+
 struct Genesis {
     std::string chain_name;
     std::uint64_t time_ms = 0;
-    PublicKey sealer{};
+    PublicKey sealer{};  // solo alone
+    ConsensusParams consensus;
     std::vector<std::pair<PublicKey, Amount>> allocations;
+    std::vector<std::pair<PublicKey, Amount>> validators;  // their stake: not of an allocation
     incentive::Params params;
     Bytes32 chain_id{};  // tagged hash of the exact bytes of the file
 };

@@ -79,7 +79,7 @@ void offer_built(Choices &choices) {
             block.add_txs(world.sign(body.SerializePartialAsString(), body).SerializeAsString());
         }
     }
-    const auto drafted = chain.draft_header(txs, time_ms);
+    const auto drafted = chain.draft_header({txs, time_ms, world.genesis.sealer, 0, {}});
     CHAIN_CHECK(drafted.ok());  // each was applied above
     wire::BlockHeader header = *drafted;
     header.set_tx_count(static_cast<std::uint32_t>(block.txs_size()));

@@ -158,8 +158,8 @@ World::World() {
     const auto begun = ledger::execute_genesis(genesis);
     CHAIN_CHECK(begun.ok());
     write(begun->changes);
-    const auto first =
-        ledger::execute(*reader_, begun->tip, genesis, kGenesisTimeMs + 1'000, txs, nullptr);
+    const auto first = ledger::execute(*reader_, begun->tip, genesis,
+                                       {kGenesisTimeMs + 1'000, genesis.sealer, {}}, txs, nullptr);
     CHAIN_CHECK(first.ok() && first->tip.digest == chain->tip().digest);
     write(first->changes);
     tip_ = first->tip;

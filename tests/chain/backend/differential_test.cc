@@ -38,7 +38,8 @@ public:
 
     Status apply(const Tx &tx, std::uint64_t time_ms, ledger::SignatureCache &signatures) {
         CHAIN_ASSIGN(ledger::Execution done,
-                     ledger::execute(reader_, tip_, world_.genesis, time_ms, {tx}, &signatures));
+                     ledger::execute(reader_, tip_, world_.genesis,
+                                     {time_ms, world_.genesis.sealer, {}}, {tx}, &signatures));
         take(std::move(done));
         return ok_status();
     }

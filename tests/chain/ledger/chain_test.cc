@@ -116,7 +116,7 @@ TEST_F(ChainTest, ABlockWithOneWrongTransactionChangesNothing) {
     std::vector<Tx> list = txs(0, 2);
     const Block right = seal(list);
     list.push_back(world_.decode(world_.sign(world_.transfer(0, 9, 1, 1), {0})));
-    EXPECT_FALSE(chain_->draft_header(list, now_ms_).ok());
+    EXPECT_FALSE(chain_->draft_header({list, now_ms_, world_.genesis.sealer, 0, {}}).ok());
     wire::SignedBlock block = right.signed_block;
     block.add_txs(list[2].signed_bytes);
     wire::BlockHeader header = right.header;

@@ -142,7 +142,8 @@ std::string run_in_memory(const World &world, const std::vector<Step> &steps) {
             tx.signers.push_back(*to_bytes32(signature.public_key(), "key"));
         tx.sender = tx.signers[0];
         player.now_ms = std::max(player.now_ms, tip.time_ms + 1);
-        auto done = execute(reader, tip, world.genesis, player.now_ms, {tx}, nullptr);
+        auto done = execute(reader, tip, world.genesis, {player.now_ms, world.genesis.sealer, {}},
+                            {tx}, nullptr);
         if (!done.ok()) {
             if (done.error().code == ErrorCode::kInternal) return done.error().message;
             continue;

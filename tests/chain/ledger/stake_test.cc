@@ -268,11 +268,13 @@ TEST(BlockReward, IsPaidByTimeUntilThePoolIsEmpty) {
     ASSERT_TRUE(store->write(batch, false).ok());
     const StoreReader reader(*store);
     // 500 ms: half of the first half.
-    auto block = execute(reader, made->tip, world.genesis, kGenesisTimeMs + 500, {}, nullptr);
+    auto block = execute(reader, made->tip, world.genesis,
+                         {kGenesisTimeMs + 500, world.genesis.sealer, {}}, {}, nullptr);
     ASSERT_TRUE(block.ok()) << block.error().message;
     EXPECT_EQ(block->tip.totals.pool.units, 750'000);
     // A hundred halvings later all of it is the sealer's.
-    block = execute(reader, made->tip, world.genesis, kGenesisTimeMs + 100'000, {}, nullptr);
+    block = execute(reader, made->tip, world.genesis,
+                    {kGenesisTimeMs + 100'000, world.genesis.sealer, {}}, {}, nullptr);
     ASSERT_TRUE(block.ok()) << block.error().message;
     EXPECT_EQ(block->tip.totals.pool.units, 0);
     EXPECT_EQ(
