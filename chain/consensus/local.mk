@@ -1,2 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += chain/consensus/sealer.h chain/consensus/solo_sealer.cc
+CONSENSUS_PROTOS = chain/consensus/consensus.proto
+
+libompi_chain_la_SOURCES += \
+  chain/consensus/block_tree.cc chain/consensus/block_tree.h \
+  chain/consensus/consensus.cc chain/consensus/consensus.h \
+  chain/consensus/sealer.h chain/consensus/solo_sealer.cc \
+  chain/consensus/vote_pool.cc chain/consensus/vote_pool.h \
+  chain/consensus/voter.cc chain/consensus/voter.h
+nodist_libompi_chain_la_SOURCES += chain/consensus/consensus.pb.cc
+BUILT_SOURCES += chain/consensus/consensus.pb.h
+CLEANFILES += chain/consensus/consensus.pb.cc chain/consensus/consensus.pb.h
+EXTRA_DIST += $(CONSENSUS_PROTOS)

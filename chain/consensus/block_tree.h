@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// BlockTree: the headers above the final block, and which branch to be on. Knows no transactions,
+// clock or disk, so that a simulator drives exactly what a node does.
+//
+// Fork choice: among branches that hold the final block, are whole and not known to be wrong: the
+// one with the highest justified checkpoint; of these the most work; of these the one seen first.
+//
+// Owner: one thread.
+#pragma once
+
+#include <unordered_map>
+
+#include "chain/ledger/finality.h"
+
+namespace chain::consensus {
+
+using ledger::BlockId;
+using ledger::Checkpoint;
+
+// Expected hashes, or turns. One block's is below 2^96, so that no sum of them wraps.
+using Work = unsigned __int128;
+inline constexpr Work kBlockWorkMax = Work{1} << 96;
+
+// Of a header.
+struct BlockSummary {
+    Checkpoint block;
+    BlockId parent{};
+    std::uint64_t time_ms = 0;
+    PublicKey sealer{};
+    Work work = 0;  // of this block alone
+};
+
+class BlockTree {
+public:
+    // Headers that may wait for their blocks, or lose against a better branch.
+    static constexpr std::size_t kNodesMax = 16'384;
+    // Of one sealer at one height: more are a waste of everybody's memory. What a branch needs that
+    // others have built upon is asked for and comes in by Origin::kAsked.
+    static constexpr std::size_t kPerSealerAndHeightMax = 2;
+
+    struct Node {
+        BlockSummary summary;
+        const Node *parent = nullptr;  // nullptr: the root
+        Work total_work = 0;           // from the root on
+        std::uint64_t order = 0;       // in which it came
+        bool has_body = false;
+        bool is_invalid = false;
+        std::uint64_t not_before_ms = 0;  // its time is too far ahead of our clock before this
+
+        std::uint64_t height() const { return summary.block.height; }
+        const BlockId &id() const { return summary.block.id; }
+    };
+    enum class Origin { kTold, kAsked };
+
+    // `root` is final: the block that every branch holds.
+    explicit BlockTree(const Checkpoint &root, std::uint64_t root_time_ms);
+    BlockTree(const BlockTree &) = delete;
+    BlockTree &operator=(const BlockTree &) = delete;
+
+    const Node &root() const { return *root_; }
+    const Node *find(const BlockId &id) const;  // nullptr: unknown
+    std::size_t size() const { return nodes_.size(); }
+
+    // Errors: kNotFound (its parent is unknown), kConflict (known already), kInvalidInput (not one
+    // higher than its parent, or its parent is wrong; says less justified or final than its parent;
+    // too much work), kTooLarge (too many, or too many of this sealer here).
+    Result<const Node *> add(const BlockSummary &summary, Origin origin,
+                             std::uint64_t not_before_ms = 0);
+    void set_body(const BlockId &id);
+    // And all that is built upon it. Precondition: not the root.
+    void set_invalid(const BlockId &id);
+
+    // Where to be, by our own count of votes, too: `justified` may be ahead of what blocks prove.
+    // The root at least.
+    const Node &best(const Checkpoint &justified, std::uint64_t now_ms) const;
+    // The branch with the most work whose blocks are not all here: what to fetch. nullptr: none
+    // that beats `best`.
+    const Node *wanted(const Checkpoint &justified, std::uint64_t now_ms) const;
+
+    // The ancestor of `node`, or itself, at `height`; nullptr: below the root, or above the node.
+    const Node *ancestor(const Node &node, std::uint64_t height) const;
+    bool is_ancestor(const Node &ancestor, const Node &node) const;
+    // From below their last common ancestor up.
+    struct Path {
+        const Node *fork = nullptr;
+        std::vector<const Node *> down;  // from the tip `from` on
+        std::vector<const Node *> up;    // to `to`
+    };
+    Path path(const Node &from, const Node &to) const;
+
+    // Makes `id` the root: what does not descend from it is dropped. Returns the dropped ids.
+    std::vector<BlockId> prune(const BlockId &id);
+
+    // In no order.
+    template <class Visit>  // void(const Node &)
+    void each(Visit visit) const {
+        for (const auto &[_, node] : nodes_) visit(*node);
+    }
+
+private:
+    bool is_better(const Node &a, const Node &b, const Checkpoint &justified) const;
+    const Node *choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
+
+    std::unordered_map<BlockId, std::unique_ptr<Node>, Bytes32Hash> nodes_;
+    Node *root_;
+    std::uint64_t next_order_ = 0;
+};
+
+}  // namespace chain::consensus
