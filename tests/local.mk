@@ -28,6 +28,7 @@ include tests/chain/identity/local.mk
 include tests/chain/ledger/local.mk
 include tests/chain/backend/local.mk
 include tests/chain/p2p/local.mk
+include tests/chain/consensus/local.mk
 include tests/chain/market/local.mk
 include tests/chain/provider/local.mk
 include tests/chain/client/local.mk
