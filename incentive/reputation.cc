@@ -142,10 +142,9 @@ void note_rating(Reputation &provider, const Rating &rating, LegEnd end, Amount 
 
 // sigma = min(stake, full) Q / full; rec = min(Q, blocks Q / recovery_blocks); each down.
 // m = Q + (boost_max - 1) sigma q rec: a product in Q48, divided by 2^32 at once, down.
-Coefficient coefficient(const Reputation &reputation, Amount stake, std::uint64_t blocks_since_own,
-                        const Params &params) {
+static void boost(Coefficient &c, Amount stake, std::uint64_t blocks_since_own,
+                  const Params &params) {
     CHAIN_CHECK(params.stake_full_units > 0 && params.boost_max > 0);
-    Coefficient c = of_record(reputation, params);
     const std::uint64_t counted = std::min(units(stake), params.stake_full_units);
     c.stake = share_q16(counted, params.stake_full_units);
     c.recovery = blocks_since_own >= params.recovery_blocks
@@ -153,7 +152,21 @@ Coefficient coefficient(const Reputation &reputation, Amount stake, std::uint64_
                      : share_q16(blocks_since_own, params.recovery_blocks);
     const Wide boost = static_cast<Wide>(params.boost_max - 1) * c.stake * c.quality * c.recovery;
     c.multiplier = kQ16 + static_cast<std::uint32_t>(boost >> 32);
+}
+
+Coefficient coefficient(const Reputation &reputation, Amount stake, std::uint64_t blocks_since_own,
+                        const Params &params) {
+    Coefficient c = of_record(reputation, params);
+    boost(c, stake, blocks_since_own, params);
     return c;
+}
+
+std::uint32_t multiplier_q16(std::uint32_t quality_q16, Amount stake,
+                             std::uint64_t blocks_since_own, const Params &params) {
+    Coefficient c;
+    c.quality = quality_q16;
+    boost(c, stake, blocks_since_own, params);
+    return c.multiplier;
 }
 
 std::uint32_t quality_q16(const Reputation &reputation, const Params &params) {

@@ -97,6 +97,10 @@ struct Coefficient {
 Coefficient coefficient(const Reputation &reputation, Amount stake, std::uint64_t blocks_since_own,
                         const Params &params);
 
+// m of an account whose q is known.
+std::uint32_t multiplier_q16(std::uint32_t quality_q16, Amount stake,
+                             std::uint64_t blocks_since_own, const Params &params);
+
 // q alone: what collateral() takes.
 std::uint32_t quality_q16(const Reputation &reputation, const Params &params);
 

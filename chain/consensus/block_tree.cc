@@ -35,7 +35,6 @@ static Status check_on_parent(const BlockSummary &summary, const BlockTree::Node
     if (block.justified_height >= block.height || block.final_height > block.justified_height ||
         block.previous_final_height > block.final_height)
         return wrong("says that something is final which cannot be");
-    if (summary.work > kBlockWorkMax) return wrong("says that it took more work than there is");
     return ok_status();
 }
 
@@ -64,7 +63,7 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
     auto node = std::make_unique<Node>();
     node->summary = summary;
     node->parent = parent->second.get();
-    node->total_work = node->parent->total_work + summary.work;
+    node->total_work = chain::consensus::add(node->parent->total_work, summary.work);
     node->order = ++next_order_;
     node->not_before_ms = not_before_ms;
     return nodes_.emplace(id, std::move(node)).first->second.get();

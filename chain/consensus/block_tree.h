@@ -11,6 +11,7 @@
 
 #include <unordered_map>
 
+#include "chain/consensus/target.h"
 #include "chain/ledger/finality.h"
 
 namespace chain::consensus {
@@ -18,17 +19,13 @@ namespace chain::consensus {
 using ledger::BlockId;
 using ledger::Checkpoint;
 
-// Expected hashes, or turns. One block's is below 2^96, so that no sum of them wraps.
-using Work = unsigned __int128;
-inline constexpr Work kBlockWorkMax = Work{1} << 96;
-
 // Of a header.
 struct BlockSummary {
     Checkpoint block;
     BlockId parent{};
     std::uint64_t time_ms = 0;
     PublicKey sealer{};
-    Work work = 0;  // of this block alone
+    Work work;  // of this block alone: hashes, or turns
 };
 
 class BlockTree {
@@ -42,7 +39,7 @@ public:
     struct Node {
         BlockSummary summary;
         const Node *parent = nullptr;  // nullptr: the root
-        Work total_work = 0;           // from the root on
+        Work total_work;               // from the root on
         std::uint64_t order = 0;       // in which it came
         bool has_body = false;
         bool is_invalid = false;
@@ -63,8 +60,8 @@ public:
     std::size_t size() const { return nodes_.size(); }
 
     // Errors: kNotFound (its parent is unknown), kConflict (known already), kInvalidInput (not one
-    // higher than its parent, or its parent is wrong; says less justified or final than its parent;
-    // too much work), kTooLarge (too many, or too many of this sealer here).
+    // higher than its parent, or its parent is wrong; says less justified or final than its
+    // parent), kTooLarge (too many, or too many of this sealer here).
     Result<const Node *> add(const BlockSummary &summary, Origin origin,
                              std::uint64_t not_before_ms = 0);
     void set_body(const BlockId &id);

@@ -4,7 +4,12 @@ CONSENSUS_PROTOS = chain/consensus/consensus.proto
 libompi_chain_la_SOURCES += \
   chain/consensus/block_tree.cc chain/consensus/block_tree.h \
   chain/consensus/consensus.cc chain/consensus/consensus.h \
+  chain/consensus/miner.cc chain/consensus/miner.h \
+  chain/consensus/pow.cc chain/consensus/pow.h chain/consensus/randomx_pow.cc \
+  chain/consensus/rule.cc chain/consensus/rule.h \
+  chain/consensus/poa_rule.cc chain/consensus/por_rule.cc \
   chain/consensus/sealer.h chain/consensus/solo_sealer.cc \
+  chain/consensus/target.cc chain/consensus/target.h \
   chain/consensus/vote_pool.cc chain/consensus/vote_pool.h \
   chain/consensus/voter.cc chain/consensus/voter.h
 nodist_libompi_chain_la_SOURCES += chain/consensus/consensus.pb.cc

@@ -34,7 +34,8 @@ FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/
   chain/consensus
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
   $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS)))
-FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS)
+FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS) \
+  $(RANDOMX_LIBS)
 
 fuzz_common = tests/fuzz/entry.cc tests/fuzz/cheap_schnorr.cc tests/fuzz/cheap_digest.cc \
   $(fuzz_world)

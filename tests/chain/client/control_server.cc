@@ -36,14 +36,6 @@ Bytes frame_of(const wire::ControlReply &reply) {
     return frame + payload;
 }
 
-TemporaryFolder::TemporaryFolder() : path_("/tmp/ompi-chain-test-XXXXXX") {
-    CHAIN_CHECK(mkdtemp(path_.data()) != nullptr);
-}
-
-TemporaryFolder::~TemporaryFolder() {
-    CHAIN_CHECK(remove_tree(path_).ok());
-}
-
 ControlServer::ControlServer(std::string socket_path, Handler handler)
     : socket_path_(std::move(socket_path)), handler_(std::move(handler)) {
     listener_ = FileDescriptor(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -10,23 +10,12 @@
 #include <vector>
 
 #include "chain/base/bytes.h"
-#include "chain/base/file.h"
 #include "chain/wire/control.pb.h"
+#include "tests/chain/base/temporary_folder.h"
 
 namespace chain::test {
 
 Bytes frame_of(const wire::ControlReply &reply);
-// A folder of its own in /tmp, removed with everything in it.
-class TemporaryFolder {
-public:
-    TemporaryFolder();
-    ~TemporaryFolder();
-    const std::string &path() const { return path_; }
-
-private:
-    std::string path_;
-};
-
 class ControlServer {
 public:
     // What the daemon does with a request: the bytes it writes, in pieces with a pause between.

@@ -207,7 +207,7 @@ void World::seal(std::size_t number, const BlockTree::Node &parent, std::uint32_
     summary.parent = parent.id();
     summary.time_ms = parent.summary.time_ms + 1;
     summary.sealer = keys_[number].public_key();
-    summary.work = 1 + work % 3;
+    summary.work = Work{1 + work % 3};
     block.is_wrong = is_wrong;
     summary.block.justified_height = parent.summary.block.justified_height;
     summary.block.final_height = parent.summary.block.final_height;

@@ -4,15 +4,14 @@
 // right transactions, which a test then makes wrong in one place.
 #pragma once
 
-#include <cstdlib>
 #include <random>
 
 #include <gtest/gtest.h>
 
-#include "chain/base/file.h"
 #include "chain/consensus/sealer.h"
 #include "chain/ledger/chain.h"
 #include "incentive/settlement.h"
+#include "tests/chain/base/temporary_folder.h"
 
 namespace chain::ledger {
 
@@ -27,19 +26,6 @@ inline KeyPair numbered_key(unsigned number) {
     secret[30] = static_cast<std::uint8_t>(number >> 8);
     return std::move(KeyPair::from_secret(secret)).value();
 }
-
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        path_ = testing::TempDir() + "ledger.XXXXXX";
-        CHAIN_CHECK(mkdtemp(path_.data()) != nullptr);
-    }
-    ~TemporaryFolder() { (void)remove_tree(path_).ok(); }
-    const std::string &path() const { return path_; }
-
-private:
-    std::string path_;
-};
 
 struct World {
     explicit World(unsigned account_count = 4) : sealer_key(numbered_key(999)) {

@@ -156,7 +156,7 @@ TEST_F(FullDisk, AChainStopsAtItsLastWholeBlockAndGoesOnLater) {
 int main(int argument_count, char **arguments) {
     testing::InitGoogleTest(&argument_count, arguments);
     {
-        const chain::ledger::TemporaryFolder probe;
+        const chain::TemporaryFolder probe;
         if (mount("tmpfs", probe.path().c_str(), "tmpfs", 0, "size=1m") != 0) {
             std::cerr << "SKIPPED: a full disk needs a small file system of its own, and mounting "
                          "one failed: "

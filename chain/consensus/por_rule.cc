@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Proof of resource. A block is sealed by work: the hash of its header is below base x m, where
+// base follows from the time by ASERT, and m, 1 to boost_max, is what the sealer's resources make
+// of it (incentive::coefficient), as they were two final checkpoints back. m starts at 1 again with
+// every block that the account seals. A branch's work counts base alone: m buys frequency, not
+// weight.
+//
+// So that a network whose machines are all leased does not stand still, validators may seal without
+// work when nobody has for 10 x spacing: in turns, and for one unit of work.
+#include "chain/consensus/rule.h"
+
+namespace chain::consensus {
+namespace {
+
+constexpr std::uint64_t kRotationAfterSpacings = 10;
+constexpr std::uint32_t kRotationWeight = 0;
+
+// 2^(256 - bits) - 1. Precondition: bits <= 255.
+Target target_of_bits(std::uint32_t bits) {
+    Target target;
+    target.bytes.fill(0xff);
+    for (std::uint32_t bit = 0; bit < bits; ++bit)
+        target.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
+    return target;
+}
+
+class PorRule final : public Rule {
+public:
+    PorRule(const ledger::Genesis &genesis, std::unique_ptr<PowFunction> function)
+        : Rule(genesis),
+          pow_(std::move(function)),
+          asert_{target_of_bits(genesis.consensus.first_target_bits), genesis.consensus.spacing_ms,
+                 genesis.consensus.half_life_ms, target_of_bits(0)} {}
+
+    Target base(std::uint64_t parent_time_ms, std::uint64_t parent_height) const {
+        return asert(asert_, genesis_time_ms_, parent_time_ms, parent_height);
+    }
+
+    Result<std::vector<Turn>> turns(const PublicKey &account, const ledger::Tip &parent,
+                                    const ledger::StateReader &state) const override {
+        CHAIN_ASSIGN(const ledger::ValidatorSet set, sealers(parent, state));
+        const ledger::ValidatorEntry *const member = set.find(account);
+        std::vector<Turn> turns(1);
+        Turn &by_work = turns[0];
+        by_work.not_before_ms = parent.time_ms + 1;
+        by_work.needs_work = true;
+        by_work.base = base(parent.time_ms, parent.height);
+        by_work.weight = incentive::kQ16;
+        if (member == nullptr) return turns;
+        CHAIN_ASSIGN(const auto sealed, state.sealed_height(account));
+        const std::uint64_t blocks_since = parent.height + 1 - sealed.value_or(0);
+        by_work.weight =
+            incentive::multiplier_q16(member->quality_q16, member->stake, blocks_since, params_);
+        Turn rotation;
+        rotation.not_before_ms = parent.time_ms + kRotationAfterSpacings * consensus_.spacing_ms +
+                                 rank_of(account, set, parent.height + 1) * consensus_.turn_ms;
+        rotation.weight = kRotationWeight;
+        turns.push_back(rotation);
+        return turns;
+    }
+
+    Result<Work> work_of(const ledger::Block &block, std::uint64_t parent_time_ms) const override {
+        const wire::BlockHeader &header = block.header;
+        const auto wrong = [&](std::string_view why) {
+            return make_error(ErrorCode::kInvalidInput, "block ", header.height(), " ", why);
+        };
+        if (header.weight() == kRotationWeight) {
+            if (header.time_ms() < parent_time_ms + kRotationAfterSpacings * consensus_.spacing_ms)
+                return wrong("has no work, and others had the time to do some");
+            return Work{1};
+        }
+        if (header.weight() < incentive::kQ16 ||
+            header.weight() > params_.boost_max * incentive::kQ16)
+            return wrong("says a multiplier that there is not");
+        const Target base_target = base(parent_time_ms, header.height() - 1);
+        CHAIN_ASSIGN(const Bytes32 hash, pow_->hash(block.signed_block.header()));
+        if (!hash_meets(hash, base_target, header.weight())) return wrong("has not enough work");
+        return consensus::work_of(base_target);
+    }
+
+private:
+    const std::unique_ptr<PowFunction> pow_;
+    const AsertParams asert_;
+};
+
+}  // namespace
+
+Result<std::shared_ptr<const Rule>> make_por_rule(const ledger::Genesis &genesis) {
+    CHAIN_ASSIGN(auto function, make_pow(genesis.consensus.proof_of_work, genesis.chain_id));
+    return std::shared_ptr<const Rule>(std::make_shared<PorRule>(genesis, std::move(function)));
+}
+
+}  // namespace chain::consensus

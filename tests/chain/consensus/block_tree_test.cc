@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// BlockTree: what it refuses, and which branch is the best one.
+#include <gtest/gtest.h>
+
+#include "tests/chain/consensus/trees.h"
+
+namespace chain::consensus {
+namespace {
+
+class BlockTreeTest : public testing::Test {
+protected:
+    BlockTree &tree() { return forest_.tree(); }
+    const BlockTree::Node &add(const BlockTree::Node &parent, std::uint64_t number,
+                               std::uint64_t work = 1, std::uint64_t justified = 0) {
+        BlockSummary summary = child_of(parent, number, work);
+        summary.block.justified_height = std::max(justified, parent.summary.block.justified_height);
+        return *forest_.add(summary);
+    }
+    const BlockId &best(const Checkpoint &justified = {}, std::uint64_t now_ms = 0) {
+        return tree().best(justified, now_ms).id();
+    }
+    ErrorCode refusal(BlockSummary summary) {
+        const auto added = tree().add(summary, BlockTree::Origin::kTold);
+        return added.ok() ? ErrorCode::kInternal : added.error().code;
+    }
+    RandomTree forest_;
+};
+
+TEST_F(BlockTreeTest, RefusesWhatDoesNotFit) {
+    const auto &a = add(tree().root(), 1, 1);
+    const auto &b = add(a, 2, 1, 1);
+    const auto with = [&](auto change) {
+        BlockSummary summary = child_of(b, 3);
+        change(summary);
+        return refusal(summary);
+    };
+    EXPECT_EQ(with([](BlockSummary &s) { s.block.id = block_id(1); }), ErrorCode::kConflict);
+    EXPECT_EQ(with([](BlockSummary &s) { s.parent = block_id(9); }), ErrorCode::kNotFound);
+    EXPECT_EQ(with([](BlockSummary &s) { ++s.block.height; }), ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &s) { s.time_ms = 2; }), ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &s) { s.block.justified_height = 0; }),
+              ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &s) { s.block.justified_height = 3; }),
+              ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &s) { s.block.final_height = 2; }), ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &s) { s.block.previous_final_height = 1; }),
+              ErrorCode::kInvalidInput);
+    EXPECT_EQ(with([](BlockSummary &) {}), ErrorCode::kInternal) << "this one fits";
+    tree().set_invalid(a.id());
+    EXPECT_EQ(refusal(child_of(b, 4)), ErrorCode::kInvalidInput);
+}
+
+TEST_F(BlockTreeTest, OneSealerFillsNoHeight) {
+    for (std::uint64_t number = 1; number <= BlockTree::kPerSealerAndHeightMax; ++number)
+        EXPECT_EQ(refusal(child_of(tree().root(), number)), ErrorCode::kInternal);
+    EXPECT_EQ(refusal(child_of(tree().root(), 99)), ErrorCode::kTooLarge);
+    // What others have built upon is asked for.
+    EXPECT_TRUE(tree().add(child_of(tree().root(), 99), BlockTree::Origin::kAsked).ok());
+    BlockSummary other = child_of(tree().root(), 100);
+    other.sealer[0] = 1;
+    EXPECT_EQ(refusal(other), ErrorCode::kInternal);
+}
+
+TEST_F(BlockTreeTest, MostWorkThenFirstSeen) {
+    EXPECT_EQ(best(), BlockId{});
+    const auto &a = add(tree().root(), 1, 2);
+    EXPECT_EQ(best(), a.id());
+    add(tree().root(), 2, 2);
+    EXPECT_EQ(best(), a.id()) << "as much work, and later";
+    const auto &c = add(tree().root(), 3, 3);
+    EXPECT_EQ(best(), c.id());
+    const auto &d = add(a, 4, 2);
+    EXPECT_EQ(best(), d.id()) << "the sum counts";
+}
+
+TEST_F(BlockTreeTest, JustifiedBeforeWork) {
+    const auto &a = add(tree().root(), 1, 100);
+    const auto &b = add(tree().root(), 2, 1);
+    const auto &c = add(b, 3, 1, 1);  // says that b is justified
+    EXPECT_EQ(best(), c.id());
+    // Votes that we counted ourselves, of a higher one.
+    const auto &d = add(a, 4, 1);
+    EXPECT_EQ(best(d.summary.block), d.id());
+    EXPECT_EQ(best(), c.id());
+}
+
+TEST_F(BlockTreeTest, NeitherWrongNorMissingNorFutureBlocks) {
+    const auto &a = add(tree().root(), 1, 1);
+    const auto &b = add(a, 2, 9);
+    add(b, 3, 9);
+    tree().set_invalid(b.id());
+    EXPECT_EQ(best(), a.id());
+    // A header without its block.
+    BlockSummary header = child_of(a, 4, 50);
+    ASSERT_TRUE(tree().add(header, BlockTree::Origin::kTold).ok());
+    EXPECT_EQ(best(), a.id());
+    ASSERT_NE(tree().wanted({}, 0), nullptr);
+    EXPECT_EQ(tree().wanted({}, 0)->id(), header.block.id);
+    tree().set_body(header.block.id);
+    EXPECT_EQ(best(), header.block.id);
+    EXPECT_EQ(tree().wanted({}, 0), nullptr);
+    // Its time comes at 1000, or when two thirds of the validators hold it for right.
+    BlockSummary future = child_of(*tree().find(header.block.id), 5, 50);
+    future.sealer[0] = 7;
+    ASSERT_TRUE(tree().add(future, BlockTree::Origin::kTold, 1'000).ok());
+    tree().set_body(future.block.id);
+    EXPECT_EQ(best({}, 999), header.block.id);
+    EXPECT_EQ(best({}, 1'000), future.block.id);
+    EXPECT_EQ(best(tree().find(future.block.id)->summary.block, 0), future.block.id);
+}
+
+TEST_F(BlockTreeTest, PathsLeadOverTheLastCommonAncestor) {
+    const auto &a = add(tree().root(), 1);
+    const auto &b = add(a, 2);
+    const auto &c = add(b, 3);
+    const auto &x = add(a, 4);
+    const auto path = tree().path(c, x);
+    EXPECT_EQ(path.fork, &a);
+    EXPECT_EQ(path.down, (std::vector<const BlockTree::Node *>{&c, &b}));
+    EXPECT_EQ(path.up, (std::vector<const BlockTree::Node *>{&x}));
+    EXPECT_TRUE(tree().path(c, c).down.empty());
+    EXPECT_EQ(tree().path(a, c).up.size(), 2u);
+}
+
+TEST_F(BlockTreeTest, PruningKeepsTheFinalBlockAndWhatIsOnIt) {
+    const auto &a = add(tree().root(), 1);
+    const auto &b = add(a, 2);
+    const auto &c = add(b, 3);
+    const BlockId side = add(a, 4).id(), old = a.id();
+    const auto dropped = tree().prune(b.id());
+    EXPECT_EQ(dropped.size(), 3u);  // the genesis, a, and the side branch
+    EXPECT_EQ(tree().find(side), nullptr);
+    EXPECT_EQ(tree().find(old), nullptr);
+    EXPECT_EQ(&tree().root(), &b);
+    EXPECT_EQ(best(), c.id());
+    EXPECT_EQ(tree().ancestor(c, 1), nullptr);
+    EXPECT_TRUE(tree().prune(b.id()).empty());
+}
+
+TEST_F(BlockTreeTest, RandomTreesAgreeWithASlowChoice) {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        SCOPED_TRACE(seed);
+        std::mt19937_64 random(seed);
+        RandomTree forest(random, 40, 3);
+        const BlockTree::Node *expected = &forest.tree().root();
+        forest.tree().each([&](const BlockTree::Node &node) {
+            const auto key = [](const BlockTree::Node &n) {
+                return std::tuple{n.summary.block.justified_height, n.total_work.hashes, ~n.order};
+            };
+            if (key(node) > key(*expected)) expected = &node;
+        });
+        EXPECT_EQ(forest.tree().best({}, 0).id(), expected->id());
+    }
+}
+
+}  // namespace
+}  // namespace chain::consensus
