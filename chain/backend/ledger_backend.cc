@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "chain/backend/call_all.h"
 #include "chain/base/log.h"
 #include "chain/wire/frame.h"
 
@@ -11,13 +12,6 @@ namespace {
 
 // Leaves room for the header and the framing of each transaction.
 constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 15;
-
-// Callbacks may add callbacks, so they run from a copy.
-template <class Fns, class Argument>
-void call_all(const Fns &fns, const Argument &argument) {
-    const Fns copy = fns;
-    for (const auto &fn : copy) fn(argument);
-}
 
 Result<wire::BlockView> to_view(const ledger::Block &block, bool with_txs) {
     wire::BlockView view;
@@ -54,9 +48,16 @@ Result<std::unique_ptr<LedgerBackend>> LedgerBackend::open(Loop &loop, const Clo
                                                            std::optional<KeyPair> sealer_key,
                                                            LedgerOptions options) {
     std::unique_ptr<LedgerBackend> backend(new LedgerBackend(loop, clock, options));
-    CHAIN_ASSIGN(backend->chain_, ledger::Chain::open(std::move(store), std::move(genesis)));
+    std::shared_ptr<const consensus::Rule> rule;
+    if (genesis.consensus.kind != ledger::ConsensusKind::kSolo) {
+        CHAIN_ASSIGN(rule, consensus::Rule::make(genesis));
+    }
+    CHAIN_ASSIGN(backend->chain_, ledger::Chain::open(std::move(store), std::move(genesis), rule));
     backend->mempool_ = std::make_unique<ledger::Mempool>(*backend->chain_);
-    backend->sealer_ = std::make_unique<consensus::SoloSealer>(std::move(sealer_key));
+    if (rule != nullptr)
+        CHAIN_TRY(backend->open_engine(std::move(rule), std::move(sealer_key)));
+    else
+        backend->sealer_ = std::make_unique<consensus::SoloSealer>(std::move(sealer_key));
     LedgerBackend *self = backend.get();
     self->announce_timer_ =
         loop.every_ms(options.announce_again_ms, [self] { self->announce_again(); });
@@ -162,9 +163,10 @@ TxOutcome LedgerBackend::outcome(const ledger::TxId &id) const {
     const auto place = chain_->place_of(id);
     if (place.ok() && *place) {
         const std::uint64_t height = (*place)->height;
-        return {sealer_->is_final(*chain_, height) ? TxStatus::kFinal : TxStatus::kIncluded,
-                height,
-                {}};
+        TxStatus status = TxStatus::kIncluded;
+        if (engine_ != nullptr && engine_->is_justified(height)) status = TxStatus::kJustified;
+        if (is_final(height)) status = TxStatus::kFinal;
+        return {status, height, {}};
     }
     if (mempool_->contains(id)) return {TxStatus::kPending, 0, {}};
     if (const auto reason = mempool_->rejection(id)) return {TxStatus::kRejected, 0, *reason};
@@ -183,14 +185,26 @@ void LedgerBackend::on_block(std::function<void(const Bytes &)> fn) {
     block_fns_.push_back(std::move(fn));
 }
 
-void LedgerBackend::judge_again() {
+bool LedgerBackend::is_sealer() const {
+    if (engine_ == nullptr) return sealer_->may_seal(*chain_);
+    const auto turns = engine_->turns();
+    return turns.ok() && !turns->empty();
+}
+
+bool LedgerBackend::is_final(std::uint64_t height) const {
+    return engine_ != nullptr ? engine_->is_final(height) : sealer_->is_final(*chain_, height);
+}
+
+void LedgerBackend::judge_again(const ledger::TxList &first) {
     judged_steady_ms_ = clock_.steady_ms();
-    if (const Status rebuilt = mempool_->rebuild(clock_.unix_ms()); !rebuilt.ok())
+    if (const Status rebuilt = mempool_->rebuild(clock_.unix_ms(), first); !rebuilt.ok())
         log(LogLevel::kError, "ledger",
             "what waits for a block cannot be judged now: ", rebuilt.error().message);
 }
 
 void LedgerBackend::announce_again() {
+    if (engine_ != nullptr)
+        for (const wire::SignedVote &vote : engine_->votes_to_tell()) call_all(vote_fns_, vote);
     if (mempool_->count() == 0) return;
     if (clock_.steady_ms() - judged_steady_ms_ >= options_.judge_again_ms) judge_again();
     for (const Bytes &bytes : mempool_->pending_bytes(kAnnounceAgainMax)) call_all(tx_fns_, bytes);
@@ -207,7 +221,7 @@ void LedgerBackend::schedule_seal() {
 }
 
 void LedgerBackend::schedule_seal_in(std::uint64_t delay_ms) {
-    if (seal_scheduled_ || !is_sealer()) return;
+    if (engine_ != nullptr || seal_scheduled_ || !is_sealer()) return;
     seal_scheduled_ = true;
     // Never here and now: what else comes in this turn of the loop shares the block.
     seal_timer_ = loop_.after_ms(delay_ms, [this] { seal_pending(); });
@@ -275,6 +289,7 @@ Result<BlockReceipt> LedgerBackend::accept_block(std::string_view signed_block_b
 }
 
 Result<BlockReceipt> LedgerBackend::accept_blocks(std::span<const std::string_view> signed_blocks) {
+    if (engine_ != nullptr) return accept_by_engine(signed_blocks);
     Result<BlockReceipt> receipt = BlockReceipt{BlockReceipt::Kind::kKnown, 0};
     std::vector<ledger::Block> fresh;
     for (const std::string_view bytes : signed_blocks) {

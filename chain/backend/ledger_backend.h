@@ -11,6 +11,7 @@
 #include "chain/backend/backend.h"
 #include "chain/base/clock.h"
 #include "chain/base/loop.h"
+#include "chain/consensus/engine.h"
 #include "chain/consensus/sealer.h"
 #include "chain/ledger/mempool.h"
 #include "chain/wire/control.pb.h"
@@ -29,6 +30,10 @@ struct LedgerOptions {
     // Without a block for so long, what is pending is judged again: what was right when it came may
     // have a time that has passed, and everything of its sender waits behind it.
     std::uint64_t judge_again_ms = 10'000;
+    // Networks with validators: where this node keeps what it voted and what is final; empty: it
+    // does not vote (tests). And how often it looks whether it is its turn.
+    std::string consensus_folder;
+    std::uint64_t consensus_every_ms = 50;
 };
 
 // What became of a block that a peer sent.
@@ -91,6 +96,29 @@ public:
     // Several that follow one another, with one durable write. What comes before a wrong one, or
     // before a gap, is applied.
     Result<BlockReceipt> accept_blocks(std::span<const std::string_view> signed_blocks);
+    // ---- for the network, where there are validators
+
+    bool has_validators() const { return engine_ != nullptr; }
+    // Votes to gossip: this node's, and all that it knows, now and then.
+    void on_vote(std::function<void(const wire::SignedVote &)> fn);
+    // True: new, to be passed on. Errors: kProtocol, kBadSignature, kTooLarge (the peer broke the
+    // protocol); others: it does not count.
+    Result<bool> accept_vote(const wire::SignedVote &vote);
+    // Signed headers, without transactions or votes, in their order; whether they lead to a branch
+    // that is better is seen then. Errors: as of accept_block; kNotFound: the first one's parent is
+    // not known.
+    Status accept_headers(std::span<const wire::SignedBlock> headers);
+    // Headers after the newest of `known` that is on this chain, or after the genesis.
+    Result<std::vector<wire::SignedBlock>> headers_after(const std::vector<ledger::BlockId> &known,
+                                                         std::size_t count_max) const;
+    // From the tip down to what is final, ever further apart.
+    std::vector<ledger::BlockId> locator() const;
+    // Blocks of headers that are here, and are not here themselves.
+    std::vector<ledger::BlockId> missing_blocks(std::size_t count_max) const;
+    // Errors: kNotFound.
+    Result<Bytes> block_bytes(const ledger::BlockId &id) const;
+    const consensus::Engine *engine() const { return engine_.get(); }
+
     // Bytes of SignedBlocks from `from_height` on; at least one if there is one, otherwise bounded
     // by `count_max`, kBlocksPerAnswerMax and kAnswerBytesMax.
     Result<std::vector<Bytes>> blocks_from(std::uint64_t from_height, std::size_t count_max) const;
@@ -102,7 +130,8 @@ public:
     const ledger::Tip &tip() const { return chain_->tip(); }
     Bytes32 state_digest() const { return chain_->tip().digest.digest(); }
     const ledger::Genesis &genesis() const { return chain_->genesis(); }
-    bool is_sealer() const { return sealer_->may_seal(*chain_); }
+    bool is_sealer() const;
+    bool is_final(std::uint64_t height) const;
     std::size_t mempool_count() const { return mempool_->count(); }
     // Without transactions. `before_height` 0: from the tip. Newest first.
     Result<std::vector<wire::BlockView>> block_views(std::uint64_t before_height,
@@ -145,14 +174,28 @@ private:
     Result<ledger::Block> draft_block(std::uint64_t now_ms);
     void after_blocks(std::span<const ledger::Block> blocks);
     void announce_again();
-    void judge_again();
+    void judge_again(const ledger::TxList &first = {});
+    // validator_backend.cc
+    Status open_engine(std::shared_ptr<const consensus::Rule> rule,
+                       std::optional<KeyPair> sealer_key);
+    Status run_engine();
+    void seal_in_turn();
+    bool wants_block() const;
+    void report(const consensus::VoteEvidence &evidence);
+    Result<BlockReceipt> accept_by_engine(std::span<const std::string_view> signed_blocks);
 
     Loop &loop_;
     const Clock &clock_;
     const LedgerOptions options_;
     std::unique_ptr<ledger::Chain> chain_;
     std::unique_ptr<ledger::Mempool> mempool_;
-    std::unique_ptr<consensus::Sealer> sealer_;
+    std::unique_ptr<consensus::Sealer> sealer_;  // or:
+    std::unique_ptr<consensus::Engine> engine_;
+    std::optional<KeyPair> engine_key_;
+    LoopHandle engine_timer_;
+    std::uint64_t busy_height_ = 0;  // of the newest block with transactions: to be made final
+    bool running_engine_ = false;
+    std::vector<std::function<void(const wire::SignedVote &)>> vote_fns_;
     LoopHandle seal_timer_;
     bool seal_scheduled_ = false;
     std::optional<std::uint64_t> last_seal_steady_ms_;

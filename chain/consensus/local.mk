@@ -4,6 +4,9 @@ CONSENSUS_PROTOS = chain/consensus/consensus.proto
 libompi_chain_la_SOURCES += \
   chain/consensus/block_tree.cc chain/consensus/block_tree.h \
   chain/consensus/consensus.cc chain/consensus/consensus.h \
+  chain/consensus/engine.cc chain/consensus/engine.h \
+  chain/consensus/finality_file.cc chain/consensus/finality_file.h \
+  chain/consensus/ledger_branch.cc chain/consensus/ledger_branch.h \
   chain/consensus/miner.cc chain/consensus/miner.h \
   chain/consensus/pow.cc chain/consensus/pow.h chain/consensus/randomx_pow.cc \
   chain/consensus/rule.cc chain/consensus/rule.h \

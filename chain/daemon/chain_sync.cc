@@ -33,6 +33,11 @@ ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Networ
         gossip.set_tx(tx);
         network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
     });
+    ledger_.on_vote([this](const wire::SignedVote &vote) {
+        wire::Gossip gossip;
+        *gossip.mutable_vote() = vote;
+        network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
+    });
     ledger_.on_block([this](const Bytes &block) {
         wire::Gossip gossip;
         gossip.set_block(block);
@@ -51,10 +56,7 @@ void ChainSync::pass_on(const wire::SignedOffer &offer, const PublicKey *from) {
 }
 
 void ChainSync::on_peer_up(const PublicKey &peer) {
-    wire::SyncMessage tip;
-    tip.mutable_tip()->set_height(ledger_.height());
-    tip.mutable_tip()->set_block_id(to_bytes(ledger_.tip().id));
-    send(peer, tip);
+    announce_tip(peer);
     wire::SyncMessage offers;
     offers.mutable_get_offers();
     send(peer, offers);
@@ -63,6 +65,13 @@ void ChainSync::on_peer_up(const PublicKey &peer) {
         gossip.set_tx(std::move(tx));
         send_gossip(peer, gossip);
     }
+}
+
+void ChainSync::announce_tip(const PublicKey &peer) {
+    wire::SyncMessage tip;
+    tip.mutable_tip()->set_height(ledger_.height());
+    tip.mutable_tip()->set_block_id(to_bytes(ledger_.tip().id));
+    send(peer, tip);
 }
 
 void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
@@ -86,6 +95,7 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
             accept_blocks(peer, {&block, 1});
             return;
         }
+        case wire::Gossip::kVote: return on_vote(peer, gossip.vote());
         case wire::Gossip::ITEM_NOT_SET: return;
     }
 }
@@ -98,10 +108,18 @@ void ChainSync::on_sync(const PublicKey &peer, std::string_view payload) {
         return judge(peer, parsed.error());
     switch (message.what_case()) {
         case wire::SyncMessage::kTip:
-            if (message.tip().height() > ledger_.height()) ask_for_blocks(peer);
+            if (ledger_.has_validators()) {
+                if (message.tip().block_id() != to_bytes(ledger_.tip().id)) ask_for_blocks(peer);
+            } else if (message.tip().height() > ledger_.height()) {
+                ask_for_blocks(peer);
+            }
             return;
         case wire::SyncMessage::kGetBlocks: return send_blocks(peer, message.get_blocks());
         case wire::SyncMessage::kBlocks: return on_blocks(peer, message.blocks());
+        case wire::SyncMessage::kGetHeaders: return send_headers(peer, message.get_headers());
+        case wire::SyncMessage::kHeaders: return on_headers(peer, message.headers());
+        case wire::SyncMessage::kGetBlocksById:
+            return send_blocks_by_id(peer, message.get_blocks_by_id());
         case wire::SyncMessage::kGetOffers:
             for (const wire::SignedOffer &offer : book_.signed_offers()) {
                 wire::Gossip gossip;
@@ -128,7 +146,70 @@ void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted
 void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
     const std::vector<std::string_view> views(blocks.blocks().begin(), blocks.blocks().end());
     if (!accept_blocks(peer, views)) return;
-    if (blocks.blocks_size() > 0) ask_for_blocks(peer);  // until an answer stays out
+    if (blocks.blocks_size() == 0) return;
+    if (ledger_.has_validators())
+        ask_for_missing(peer);
+    else
+        ask_for_blocks(peer);  // until an answer stays out
+}
+
+void ChainSync::on_vote(const PublicKey &peer, const wire::SignedVote &vote) {
+    const auto taken = ledger_.accept_vote(vote);
+    if (!taken.ok()) return judge(peer, taken.error());
+    if (!*taken) return;
+    wire::Gossip gossip;
+    *gossip.mutable_vote() = vote;
+    network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), &peer);
+}
+
+void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &wanted) {
+    std::vector<ledger::BlockId> known;
+    for (const Bytes &bytes : wanted.known()) {
+        if (known.size() == kLocatorIdsMax) break;
+        const auto id = to_bytes32(bytes, "block id");
+        if (!id.ok()) return judge(peer, id.error());
+        known.push_back(*id);
+    }
+    auto headers = ledger_.headers_after(known, kHeadersPerReply);
+    if (!headers.ok() || headers->empty()) return;
+    wire::SyncMessage message;
+    for (wire::SignedBlock &header : *headers)
+        *message.mutable_headers()->add_headers() = std::move(header);
+    send(peer, message);
+}
+
+void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) {
+    const std::vector<wire::SignedBlock> all(headers.headers().begin(), headers.headers().end());
+    if (const Status taken = ledger_.accept_headers(all); !taken.ok())
+        return judge(peer, taken.error());
+    ask_for_missing(peer);
+}
+
+// Blocks of the best branch; when none is missing, what comes after it.
+void ChainSync::ask_for_missing(const PublicKey &peer) {
+    const std::vector<ledger::BlockId> missing = ledger_.missing_blocks(kBlocksPerReply);
+    if (missing.empty()) return;
+    wire::SyncMessage message;
+    for (const ledger::BlockId &id : missing)
+        message.mutable_get_blocks_by_id()->add_ids(to_bytes(id));
+    send(peer, message);
+}
+
+void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksById &wanted) {
+    wire::SyncMessage message;
+    std::size_t size_bytes = 0;
+    for (const Bytes &bytes : wanted.ids()) {
+        const auto id = to_bytes32(bytes, "block id");
+        if (!id.ok()) return judge(peer, id.error());
+        auto block = ledger_.block_bytes(*id);
+        if (!block.ok()) continue;
+        size_bytes += block->size();
+        if (message.blocks().blocks_size() > 0 && size_bytes > LedgerBackend::kAnswerBytesMax)
+            break;
+        message.mutable_blocks()->add_blocks(std::move(*block));
+        if (message.blocks().blocks_size() == static_cast<int>(kBlocksPerReply)) break;
+    }
+    if (message.blocks().blocks_size() > 0) send(peer, message);
 }
 
 bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
@@ -166,6 +247,11 @@ void ChainSync::accept_offer(const PublicKey &peer, const wire::SignedOffer &off
 
 void ChainSync::ask_for_blocks(const PublicKey &peer) {
     wire::SyncMessage message;
+    if (ledger_.has_validators()) {
+        for (const ledger::BlockId &id : ledger_.locator())
+            message.mutable_get_headers()->add_known(to_bytes(id));
+        return send(peer, message);
+    }
     message.mutable_get_blocks()->set_from_height(ledger_.height() + 1);
     message.mutable_get_blocks()->set_count_max(kBlocksPerReply);
     send(peer, message);

@@ -15,6 +15,8 @@
 namespace chain::daemon {
 
 inline constexpr std::uint32_t kBlocksPerReply = 64;
+inline constexpr std::size_t kHeadersPerReply = 1'000;
+inline constexpr std::size_t kLocatorIdsMax = 64;
 
 class ChainSync {
 public:
@@ -30,6 +32,12 @@ private:
     void on_gossip(const PublicKey &peer, std::string_view payload);
     void on_sync(const PublicKey &peer, std::string_view payload);
     void on_blocks(const PublicKey &peer, const wire::Blocks &blocks);
+    void on_vote(const PublicKey &peer, const wire::SignedVote &vote);
+    void on_headers(const PublicKey &peer, const wire::Headers &headers);
+    void send_headers(const PublicKey &peer, const wire::GetHeaders &wanted);
+    void send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksById &wanted);
+    void ask_for_missing(const PublicKey &peer);
+    void announce_tip(const PublicKey &peer);
     void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
     bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks);
     void stall(const Error &why);

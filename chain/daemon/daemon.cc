@@ -123,7 +123,8 @@ Status Daemon::open_ledger() {
     std::optional<KeyPair> sealer_key;
     if (options_.seal) {
         CHAIN_ASSIGN(const KeyPair *key, wallet_->key());
-        if (key->public_key() != parsed.sealer)
+        if (parsed.consensus.kind == ledger::ConsensusKind::kSolo &&
+            key->public_key() != parsed.sealer)
             return make_error(ErrorCode::kInvalidInput, "--seal: the genesis names ",
                               to_address(parsed.sealer), " as sealer and this wallet is ",
                               to_address(key->public_key()));
@@ -131,8 +132,12 @@ Status Daemon::open_ledger() {
         sealer_key.emplace(std::move(copy));
     }
     CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
-    CHAIN_ASSIGN(ledger_, LedgerBackend::open(loop_, system_clock(), std::move(store),
-                                              std::move(parsed), std::move(sealer_key)));
+    LedgerOptions ledger_options;
+    ledger_options.consensus_folder = folder + "/consensus";
+    CHAIN_TRY(make_folders(ledger_options.consensus_folder, 0700));
+    CHAIN_ASSIGN(ledger_,
+                 LedgerBackend::open(loop_, system_clock(), std::move(store), std::move(parsed),
+                                     std::move(sealer_key), std::move(ledger_options)));
     CHAIN_ASSIGN(Journal journal, Journal::open(folder + "/journal"));
     journal_.emplace(std::move(journal));
     book_.emplace(ledger_->chain_id(), system_clock());

@@ -206,16 +206,16 @@ static Status check_consensus_fields(const Block &block, const Genesis &genesis)
     return ok_status();
 }
 
-Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
-                           SignatureCache *cache) {
+Result<Block> decode_header(wire::SignedBlock signed_header, const Genesis &genesis,
+                            SignatureCache *cache) {
     const auto bad = [](std::string_view why) {
         return make_error(ErrorCode::kProtocol, "block: ", why);
     };
     Block block;
+    block.signed_block = std::move(signed_header);
+    const wire::SignedBlock &parts = block.signed_block;
     CHAIN_TRY(
-        wire::parse_strict(signed_block_bytes, wire::kMaxBlockBytes, "block", block.signed_block));
-    CHAIN_TRY(wire::parse_strict(block.signed_block.header(), wire::kMaxBlockBytes, "block header",
-                                 block.header));
+        wire::parse_strict(parts.header(), wire::kMaxBlockBytes, "block header", block.header));
     const wire::BlockHeader &header = block.header;
     if (header.version() != kBlockVersion) return bad("is of a version that is not known");
     CHAIN_ASSIGN(const Bytes32 its_chain, to_bytes32(header.chain_id(), "chain id"));
@@ -226,22 +226,33 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
     CHAIN_TRY(to_bytes32(header.state_digest(), "state digest"));
     if (header.height() == 0) return bad("height 0 is the genesis");
     if (header.time_ms() >= 1ULL << 62) return bad("its time is beyond all bounds");
-    if (header.tx_count() != static_cast<std::uint32_t>(block.signed_block.txs_size()))
-        return bad("does not hold as many transactions as it says");
     if (header.tx_count() > genesis.params.block_txs_max) return bad("holds too many transactions");
     CHAIN_ASSIGN(const PublicKey sealer, to_bytes32(header.sealer(), "sealer"));
-    CHAIN_TRY(check_consensus_fields(block, genesis));
     if (genesis.consensus.kind == ConsensusKind::kSolo && sealer != genesis.sealer)
         return make_error(ErrorCode::kBadSignature, "block: ", to_address(sealer),
                           " is not this chain's sealer");
-    CHAIN_ASSIGN(const SignatureBytes signature,
-                 to_bytes64(block.signed_block.signature(), "block signature"));
-    if (!verify_cached(cache, sign_tag::kBlock, block.signed_block.header(), sealer, signature))
+    CHAIN_ASSIGN(const SignatureBytes signature, to_bytes64(parts.signature(), "block signature"));
+    if (!verify_cached(cache, sign_tag::kBlock, parts.header(), sealer, signature))
         return make_error(ErrorCode::kBadSignature, "block: the sealer's signature is wrong");
+    block.id = tagged_hash(kBlockIdTag, parts.header());
+    return block;
+}
+
+Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
+                           SignatureCache *cache) {
+    const auto bad = [](std::string_view why) {
+        return make_error(ErrorCode::kProtocol, "block: ", why);
+    };
+    wire::SignedBlock signed_block;
+    CHAIN_TRY(wire::parse_strict(signed_block_bytes, wire::kMaxBlockBytes, "block", signed_block));
+    CHAIN_ASSIGN(Block block, decode_header(std::move(signed_block), genesis, cache));
+    const wire::BlockHeader &header = block.header;
+    if (header.tx_count() != static_cast<std::uint32_t>(block.signed_block.txs_size()))
+        return bad("does not hold as many transactions as it says");
+    CHAIN_TRY(check_consensus_fields(block, genesis));
     block.tx_hashes = tx_hashes(block.signed_block);
     if (to_bytes(tx_root(block.tx_hashes)) != header.tx_root())
         return bad("its transactions are not those that were sealed");
-    block.id = tagged_hash(kBlockIdTag, block.signed_block.header());
     block.signed_bytes = Bytes(signed_block_bytes);
     return block;
 }

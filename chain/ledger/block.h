@@ -29,6 +29,11 @@ struct Block {
 Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
                            SignatureCache *cache = nullptr);
 
+// A header on its own: parses, checks version, chain, sealer and signature. What it says of its
+// transactions and votes is not looked at. Errors: as of decode_block.
+Result<Block> decode_header(wire::SignedBlock header, const Genesis &genesis,
+                            SignatureCache *cache = nullptr);
+
 // Commits to the exact bytes of every transaction, signatures included, and to their order.
 Bytes32 tx_root(const wire::SignedBlock &block);
 std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block);

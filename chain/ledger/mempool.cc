@@ -117,10 +117,11 @@ bool Mempool::drop_included() {
     return true;
 }
 
-Status Mempool::rebuild(std::uint64_t now_ms) {
-    if (drop_included()) return ok_status();
+Status Mempool::rebuild(std::uint64_t now_ms, const TxList &first) {
+    if (first.empty() && drop_included()) return ok_status();
     ++full_rebuild_count_;
     Line before = std::exchange(line_, new_line());
+    for (std::size_t i = 0; i < first.size(); ++i) static_cast<void>(add(first.ref(i), now_ms));
     for (const Pending &pending : before.txs) {
         const Status kept = add(pending.tx, now_ms);
         if (kept.ok()) continue;

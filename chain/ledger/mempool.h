@@ -36,7 +36,9 @@ public:
     // block holds, not what is pending, if the block is what was first in line here, and did to
     // the state what it was expected to do. Errors: of the store (is_of_store()), when nothing can
     // be judged: then all stay as they are.
-    Status rebuild(std::uint64_t now_ms);
+    // `first`: what comes before all that is pending, from blocks that were taken back; refusals of
+    // these are passed over.
+    Status rebuild(std::uint64_t now_ms, const TxList &first = {});
     // As often as rebuild() had to judge everything pending again.
     std::size_t full_rebuild_count() const { return full_rebuild_count_; }
 

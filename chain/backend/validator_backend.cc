@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// LedgerBackend where there are validators: blocks and votes go through consensus::Engine, which
+// may take blocks back; this node seals when it is its turn.
+#include <algorithm>
+
+#include "chain/backend/call_all.h"
+#include "chain/backend/ledger_backend.h"
+#include "chain/base/log.h"
+#include "chain/wire/frame.h"
+
+namespace chain {
+namespace {
+
+constexpr std::size_t kLocatorMax = 32;
+// Leaves room for the header, the votes and the framing of each transaction.
+constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
+
+}  // namespace
+
+Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
+                                  std::optional<KeyPair> sealer_key) {
+    CHAIN_ASSIGN(engine_, consensus::Engine::open(*chain_, std::move(rule),
+                                                  options_.consensus_folder, sealer_key));
+    engine_key_ = std::move(sealer_key);
+    busy_height_ = chain_->tip().height;
+    engine_timer_ = loop_.every_ms(options_.consensus_every_ms, [this] {
+        if (const Status ran = run_engine(); !ran.ok())
+            log(LogLevel::kError, "consensus",
+                "the chain stays where it is: ", ran.error().message);
+        seal_in_turn();
+    });
+    return run_engine();
+}
+
+// What the blocks of a branch that was left held: it waits for a block again.
+static ledger::TxList txs_of(const std::vector<ledger::Block> &newest_first, ledger::Chain &chain) {
+    ledger::TxList txs;
+    for (auto block = newest_first.rbegin(); block != newest_first.rend(); ++block)
+        for (const auto &bytes : block->signed_block.txs()) {
+            auto tx = ledger::decode_tx_cached(bytes, ledger::tx_bytes_hash(bytes),
+                                               chain.genesis().chain_id, chain.tx_cache());
+            if (tx.ok()) txs.push_back(std::move(*tx));
+        }
+    return txs;
+}
+
+Status LedgerBackend::run_engine() {
+    // A callback below may bring a block or a vote: that is looked at when this is through.
+    if (running_engine_) return ok_status();
+    running_engine_ = true;
+    const consensus::Engine::Outcome outcome = engine_->run(clock_.unix_ms());
+    running_engine_ = false;
+    if (!outcome.taken_back.empty()) {
+        log(LogLevel::kNote, "consensus", "left a branch of ", outcome.taken_back.size(),
+            " blocks for one of ", outcome.appended.size(), "; the tip is ", height());
+        judge_again(txs_of(outcome.taken_back, *chain_));
+    }
+    for (const ledger::Block &block : outcome.appended)
+        if (block.header.tx_count() > 0)
+            busy_height_ = std::max(busy_height_, block.header.height());
+    busy_height_ = std::min(busy_height_, height());
+    after_blocks(outcome.appended);
+    for (const wire::SignedVote &vote : outcome.own_votes) call_all(vote_fns_, vote);
+    for (const consensus::VoteEvidence &evidence : engine_->take_evidence()) report(evidence);
+    if (outcome.is_final_new) {
+        log(LogLevel::kDebug, "consensus", "block ", engine_->final().height, " is final");
+        look_at_watches();
+    }
+    return outcome.status;
+}
+
+// Reports two votes of one validator that contradict each other, for the reward that it brings.
+void LedgerBackend::report(const consensus::VoteEvidence &evidence) {
+    log(LogLevel::kWarning, "consensus",
+        "a validator has signed two votes that contradict each other");
+    if (!engine_key_) return;
+    wire::TxBody body;
+    body.set_chain_id(to_bytes(chain_id()));
+    body.set_sender(to_bytes(engine_key_->public_key()));
+    const auto nonce = next_nonce(engine_key_->public_key());
+    if (!nonce.ok()) return;
+    body.set_nonce(*nonce);
+    *body.mutable_evidence()->mutable_first() = evidence.first;
+    *body.mutable_evidence()->mutable_second() = evidence.second;
+    if (const auto sent = submit(ledger::sign_tx(body, *engine_key_)); !sent.ok())
+        log(LogLevel::kDebug, "consensus", "evidence: ", sent.error().message);
+}
+
+// Blocks are for transactions, and to make those before them final; who is idle seals nothing.
+bool LedgerBackend::wants_block() const {
+    return mempool_->count() > 0 || engine_->final().height < busy_height_;
+}
+
+void LedgerBackend::seal_in_turn() {
+    if (!wants_block()) return;
+    const std::uint64_t now_ms = clock_.unix_ms();
+    const auto turns = engine_->turns();
+    if (!turns.ok()) return;
+    for (const consensus::Turn &turn : *turns) {
+        if (turn.needs_work || turn.not_before_ms > now_ms) continue;
+        const auto take = [this] {
+            return mempool_->take(params().block_txs_max, kBlockTxBytesMax);
+        };
+        Status sealed = engine_->seal(turn, take(), now_ms);
+        if (!sealed.ok() && !is_of_store(sealed.error())) {
+            // What applied when it came may not at this block's time: weed out and try once more.
+            judge_again();
+            sealed = engine_->seal(turn, take(), now_ms);
+        }
+        if (sealed.ok()) sealed = run_engine();
+        if (!sealed.ok())
+            log(LogLevel::kError, "consensus", "no block was sealed: ", sealed.error().message);
+        return;
+    }
+}
+
+void LedgerBackend::on_vote(std::function<void(const wire::SignedVote &)> fn) {
+    vote_fns_.push_back(std::move(fn));
+}
+
+Result<bool> LedgerBackend::accept_vote(const wire::SignedVote &vote) {
+    if (engine_ == nullptr)
+        return make_error(ErrorCode::kProtocol, "a vote where one key seals all blocks");
+    CHAIN_ASSIGN(const bool is_new, engine_->take_vote(vote));
+    if (is_new) CHAIN_TRY(run_engine());
+    return is_new;
+}
+
+Result<BlockReceipt> LedgerBackend::accept_by_engine(
+    std::span<const std::string_view> signed_blocks) {
+    BlockReceipt receipt{BlockReceipt::Kind::kKnown, 0};
+    const auto origin = signed_blocks.size() > 1 ? consensus::BlockTree::Origin::kAsked
+                                                 : consensus::BlockTree::Origin::kTold;
+    Status status = ok_status();
+    for (const std::string_view bytes : signed_blocks) {
+        auto block = ledger::decode_block(bytes, genesis(), &chain_->signatures());
+        if (!block.ok()) {
+            status = block.error();
+            break;
+        }
+        const std::uint64_t block_height = block->header.height();
+        if (block_height <= engine_->consensus().tree().root().height()) continue;  // decided
+        const Status taken = engine_->take_block(std::move(*block), origin, clock_.unix_ms());
+        if (taken.ok()) {
+            receipt = {BlockReceipt::Kind::kApplied, 0};
+        } else if (taken.error().code == ErrorCode::kNotFound) {
+            receipt = {BlockReceipt::Kind::kGap, engine_->final().height + 1};
+            break;
+        } else if (taken.error().code != ErrorCode::kConflict) {
+            status = taken;
+            break;
+        }
+    }
+    CHAIN_TRY(run_engine());
+    CHAIN_TRY(status);
+    return receipt;
+}
+
+Status LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers) {
+    for (const wire::SignedBlock &header : headers) {
+        CHAIN_ASSIGN(const ledger::Block block,
+                     ledger::decode_header(header, genesis(), &chain_->signatures()));
+        if (block.header.height() <= engine_->consensus().tree().root().height()) continue;
+        const Status taken =
+            engine_->take_header(block, consensus::BlockTree::Origin::kAsked, clock_.unix_ms());
+        if (!taken.ok() && taken.error().code != ErrorCode::kConflict) return taken;
+    }
+    return ok_status();
+}
+
+Result<std::vector<wire::SignedBlock>> LedgerBackend::headers_after(
+    const std::vector<ledger::BlockId> &known, std::size_t count_max) const {
+    std::uint64_t from = 0;
+    for (const ledger::BlockId &id : known)
+        if (const auto height_of_id = chain_->height_of(id); height_of_id.ok())
+            from = std::max(from, *height_of_id);
+    std::vector<wire::SignedBlock> headers;
+    for (std::uint64_t at = from + 1; at <= height() && headers.size() < count_max; ++at) {
+        CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(at));
+        wire::SignedBlock &header = headers.emplace_back();
+        header.set_header(block.signed_block.header());
+        header.set_signature(block.signed_block.signature());
+    }
+    return headers;
+}
+
+std::vector<ledger::BlockId> LedgerBackend::locator() const {
+    std::vector<ledger::BlockId> ids;
+    const std::uint64_t bottom = engine_->consensus().tree().root().height();
+    std::uint64_t step = 1;
+    for (std::uint64_t at = height(); ids.size() + 1 < kLocatorMax;) {
+        const auto block = chain_->checkpoint_at(at);
+        if (!block.ok()) break;
+        ids.push_back(block->id);
+        if (at <= bottom) break;
+        if (ids.size() > 8) step *= 2;
+        at = at - bottom > step ? at - step : bottom;
+    }
+    return ids;
+}
+
+std::vector<ledger::BlockId> LedgerBackend::missing_blocks(std::size_t count_max) const {
+    return engine_->missing_blocks(clock_.unix_ms(), count_max);
+}
+
+Result<Bytes> LedgerBackend::block_bytes(const ledger::BlockId &id) const {
+    if (engine_ != nullptr)
+        if (const ledger::Block *const waiting = engine_->waiting_block(id))
+            return waiting->signed_bytes;
+    CHAIN_ASSIGN(const std::uint64_t at, chain_->height_of(id));
+    return chain_->block_bytes_at(at);
+}
+
+}  // namespace chain

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/consensus/engine.h"
+
+namespace chain::consensus {
+
+Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_ptr<const Rule> rule,
+                                             const std::string &folder,
+                                             const std::optional<KeyPair> &key) {
+    const auto copy_of = [](const KeyPair &from) { return KeyPair::from_secret(from.secret()); };
+    std::optional<KeyPair> own;
+    std::unique_ptr<Voter> voter;
+    if (key) {
+        CHAIN_ASSIGN(KeyPair sealing, copy_of(*key));
+        own.emplace(std::move(sealing));
+    }
+    if (key && !folder.empty()) {
+        const Bytes32 &chain_id = chain.genesis().chain_id;
+        CHAIN_ASSIGN(auto store, open_vote_file(folder + "/votes", chain_id, key->public_key()));
+        CHAIN_ASSIGN(KeyPair voting, copy_of(*key));
+        CHAIN_ASSIGN(voter, Voter::open(std::move(voting), chain_id, std::move(store)));
+    }
+    std::unique_ptr<Engine> engine(new Engine(chain, std::move(rule), folder, std::move(own)));
+    CHAIN_TRY(engine->restore(std::move(voter)));
+    return engine;
+}
+
+Result<BlockSummary> Engine::summary_at(std::uint64_t height) const {
+    CHAIN_ASSIGN(const ledger::Block block, chain_.block_at(height));
+    std::uint64_t parent_time_ms = chain_.genesis().time_ms;
+    if (height > 1) {
+        CHAIN_ASSIGN(const ledger::Block parent, chain_.block_at(height - 1));
+        parent_time_ms = parent.header.time_ms();
+    }
+    CHAIN_ASSIGN(const Work work, rule_->work_of(block, parent_time_ms));
+    return summary_of(block, work);
+}
+
+// From what is on disk: the chain above what is final.
+Status Engine::restore(std::unique_ptr<Voter> voter) {
+    CHAIN_ASSIGN(KnownFinality known, branch_.load());
+    const ledger::Tip &tip = chain_.tip();
+    // What this node knows to be final may lie on a branch that it has not got yet.
+    Checkpoint root = tip.finality.final;
+    if (known.final.height > root.height && known.final.height <= tip.height) {
+        CHAIN_ASSIGN(const Checkpoint ours, chain_.checkpoint_at(known.final.height));
+        if (ours.id == known.final.id) root = ours;
+    }
+    if (known.final.height < root.height) known = {};
+    std::uint64_t root_time_ms = chain_.genesis().time_ms;
+    if (root.height > 0) {
+        CHAIN_ASSIGN(const ledger::Block block, chain_.block_at(root.height));
+        root_time_ms = block.header.time_ms();
+    }
+    consensus_ = std::make_unique<Consensus>(branch_, chain_.genesis().consensus, root,
+                                             root_time_ms, std::move(known), std::move(voter));
+    std::vector<BlockSummary> above;
+    for (std::uint64_t height = root.height + 1; height <= tip.height; ++height) {
+        CHAIN_ASSIGN(above.emplace_back(), summary_at(height));
+    }
+    return consensus_->restore(above);
+}
+
+Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
+                           std::uint64_t now_ms) {
+    const BlockTree &tree = consensus_->tree();
+    if (tree.find(block.id) != nullptr)
+        return make_error(ErrorCode::kConflict, "block ", short_hex(block.id), " is known already");
+    CHAIN_ASSIGN(const BlockId parent_id, to_bytes32(block.header.previous(), "the parent's id"));
+    const BlockTree::Node *const parent = tree.find(parent_id);
+    if (parent == nullptr)
+        return make_error(ErrorCode::kNotFound, "the parent of block ", block.header.height(), " (",
+                          short_hex(block.id), ") is not known");
+    CHAIN_ASSIGN(const Work work, rule_->work_of(block, parent->summary.time_ms));
+    // Clocks differ by less than a block; whose is further ahead waits for the others'.
+    const std::uint64_t ahead_ms = chain_.genesis().consensus.spacing_ms;
+    const std::uint64_t not_before_ms =
+        block.header.time_ms() > now_ms + ahead_ms ? block.header.time_ms() - ahead_ms : 0;
+    return consensus_->add_header(summary_of(block, work), origin, not_before_ms);
+}
+
+Status Engine::take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms) {
+    const BlockId id = block.id;
+    if (const Status header = take_header(block, origin, now_ms);
+        !header.ok() && header.error().code != ErrorCode::kConflict)
+        return header;
+    const BlockTree::Node *const node = consensus_->tree().find(id);
+    if (node->has_body)
+        return make_error(ErrorCode::kConflict, "block ", short_hex(id), " is known already");
+    if (!branch_.keep(std::move(block)))
+        return make_error(ErrorCode::kTooLarge, "too many blocks wait for their place");
+    consensus_->add_body(id);
+    return ok_status();
+}
+
+Result<bool> Engine::take_vote(const wire::SignedVote &vote) {
+    CHAIN_ASSIGN(const DecodedVote decoded,
+                 ledger::decode_vote(vote, chain_.genesis().chain_id, &chain_.signatures()));
+    return consensus_->add_vote(decoded);
+}
+
+Engine::Outcome Engine::run(std::uint64_t now_ms) {
+    Consensus::Outcome moved = consensus_->run(now_ms);
+    for (const BlockId &id : moved.dropped) branch_.forget(id);
+    return {branch_.take_taken_back(), branch_.take_appended(), std::move(moved.own_votes),
+            moved.is_final_new, std::move(moved.status)};
+}
+
+Result<std::vector<Turn>> Engine::turns() const {
+    if (!key_) return std::vector<Turn>();
+    return rule_->turns(key_->public_key(), chain_.tip(), chain_.state());
+}
+
+Status Engine::seal(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms) {
+    CHAIN_CHECK(key_ && !turn.needs_work);
+    CHAIN_ASSIGN(const DraftedBlock drafted,
+                 draft_block(chain_, key_->public_key(), turn, txs,
+                             consensus_->votes_for_next_block(), now_ms));
+    return take_block(ledger::sign_block(drafted.header, drafted.draft, *key_),
+                      BlockTree::Origin::kAsked, now_ms);
+}
+
+bool Engine::is_final(std::uint64_t height) const {
+    const Checkpoint &known = final();
+    if (height > known.height || height > chain_.tip().height) return false;
+    if (height <= chain_.tip().finality.final.height) return true;
+    const auto ours = chain_.checkpoint_at(known.height);
+    return ours.ok() && ours->id == known.id;
+}
+
+bool Engine::is_justified(std::uint64_t height) const {
+    if (is_final(height)) return true;
+    const Checkpoint &justified = consensus_->votes().justified();
+    if (height > justified.height || justified.height > chain_.tip().height) return false;
+    const auto ours = chain_.checkpoint_at(justified.height);
+    return ours.ok() && ours->id == justified.id;
+}
+
+std::vector<BlockId> Engine::missing_blocks(std::uint64_t now_ms, std::size_t count_max) const {
+    const BlockTree &tree = consensus_->tree();
+    const BlockTree::Node *const wanted = tree.wanted(consensus_->votes().justified(), now_ms);
+    std::vector<BlockId> missing;
+    if (wanted == nullptr) return missing;
+    for (const BlockTree::Node *const node : tree.path(consensus_->tip(), *wanted).up) {
+        if (missing.size() == count_max) break;
+        if (!node->has_body) missing.push_back(node->id());
+    }
+    return missing;
+}
+
+}  // namespace chain::consensus

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Engine: a node of a network with validators: its chain, what it hears of blocks and votes, and
+// its own turns. Knows no network, mempool or threads: the back end feeds it and passes on what it
+// says.
+//
+// Owner: one thread. The chain outlives it.
+#pragma once
+
+#include "chain/consensus/ledger_branch.h"
+#include "chain/consensus/rule.h"
+
+namespace chain::consensus {
+
+class Engine {
+public:
+    // `folder` keeps votes and finality; empty: nothing is kept (tests). `key`: nullopt, or that of
+    // an account that seals, and votes when it is a validator. Errors: kCorrupt, kConflict, kIo.
+    static Result<std::unique_ptr<Engine>> open(ledger::Chain &chain,
+                                                std::shared_ptr<const Rule> rule,
+                                                const std::string &folder,
+                                                const std::optional<KeyPair> &key);
+
+    // A header whose parent is known, or why it is not taken: as of BlockTree::add and
+    // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already.
+    Status take_header(const ledger::Block &block, BlockTree::Origin origin, std::uint64_t now_ms);
+    // The whole block; its header too, if that is new. Errors: the same; kTooLarge (no room).
+    Status take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms);
+    // True: new. Errors: of decode_vote and VotePool::add.
+    Result<bool> take_vote(const wire::SignedVote &vote);
+
+    struct Outcome {
+        std::vector<ledger::Block> taken_back;  // newest first
+        std::vector<ledger::Block> appended;
+        std::vector<wire::SignedVote> own_votes;
+        bool is_final_new = false;
+        Status status;  // why the chain is not where it should be: of the store
+    };
+    Outcome run(std::uint64_t now_ms);
+
+    // The turns of this node's account on the tip; none: it has no key, or no turn.
+    Result<std::vector<Turn>> turns() const;
+    // A block of `txs` by a turn that needs no work: on return it has been taken. Errors: of
+    // Chain::draft_header.
+    Status seal(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms);
+
+    const Consensus &consensus() const { return *consensus_; }
+    const Checkpoint & final() const { return consensus_->votes().final(); }
+    bool is_final(std::uint64_t height) const;
+    bool is_justified(std::uint64_t height) const;
+    // Own last vote and all votes kept: what is said again now and then.
+    std::vector<wire::SignedVote> votes_to_tell() const { return consensus_->votes().all(); }
+    std::vector<VoteEvidence> take_evidence() { return consensus_->take_evidence(); }
+    // Headers whose blocks are to be fetched, in their order; at most `count_max`.
+    std::vector<BlockId> missing_blocks(std::uint64_t now_ms, std::size_t count_max) const;
+    const ledger::Block *waiting_block(const BlockId &id) const { return branch_.waiting(id); }
+
+private:
+    Engine(ledger::Chain &chain, std::shared_ptr<const Rule> rule, const std::string &folder,
+           std::optional<KeyPair> key)
+        : chain_(chain), rule_(std::move(rule)), branch_(chain, folder), key_(std::move(key)) {}
+    Status restore(std::unique_ptr<Voter> voter);
+    Result<BlockSummary> summary_at(std::uint64_t height) const;
+
+    ledger::Chain &chain_;
+    const std::shared_ptr<const Rule> rule_;
+    LedgerBranch branch_;
+    const std::optional<KeyPair> key_;
+    std::unique_ptr<Consensus> consensus_;
+};
+
+}  // namespace chain::consensus

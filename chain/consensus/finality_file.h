@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// What a node knows of finality, in a file that is replaced at once and is on disk when a write
+// returns.
+#pragma once
+
+#include "chain/consensus/consensus.h"
+
+namespace chain::consensus {
+
+// Errors: kCorrupt, kConflict (another chain's), kIo. No file: nothing but the genesis is final.
+Result<KnownFinality> read_finality_file(const std::string &path, const Bytes32 &chain_id);
+// Errors: kDiskFull, kIo.
+Status write_finality_file(const std::string &path, const Bytes32 &chain_id,
+                           const KnownFinality &known);
+
+}  // namespace chain::consensus
