@@ -32,6 +32,8 @@ constexpr const char *kUsage =
     "found\n"
     "                        out)\n"
     "  --connect HOST:PORT   keep a session with this peer; may be given several times\n"
+    "  --seed HOST:PORT      a peer that knows others, asked while this node knows none; may be\n"
+    "                        given several times\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
     "  --lend SLOTS          offer so many slots of this machine\n"
@@ -48,6 +50,7 @@ enum Option {
     kListen,
     kAnnounce,
     kConnect,
+    kSeed,
     kPasswordFile,
     kSeal,
     kLend,
@@ -66,6 +69,7 @@ constexpr option kOptions[] = {
     {"listen", required_argument, nullptr, kListen},
     {"announce", required_argument, nullptr, kAnnounce},
     {"connect", required_argument, nullptr, kConnect},
+    {"seed", required_argument, nullptr, kSeed},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
     {"lend", required_argument, nullptr, kLend},
@@ -91,6 +95,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kListen: options.listen_address = optarg; break;
             case kAnnounce: options.announce_address = optarg; break;
             case kConnect: options.connect.emplace_back(optarg); break;
+            case kSeed: options.seeds.emplace_back(optarg); break;
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;
             case kLend: {

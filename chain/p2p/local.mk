@@ -2,8 +2,11 @@
 libompi_chain_la_SOURCES += \
   chain/p2p/address.cc chain/p2p/address.h \
   chain/p2p/address_book.cc chain/p2p/address_book.h chain/p2p/address_book_file.cc \
+  chain/p2p/address_exchange.cc chain/p2p/address_exchange.h \
+  chain/p2p/connector.cc chain/p2p/connector.h \
   chain/p2p/dialing.cc \
   chain/p2p/discouraged.cc chain/p2p/discouraged.h \
+  chain/p2p/discovery.cc \
   chain/p2p/eviction.cc chain/p2p/eviction.h \
   chain/p2p/frames.cc chain/p2p/frames.h \
   chain/p2p/hello.cc chain/p2p/hello.h \

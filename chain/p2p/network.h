@@ -6,7 +6,8 @@
 //
 // Owner: the loop's thread. Limits: kMaxPeerFrameBytes per frame, checked before allocation;
 // Options::peers_max sessions; Options::queue_max_bytes waiting to be sent per peer. A protocol
-// violation ends the session at once.
+// violation ends the session at once, and for a day nothing is had to do with that host: it is not
+// accepted, and dialled only for who names it (keep_connected, connect).
 #pragma once
 
 #include <functional>
@@ -40,6 +41,14 @@ struct Options {
     Bytes32 chain_id{};
     std::string software;
     std::size_t peers_max = 64;
+    // How peers are found. With none of the three, nobody is dialled but who is named.
+    std::vector<std::string> seeds;  // host:port: dialled when the address book has nothing
+    std::string address_book_path;   // empty: no address book
+    bool discover_lan = false;
+    // Sessions that this node chooses and dials itself. So many places of peers_max are kept from
+    // inbound ones.
+    std::size_t outbound_target = 8;
+    bool discourage_loopback = false;  // chain/p2p/discouraged.h
     std::size_t queue_max_bytes = 8u << 20;
     std::uint64_t handshake_timeout_ms = 5000;
     std::uint64_t ping_every_ms = 1000;
@@ -82,7 +91,8 @@ public:
     // Ends every session and handshake: the node key that start() was given has become another one.
     // Kept addresses are connected again, from either side.
     virtual void greet_anew(const std::string &why) = 0;
-    // Ends the session: for peers that broke a rule of a layer above.
+    // Ends the session and discourages the peer's host: for peers that broke a rule of a layer
+    // above.
     virtual void disconnect(const PublicKey &peer, const std::string &why) = 0;
     virtual bool connected(const PublicKey &peer) const = 0;
     virtual std::vector<PeerView> peers() const = 0;

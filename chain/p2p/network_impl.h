@@ -15,18 +15,23 @@
 #include <vector>
 
 #include "chain/p2p/address.h"
+#include "chain/p2p/address_book.h"
+#include "chain/p2p/address_exchange.h"
+#include "chain/p2p/connector.h"
+#include "chain/p2p/discouraged.h"
 #include "chain/p2p/session.h"
 
 struct evconnlistener;
 
 namespace chain::p2p {
 
-class NetworkImpl final : public Network, private SessionOwner {
+class NetworkImpl final : public Network, private SessionOwner, private Dialler {
 public:
     NetworkImpl(Loop &loop, const KeyPair &node_key, Options options);
     ~NetworkImpl() override;
 
     Status listen();
+    void find_peers();  // after listen()
 
     std::string listen_address() const override { return listen_address_; }
     std::string reachable_address() const override;
@@ -67,6 +72,13 @@ private:
     void ended(Session &session, const Error &why) override;
     void gone(Session &session) override;
 
+    // For the connector.
+    void dial(const std::string &host_port, Done done) override;
+    std::set<PeerAddress> connected_addresses() const override;
+    std::optional<PeerAddress> dialled_address(const PublicKey &peer) const override;
+    bool is_discouraged(const PeerAddress &address) const override;
+    bool is_own(const PeerAddress &address) const override;
+
     void accept_socket(int fd, const sockaddr *from, int from_bytes);
     void dial(const std::string &address, std::optional<PublicKey> expected, Done done);
     void dial_resolved(const Result<SocketAddress> &to, const std::string &address,
@@ -74,7 +86,13 @@ private:
     void try_kept(Kept &kept);
     void retry_kept(Kept &kept);
     void peer_left(const PublicKey &peer);
+    // True if there is room for `session`, which is verified. `evicted`: the one that must go
+    // first.
+    bool has_room(const Session &session, Session *&evicted) const;
+    bool make_room(Session &session);
+    Error no_room() const;
     void install(Session &session);
+    void strike(const Session &session);
     void finish_dials(Session &session, const Result<PublicKey> &outcome);
     Session *rival_of(const Session &session);
     Session *up_session(const PublicKey &peer) const;
@@ -83,6 +101,9 @@ private:
     void run_later();
     void note_change(const PublicKey &peer, bool up, std::string why);
     void deliver_changes();
+    WorkerPool &worker();
+    std::size_t outbound_places() const;
+    void save_book();
 
     Loop &loop_;
     const KeyPair &node_key_;
@@ -103,8 +124,14 @@ private:
     bool delivering_ = false;
     std::deque<std::function<void()>> later_;
     LoopHandle later_timer_;
-    std::unique_ptr<WorkerPool> resolver_;
-    std::shared_ptr<NetworkImpl *> self_;  // empty target once destroyed: for the resolver's thread
+    Discouraged discouraged_;
+    std::unique_ptr<AddressBook> book_;  // null: none
+    std::optional<AddressExchange> exchange_;
+    std::optional<Connector> connector_;
+    LoopHandle save_timer_;
+    LoopHandle announce_timer_;
+    std::unique_ptr<WorkerPool> worker_;   // asks the resolver, writes the book
+    std::shared_ptr<NetworkImpl *> self_;  // empty target once destroyed: for the worker's thread
 };
 
 }  // namespace chain::p2p

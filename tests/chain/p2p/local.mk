@@ -15,6 +15,10 @@ tests_p2p_test_LDADD = $(TEST_LIBS)
 check_PROGRAMS += tests/p2p_discovery_test
 TESTS += tests/p2p_discovery_test
 tests_p2p_discovery_test_SOURCES = \
-  tests/chain/p2p/address_book_test.cc
+  tests/chain/p2p/address_book_test.cc \
+  tests/chain/p2p/connector_test.cc \
+  tests/chain/p2p/discovery_test.cc \
+  tests/chain/p2p/net_fixture.h \
+  tests/chain/p2p/raw_peer.h
 tests_p2p_discovery_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_p2p_discovery_test_LDADD = $(TEST_LIBS)
