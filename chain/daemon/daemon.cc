@@ -159,6 +159,8 @@ Status Daemon::open_network() {
         if (const auto parts = split_address(seed); !parts.ok()) return parts.error();
     }
     network_options.seeds = options_.seeds;
+    network_options.discover_lan = options_.discover_lan;
+    network_options.map_port = options_.map_port;
     network_options.address_book_path = options_.data_folder + "/peers";
     CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
     sync_ = std::make_unique<ChainSync>(*ledger_, *book_, *network_);

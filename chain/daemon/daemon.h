@@ -32,6 +32,8 @@ struct DaemonOptions {
     std::string announce_address;  // host:port under which others reach it; empty: found out
     std::vector<std::string> connect;
     std::vector<std::string> seeds;
+    bool discover_lan = false;
+    bool map_port = false;
     std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;
     ProviderOptions provider;

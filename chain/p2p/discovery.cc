@@ -7,10 +7,15 @@
 #include "chain/base/log.h"
 #include "chain/p2p/limits.h"
 #include "chain/p2p/network_impl.h"
+#include "chain_config.h"
+
+#ifdef HAVE_LDNS
+#include "chain/p2p/lan_discovery.h"
+#endif
 
 namespace chain::p2p {
 
-void NetworkImpl::find_peers() {
+Status NetworkImpl::find_peers() {
     const Clock &clock = system_clock();
     if (!options_.address_book_path.empty()) {
         book_ = open_address_book(clock, options_.address_book_path);
@@ -23,6 +28,40 @@ void NetworkImpl::find_peers() {
     announce_timer_ = loop_.every_ms(kAnnounceOwnMs, [this] { exchange_->announce_own(); });
     connector_.emplace(loop_, clock, static_cast<Dialler &>(*this), book_.get(), options_.seeds,
                        outbound_places());
+    if (options_.discover_lan) CHAIN_TRY(search_local_network());
+    return options_.map_port ? map_port() : ok_status();
+}
+
+Status NetworkImpl::search_local_network() {
+#ifdef HAVE_LDNS
+    lan_ = std::make_shared<LanDiscovery>(loop_, system_clock(), options_.chain_id, listen_address_,
+                                          [this](const PeerAddress &address) {
+                                              if (book_ != nullptr) book_->add(address, nullptr);
+                                              connector_->found_nearby(address);
+                                          });
+    return ok_status();
+#else
+    return make_error(ErrorCode::kInvalidInput,
+                      "the local network cannot be searched: this program was built without "
+                      "libldns; apt-get install libldns-dev, and configure again");
+#endif
+}
+
+Status NetworkImpl::map_port() {
+    const auto own = parse_peer_address(listen_address_);
+    if (!own) return make_error(ErrorCode::kInvalidInput, "no port to map: nobody is listened to");
+    auto mappers = port_mappers();
+    if (mappers.empty())
+        return make_error(ErrorCode::kInvalidInput,
+                          "the router cannot be asked for a port: this program was built without "
+                          "libnatpmp and libminiupnpc; apt-get install libnatpmp-dev "
+                          "libminiupnpc-dev, and configure again");
+    mapping_ = std::make_unique<PortMapping>(loop_, own->port, std::move(mappers),
+                                             [this](const std::optional<PeerAddress> &outside) {
+                                                 mapped_address_ = outside;
+                                                 exchange_->announce_own();
+                                             });
+    return ok_status();
 }
 
 std::size_t NetworkImpl::outbound_places() const {

@@ -61,7 +61,9 @@ inline constexpr std::uint32_t kNewFailuresMax = 3;
 // One that has answered before is forgotten after more failures, and a longer time.
 inline constexpr std::uint32_t kTriedFailuresMax = 10;
 inline constexpr std::uint64_t kTriedKeptMs = 7ULL * 24 * 3600 * 1000;
-// Pause before an address is tried again: doubled with each failure, so many times at most.
+// Pause before an address is tried again: after a session that stood, and after none, doubled with
+// each failure, so many times at most.
+inline constexpr std::uint64_t kAddressAgainMs = 1'000;
 inline constexpr std::uint64_t kAddressRetryMs = 10'000;
 inline constexpr std::uint32_t kAddressRetryDoublings = 9;
 
@@ -84,6 +86,24 @@ inline constexpr std::uint64_t kSeedPauseFirstMs = 1'000;
 inline constexpr std::uint64_t kSeedPauseLastMs = 600'000;
 // Addresses found on the local network that wait to be dialled.
 inline constexpr std::size_t kFoundMax = 16;
+
+// The local network: the frame of an Ethernet, records of one packet, packets that are read (of a
+// stranger's worst ones each takes milliseconds), interfaces, addresses found in a minute.
+inline constexpr std::size_t kMaxLanPacketBytes = 1500;
+inline constexpr std::size_t kMaxLanRecords = 32;
+inline constexpr std::uint64_t kLanPacketsPerSecond = 20;
+inline constexpr std::uint64_t kLanPacketsBurst = 60;
+inline constexpr std::size_t kLanInterfacesMax = 8;
+inline constexpr std::size_t kLanFoundPerMinute = 16;
+inline constexpr std::uint64_t kLanQueryMs = 60'000;
+inline constexpr std::uint64_t kLanAnswerEveryMs = 1'000;
+
+// A port of the router: for how long it is asked for, how long an answer may take, when to ask
+// again after none, and how often at most, whatever lifetime the router gives.
+inline constexpr std::uint32_t kMappingLifetimeS = 3600;
+inline constexpr std::uint64_t kMappingAnswerMs = 2'000;
+inline constexpr std::uint64_t kMappingRetryMs = 300'000;
+inline constexpr std::uint64_t kMappingPauseMinMs = 10'000;
 
 // No file descriptor left: listening rests for so long.
 inline constexpr std::uint64_t kAcceptPauseMs = 200;

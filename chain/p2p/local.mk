@@ -13,8 +13,15 @@ libompi_chain_la_SOURCES += \
   chain/p2p/limits.h \
   chain/p2p/network.cc chain/p2p/network.h chain/p2p/network_impl.h \
   chain/p2p/peer_address.cc chain/p2p/peer_address.h \
+  chain/p2p/port_mapping.cc chain/p2p/port_mapping.h chain/p2p/port_mappers.cc \
   chain/p2p/random.h \
   chain/p2p/reachable.cc chain/p2p/reachable.h \
   chain/p2p/session.cc chain/p2p/session.h \
   chain/p2p/tls.cc chain/p2p/tls.h \
   chain/p2p/token_bucket.h
+
+if HAVE_LDNS
+libompi_chain_la_SOURCES += \
+  chain/p2p/lan_discovery.cc chain/p2p/lan_discovery.h \
+  chain/p2p/mdns_packet.cc chain/p2p/mdns_packet.h
+endif

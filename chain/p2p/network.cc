@@ -24,7 +24,7 @@ Result<std::unique_ptr<Network>> Network::start(Loop &loop, const KeyPair &node_
     CHAIN_CHECK(options.queue_max_bytes > 0 && options.handshake_timeout_ms > 0);
     auto network = std::make_unique<NetworkImpl>(loop, node_key, std::move(options));
     CHAIN_TRY(network->listen());
-    network->find_peers();
+    CHAIN_TRY(network->find_peers());
     return std::unique_ptr<Network>(std::move(network));
 }
 
@@ -281,6 +281,7 @@ std::vector<PeerView> NetworkImpl::peers() const {
 std::string NetworkImpl::reachable_address() const {
     if (listen_address_.empty()) return {};
     if (!options_.announce_address.empty()) return options_.announce_address;
+    if (mapped_address_) return to_text(*mapped_address_);
     if (!is_any_address(listen_address_)) return listen_address_;
     return p2p::reachable_address(listen_address_, peers(), default_route_host());
 }

@@ -44,10 +44,11 @@ struct Options {
     // How peers are found. With none of the three, nobody is dialled but who is named.
     std::vector<std::string> seeds;  // host:port: dialled when the address book has nothing
     std::string address_book_path;   // empty: no address book
-    bool discover_lan = false;
+    bool discover_lan = false;       // by multicast DNS on private networks
     // Sessions that this node chooses and dials itself. So many places of peers_max are kept from
     // inbound ones.
     std::size_t outbound_target = 8;
+    bool map_port = false;  // asks the router to pass the port on (chain/p2p/port_mapping.h)
     bool discourage_loopback = false;  // chain/p2p/discouraged.h
     std::size_t queue_max_bytes = 8u << 20;
     std::uint64_t handshake_timeout_ms = 5000;
@@ -57,7 +58,8 @@ struct Options {
 
 class Network {
 public:
-    // Errors of start(): kConflict (address in use), kInvalidInput (no such address), kPermission.
+    // Errors of start(): kConflict (address in use), kInvalidInput (no such address, or something
+    // that this program was built without), kPermission.
     static Result<std::unique_ptr<Network>> start(Loop &loop, const KeyPair &node_key,
                                                   Options options);
     virtual ~Network() = default;

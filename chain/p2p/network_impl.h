@@ -19,11 +19,14 @@
 #include "chain/p2p/address_exchange.h"
 #include "chain/p2p/connector.h"
 #include "chain/p2p/discouraged.h"
+#include "chain/p2p/port_mapping.h"
 #include "chain/p2p/session.h"
 
 struct evconnlistener;
 
 namespace chain::p2p {
+
+class LanDiscovery;
 
 class NetworkImpl final : public Network, private SessionOwner, private Dialler {
 public:
@@ -31,7 +34,7 @@ public:
     ~NetworkImpl() override;
 
     Status listen();
-    void find_peers();  // after listen()
+    Status find_peers();  // after listen()
 
     std::string listen_address() const override { return listen_address_; }
     std::string reachable_address() const override;
@@ -104,6 +107,8 @@ private:
     WorkerPool &worker();
     std::size_t outbound_places() const;
     void save_book();
+    Status search_local_network();
+    Status map_port();
 
     Loop &loop_;
     const KeyPair &node_key_;
@@ -128,6 +133,9 @@ private:
     std::unique_ptr<AddressBook> book_;  // null: none
     std::optional<AddressExchange> exchange_;
     std::optional<Connector> connector_;
+    std::shared_ptr<LanDiscovery> lan_;  // not unique: its type may be missing (libldns)
+    std::unique_ptr<PortMapping> mapping_;
+    std::optional<PeerAddress> mapped_address_;
     LoopHandle save_timer_;
     LoopHandle announce_timer_;
     std::unique_ptr<WorkerPool> worker_;   // asks the resolver, writes the book

@@ -19,6 +19,10 @@ tests_p2p_discovery_test_SOURCES = \
   tests/chain/p2p/connector_test.cc \
   tests/chain/p2p/discovery_test.cc \
   tests/chain/p2p/net_fixture.h \
+  tests/chain/p2p/port_mapping_test.cc \
   tests/chain/p2p/raw_peer.h
+if HAVE_LDNS
+tests_p2p_discovery_test_SOURCES += tests/chain/p2p/mdns_test.cc
+endif
 tests_p2p_discovery_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_p2p_discovery_test_LDADD = $(TEST_LIBS)
