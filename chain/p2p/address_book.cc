@@ -153,6 +153,8 @@ void AddressBook::forget(const PeerAddress &address) {
 // ---- choices
 
 std::uint64_t AddressBook::retry_at_ms(const AddressEntry &entry) const {
+    if (entry.failure_count == 0 && entry.succeeded_at_ms >= entry.attempted_at_ms)
+        return entry.attempted_at_ms + kAddressAgainMs;
     return entry.attempted_at_ms +
            (kAddressRetryMs << std::min(entry.failure_count, kAddressRetryDoublings));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Daemons that find each other on loopback, and what strangers try with addresses.
+#include <random>
+
 #include <stdlib.h>
 
 #include "chain/base/file.h"
@@ -27,6 +29,46 @@ protected:
     }
     std::string folder_;
 };
+
+TEST(AddressMessage, WorkedBytes) {
+    const PeerAddress address = *parse_peer_address("20.0.0.1:7660");
+    EXPECT_EQ(to_hex(format_address_message(AddressesWanted{})), "0a00");
+    EXPECT_EQ(to_hex(format_address_message(AddressesAnswered{{address}})),
+              "120b0a090a041400000110ec3b");
+    EXPECT_EQ(to_hex(format_address_message(AddressAnnounced{address})), "1a090a041400000110ec3b");
+    const PeerAddress v6 = *parse_peer_address("[2001:470::1]:7660");
+    const auto again = parse_address_message(format_address_message(AddressAnnounced{v6}));
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(std::get<AddressAnnounced>(*again).address, v6);
+}
+
+TEST(AddressMessage, NoiseIsRefusedOrWithinItsBounds) {
+    const unsigned seed = std::random_device{}();
+    std::printf("seed %u\n", seed);
+    std::mt19937 random(seed);
+    AddressesAnswered answer;
+    for (int i = 0; i < 20; ++i)
+        answer.addresses.push_back(*parse_peer_address("20.0.0." + std::to_string(i) + ":7660"));
+    const Bytes made = format_address_message(answer);
+    std::size_t understood = 0;
+    for (int round = 0; round < 20'000; ++round) {
+        Bytes altered = made;
+        for (unsigned changes = 1 + random() % 4; changes > 0; --changes)
+            altered[random() % altered.size()] = static_cast<char>(random());
+        if (round % 5 == 0) altered.resize(random() % altered.size());
+        const auto parsed = parse_address_message(altered);
+        if (!parsed.ok()) {
+            ASSERT_EQ(parsed.error().code, ErrorCode::kProtocol);
+            continue;
+        }
+        ++understood;
+        if (const auto *told = std::get_if<AddressesAnswered>(&*parsed)) {
+            ASSERT_LE(told->addresses.size(), kMaxAnswerAddresses);
+            for (const PeerAddress &address : told->addresses) ASSERT_NE(address.port, 0);
+        }
+    }
+    EXPECT_GT(understood, 100u);
+}
 
 TEST_F(Discovery, FromOneSeedEverybodyFindsEverybodyAndAgainAfterARestart) {
     Loop loop;
