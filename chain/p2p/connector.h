@@ -42,7 +42,9 @@ public:
     Connector(Loop &loop, const Clock &clock, Dialler &dialler, AddressBook *book,
               const std::vector<std::string> &seeds, std::size_t target);
 
-    void peer_left(const PublicKey &peer) { chosen_.erase(peer); }
+    void peer_left(const PublicKey &peer) {
+        if (chosen_.erase(peer) > 0) rest_until_ms_ = 0;
+    }
     // There are new addresses in the book: no rest now.
     void addresses_came() { rest_until_ms_ = 0; }
     // Dialled before those of the book.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Daemons that find each other on loopback, and what strangers try with addresses.
+#include <cstdlib>
 #include <random>
 
+#include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "chain/base/file.h"
@@ -124,6 +127,62 @@ TEST_F(Discovery, PlacesAreKeptForOutboundSessions) {
     }
     EXPECT_TRUE(connect_now(loop, *hub, friendly.address()).ok());
     EXPECT_EQ(hub->peers().size(), 3u);
+}
+
+// A network namespace in which this machine has addresses of several networks. Who dials one of
+// them comes from the same one.
+class ManyNetworks {
+public:
+    ManyNetworks() : before_(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)) {
+        made_ = before_.valid() && unshare(CLONE_NEWNET) == 0;
+        if (!made_) return;
+        made_ = std::system("ip link set lo up") == 0;
+        for (int i = 1; i <= 6 && made_; ++i)
+            made_ = std::system(("ip address add " + host(i) + "/32 dev lo").c_str()) == 0;
+    }
+    ~ManyNetworks() {
+        if (!before_.valid()) return;
+        EXPECT_EQ(setns(before_.get(), CLONE_NEWNET), 0);
+    }
+    bool made() const { return made_; }
+    static std::string host(int network) { return "20." + std::to_string(network) + ".0.1"; }
+
+private:
+    FileDescriptor before_;
+    bool made_ = false;
+};
+
+TEST_F(Discovery, AFloodFromOneNetworkKeepsNobodyElseOut) {
+    const ManyNetworks networks;
+    if (!networks.made()) GTEST_SKIP() << "no network namespaces here, or not root";
+    Loop loop;
+    Options options = options_of();
+    options.listen_address = "0.0.0.0";
+    options.peers_max = 5;
+    options.outbound_target = 1;
+    options.seeds = {"127.0.0.1:1"};  // where nobody listens
+    Node hub(loop, options);
+    const std::string port = hub.address().substr(hub.address().rfind(':'));
+    std::vector<std::unique_ptr<Node>> others;
+    const auto join = [&](int network) {
+        others.push_back(std::make_unique<Node>(loop, options_of()));
+        static_cast<void>(connect_now(loop, **others.back(), ManyNetworks::host(network) + port));
+        run_for(loop, 20);  // connected_at_ms tells them apart
+        return hub->connected(others.back()->key());
+    };
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(join(1));
+    EXPECT_FALSE(join(1)) << "there are enough of them";
+    EXPECT_TRUE(join(2));
+    EXPECT_FALSE(hub->connected(others[3]->key())) << "the youngest made room";
+    // A lease hangs on the next one in turn.
+    ASSERT_TRUE(hub->send(others[2]->key(), wire::Topic::kTrade, "x").ok());
+    EXPECT_TRUE(join(3));
+    EXPECT_TRUE(hub->connected(others[2]->key()));
+    EXPECT_FALSE(hub->connected(others[1]->key()));
+    EXPECT_TRUE(join(4));
+    EXPECT_FALSE(hub->connected(others[0]->key()));
+    EXPECT_FALSE(join(5)) << "everybody is alone in his network";
+    EXPECT_EQ(hub->peers().size(), 4u);
 }
 
 // A session of a stranger, and what comes back over it until it ends or the time is over.
