@@ -4,16 +4,16 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
-#include "chain/p2p/limits.h"
 #include "chain/p2p/random.h"
 
 namespace chain::p2p {
 
 Connector::Connector(Loop &loop, const Clock &clock, Dialler &dialler, AddressBook *book,
-                     const std::vector<std::string> &seeds, std::size_t target)
+                     const std::vector<std::string> &seeds, std::size_t target,
+                     std::uint64_t pause_ms)
     : clock_(clock), dialler_(dialler), book_(book), target_(target) {
     for (const std::string &address : seeds) seeds_.push_back({address});
-    if (target_ > 0) timer_ = loop.every_ms(kDialPauseMs, [this] { tick(); });
+    if (target_ > 0) timer_ = loop.every_ms(pause_ms, [this] { tick(); });
 }
 
 void Connector::tick() {

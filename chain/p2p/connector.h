@@ -18,6 +18,7 @@
 
 #include "chain/base/loop.h"
 #include "chain/p2p/address_book.h"
+#include "chain/p2p/limits.h"
 
 namespace chain::p2p {
 
@@ -40,7 +41,8 @@ class Connector {
 public:
     // `book` may be null. `target` 0: dials nobody.
     Connector(Loop &loop, const Clock &clock, Dialler &dialler, AddressBook *book,
-              const std::vector<std::string> &seeds, std::size_t target);
+              const std::vector<std::string> &seeds, std::size_t target,
+              std::uint64_t pause_ms = kDialPauseMs);
 
     void peer_left(const PublicKey &peer) {
         if (chosen_.erase(peer) > 0) rest_until_ms_ = 0;

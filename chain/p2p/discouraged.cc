@@ -15,9 +15,7 @@ Bytes host_key(const PeerAddress &address) {
 }  // namespace
 
 void Discouraged::add(const PeerAddress &address) {
-    PeerAddress host = address;
-    host.port = 1;  // any: only the host counts
-    if (reach_of(host) == Reach::kLoopback && !loopback_too_) return;
+    if (reach_of(address) == Reach::kLoopback && !loopback_too_) return;
     const Bytes key = host_key(address);
     if (until_ms_.erase(key) > 0) std::erase(oldest_first_, key);
     until_ms_[key] = clock_.steady_ms() + kDiscourageMs;

@@ -37,15 +37,9 @@ std::string host_text(std::uint32_t host) {
     return inet_ntop(AF_INET, &host, text, sizeof text);
 }
 
-bool has_v4(const ifaddrs &entry) {
-    return entry.ifa_addr != nullptr && entry.ifa_addr->sa_family == AF_INET;
-}
-
-// An interface's own address, in a form that can be judged.
-PeerAddress with_port(const sockaddr &address) {
-    PeerAddress found = peer_address(&address).value_or(PeerAddress{});
-    found.port = kMdnsPort;
-    return found;
+bool has_v4(const ifaddrs &entry, Reach reach) {
+    if (entry.ifa_addr == nullptr || entry.ifa_netmask == nullptr) return false;
+    return entry.ifa_addr->sa_family == AF_INET && reach_of(*peer_address(entry.ifa_addr)) == reach;
 }
 
 template <class Value>
@@ -101,11 +95,10 @@ void LanDiscovery::look_around() {
     std::set<std::string> publics;
     std::set<std::string> present;
     for (const ifaddrs *entry = all; entry != nullptr; entry = entry->ifa_next)
-        if (has_v4(*entry) && reach_of(with_port(*entry->ifa_addr)) == Reach::kPublic)
-            publics.insert(entry->ifa_name);
+        if (has_v4(*entry, Reach::kPublic)) publics.insert(entry->ifa_name);
     for (const ifaddrs *entry = all; entry != nullptr; entry = entry->ifa_next) {
         constexpr unsigned kNeeded = IFF_UP | IFF_MULTICAST;
-        if (!has_v4(*entry) || reach_of(with_port(*entry->ifa_addr)) != Reach::kPrivate) continue;
+        if (!has_v4(*entry, Reach::kPrivate)) continue;
         if ((entry->ifa_flags & kNeeded) != kNeeded || (entry->ifa_flags & IFF_LOOPBACK) != 0)
             continue;
         if (publics.contains(entry->ifa_name) || present.size() >= kLanInterfacesMax) continue;
@@ -144,7 +137,8 @@ void LanDiscovery::open(Interface &&found) {
 
 void LanDiscovery::read_packets(Interface &interface) {
     char buffer[kMaxLanPacketBytes + 1];
-    for (;;) {
+    // In a flood others of the loop have their turn too.
+    for (std::uint64_t i = 0; i < kLanPacketsBurst; ++i) {
         sockaddr_in from{};
         socklen_t from_bytes = sizeof from;
         const ssize_t got = recvfrom(interface.socket.get(), buffer, sizeof buffer, 0,

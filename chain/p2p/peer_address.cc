@@ -69,7 +69,6 @@ bool PeerAddress::is_v4() const {
 }
 
 Reach reach_of(const PeerAddress &address) {
-    if (address.port == 0) return Reach::kNowhere;
     return address.is_v4() ? look_up(address.host.data() + kV4At, kV4Networks)
                            : look_up(address.host.data(), kV6Networks);
 }

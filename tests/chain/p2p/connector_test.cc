@@ -10,6 +10,8 @@
 namespace chain::p2p::test {
 namespace {
 
+constexpr std::uint64_t kPauseMs = 20;
+
 PeerAddress at(const std::string &text) {
     return parse_peer_address(text).value();
 }
@@ -80,9 +82,9 @@ TEST(Connector, HasAsManyAsItWantsAndOnePerGroup) {
         }
     network.discouraged.insert(at("20.1.0.1:7660"));
     network.own = at("20.2.0.1:7660");
-    Connector connector(loop, system_clock(), network, &book, {}, 4);
+    Connector connector(loop, system_clock(), network, &book, {}, 4, kPauseMs);
     ASSERT_TRUE(run_until(loop, [&] { return connector.chosen_count() == 4; }));
-    run_for(loop, 3 * kDialPauseMs);
+    run_for(loop, 3 * kPauseMs);
     EXPECT_EQ(connector.chosen_count(), 4u) << "no more than it wants";
     std::set<Bytes> groups;
     for (const auto &[key, address] : network.up) groups.insert(network_group(address));
@@ -112,9 +114,9 @@ TEST(Connector, ManyOfOneLocalNetworkAndEachPeerOnce) {
     // The same peer as the first one, at another address.
     network.peers["10.0.0.9:7660"] = key_of(1);
     book.add(at("10.0.0.9:7660"), nullptr);
-    Connector connector(loop, system_clock(), network, &book, {}, 8);
+    Connector connector(loop, system_clock(), network, &book, {}, 8, kPauseMs);
     ASSERT_TRUE(run_until(loop, [&] { return connector.chosen_count() == 3; }));
-    run_for(loop, 4 * kDialPauseMs);
+    run_for(loop, 4 * kPauseMs);
     EXPECT_LE(network.dialled.size(), 4u);
 }
 
@@ -126,7 +128,7 @@ TEST(Connector, SeedsWhenThereIsNothingElseAndWhenNothingElseWorks) {
     network.peers["seed.example:7660"] = key_of(1);
     {
         Connector connector(loop, system_clock(), network, &book,
-                            {"gone.example:7660", "seed.example:7660"}, 2);
+                            {"gone.example:7660", "seed.example:7660"}, 2, kPauseMs);
         ASSERT_TRUE(run_until(loop, [&] { return connector.chosen_count() == 1; }));
     }
     // Addresses that nobody answers at, and without an own session no failure counts against them.
@@ -136,7 +138,7 @@ TEST(Connector, SeedsWhenThereIsNothingElseAndWhenNothingElseWorks) {
         const PeerAddress teller = at("30." + std::to_string(i) + ".0.1:1");
         book.add(at("40." + std::to_string(i) + ".0.1:7660"), &teller);
     }
-    Connector connector(loop, system_clock(), network, &book, {"seed.example:7660"}, 2);
+    Connector connector(loop, system_clock(), network, &book, {"seed.example:7660"}, 2, kPauseMs);
     ASSERT_TRUE(run_until(loop, [&] { return connector.chosen_count() == 1; }));
     EXPECT_GE(network.dialled.size(), kMissesBeforeSeed);
     EXPECT_LE(network.dialled.size(), kMissesBeforeSeed + kDialsAtOnce);
@@ -148,10 +150,10 @@ TEST(Connector, WithoutATargetItIsSilentAndNeighboursComeFirst) {
     MadeUpNetwork network(loop);
     network.peers["seed.example:7660"] = key_of(1);
     network.peers["10.0.0.1:7660"] = key_of(2);
-    Connector silent(loop, system_clock(), network, nullptr, {"seed.example:7660"}, 0);
-    run_for(loop, 2 * kDialPauseMs);
+    Connector silent(loop, system_clock(), network, nullptr, {"seed.example:7660"}, 0, kPauseMs);
+    run_for(loop, 2 * kPauseMs);
     EXPECT_TRUE(network.dialled.empty());
-    Connector connector(loop, system_clock(), network, nullptr, {"seed.example:7660"}, 2);
+    Connector connector(loop, system_clock(), network, nullptr, {"seed.example:7660"}, 2, kPauseMs);
     for (int i = 1; i <= 100; ++i)
         connector.found_nearby(at("10.0.0." + std::to_string(i) + ":7660"));
     ASSERT_TRUE(run_until(loop, [&] { return connector.chosen_count() == 1; }));
