@@ -128,10 +128,9 @@ Session *NetworkImpl::rival_of(const Session &session) {
 
 void NetworkImpl::verified(Session &session) {
     Session *existing = up_session(session.peer_key());
-    Session *evicted = nullptr;
-    if (existing == nullptr && !has_room(session, evicted)) {
-        session.end(no_room(), true);
-        return;
+    if (existing == nullptr) {
+        const auto room = room_for(session);
+        if (!room.ok()) return session.end(room.error(), true);
     }
     const bool we_decide = node_key_.public_key() < session.peer_key();
     if (!we_decide) return;  // the peer's first frame admits it
@@ -156,12 +155,8 @@ void NetworkImpl::admitted(Session &session) {
     if (make_room(session)) install(session);
 }
 
-Error NetworkImpl::no_room() const {
-    return make_error(ErrorCode::kRefused, "no room: ", up_.size(), " sessions are open");
-}
-
-bool NetworkImpl::has_room(const Session &session, Session *&evicted) const {
-    if (session.role() == Role::kClient) return up_.size() < options_.peers_max;
+Result<Session *> NetworkImpl::room_for(const Session &session) const {
+    const bool room = up_.size() < options_.peers_max;
     std::vector<Session *> inbound;
     std::vector<InboundPlace> places;
     for (const auto &[key, other] : up_) {
@@ -170,19 +165,23 @@ bool NetworkImpl::has_room(const Session &session, Session *&evicted) const {
         places.push_back({network_group(other->remote()), other->view().connected_at_ms,
                           other->since_trade_ms() < kTradeHoldsMs});
     }
-    if (inbound.size() < options_.peers_max - outbound_places() && up_.size() < options_.peers_max)
-        return true;
-    const int chosen = choose_to_evict(places, network_group(session.remote()));
-    if (chosen >= 0) evicted = inbound[static_cast<std::size_t>(chosen)];
-    return chosen >= 0;
+    const bool dialled = session.role() == Role::kClient;
+    if (room && (dialled || inbound.size() < options_.peers_max - outbound_places()))
+        return nullptr;
+    const int evicted = dialled ? -1 : choose_to_evict(places, network_group(session.remote()));
+    if (evicted >= 0) return inbound[static_cast<std::size_t>(evicted)];
+    return make_error(ErrorCode::kRefused, "no room: ", up_.size(), " sessions are open");
 }
 
 bool NetworkImpl::make_room(Session &session) {
-    Session *evicted = nullptr;
-    const bool room = has_room(session, evicted);
-    if (!room) session.end(no_room(), true);
-    if (evicted != nullptr) evicted->end(no_room(), true);
-    return room;
+    const auto evicted = room_for(session);
+    if (!evicted.ok()) {
+        session.end(evicted.error(), true);
+    } else if (*evicted != nullptr) {
+        (*evicted)->end(make_error(ErrorCode::kRefused, "a peer from another network needs room"),
+                        true);
+    }
+    return evicted.ok();
 }
 
 void NetworkImpl::install(Session &session) {

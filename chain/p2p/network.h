@@ -40,7 +40,8 @@ struct Options {
     std::string announce_address;  // host:port for others; empty: found out
     Bytes32 chain_id{};
     std::string software;
-    std::size_t peers_max = 64;
+    std::size_t peers_max =
+        80;  // less outbound_target, the largest devnet's still reach its sealer
     // How peers are found. With none of the three, nobody is dialled but who is named.
     std::vector<std::string> seeds;  // host:port: dialled when the address book has nothing
     std::string address_book_path;   // empty: no address book

@@ -89,11 +89,10 @@ private:
     void try_kept(Kept &kept);
     void retry_kept(Kept &kept);
     void peer_left(const PublicKey &peer);
-    // True if there is room for `session`, which is verified. `evicted`: the one that must go
-    // first.
-    bool has_room(const Session &session, Session *&evicted) const;
+    // Who must go so that `session`, which is verified, has a place; null: nobody. Errors:
+    // kRefused (there is no room).
+    Result<Session *> room_for(const Session &session) const;
     bool make_room(Session &session);
-    Error no_room() const;
     void install(Session &session);
     void strike(const Session &session);
     void finish_dials(Session &session, const Result<PublicKey> &outcome);
