@@ -66,7 +66,7 @@ std::string name_of(const ldns_rdf *name) {
 // "x" of "x._ompi-chain._tcp.local."; empty when `name` is no such instance.
 std::string instance_of(const std::string &name) {
     if (name.size() <= kService.size() + 1 || !name.ends_with(kService)) return {};
-    const std::string instance = name.substr(0, name.size() - kService.size() - 1);
+    std::string instance = name.substr(0, name.size() - kService.size() - 1);
     const bool plain = std::all_of(instance.begin(), instance.end(), [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
     });
