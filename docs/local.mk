@@ -3,6 +3,7 @@ EXTRA_DIST += \
   docs/README.md \
   docs/benchmarks.md \
   docs/architecture.md \
+  docs/consensus.md \
   docs/glossary.md \
   docs/peer_protocol.md \
   docs/control_protocol.md \
@@ -23,4 +24,5 @@ EXTRA_DIST += \
   docs/adr/0008-seed-words-are-the-key.md \
   docs/adr/0009-work-that-nobody-signed.md \
   docs/adr/0010-ratios-start-from-nothing.md \
-  docs/adr/0011-blocks-are-written-behind-execution.md
+  docs/adr/0011-blocks-are-written-behind-execution.md \
+  docs/adr/0012-a-chain-proves-its-own-finality.md

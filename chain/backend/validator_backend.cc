@@ -16,6 +16,11 @@ constexpr std::size_t kLocatorMax = 32;
 // Leaves room for the header, the votes and the framing of each transaction.
 constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
 
+// A block that is known, or for which there is no room: whoever passes it on is not to blame.
+bool is_passed_over(const Error &error) {
+    return error.code == ErrorCode::kConflict || error.code == ErrorCode::kTooLarge;
+}
+
 }  // namespace
 
 Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
@@ -147,7 +152,7 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
         } else if (taken.error().code == ErrorCode::kNotFound) {
             receipt = {BlockReceipt::Kind::kGap, engine_->final().height + 1};
             break;
-        } else if (taken.error().code != ErrorCode::kConflict) {
+        } else if (!is_passed_over(taken.error())) {
             status = taken;
             break;
         }
@@ -164,7 +169,7 @@ Status LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers)
         if (block.header.height() <= engine_->consensus().tree().root().height()) continue;
         const Status taken =
             engine_->take_header(block, consensus::BlockTree::Origin::kAsked, clock_.unix_ms());
-        if (!taken.ok() && taken.error().code != ErrorCode::kConflict) return taken;
+        if (!taken.ok() && !is_passed_over(taken.error())) return taken;
     }
     return ok_status();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/chain_sync.h"
 
+#include "chain/base/clock.h"
 #include "chain/base/log.h"
 
 namespace chain::daemon {
@@ -20,6 +21,7 @@ bool breaks_protocol(const Error &error) {
 ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network)
     : ledger_(ledger), book_(book), network_(network) {
     network_.on_peer([this](const PublicKey &peer, bool up, const std::string &) {
+        fetching_.erase(peer);
         if (up) on_peer_up(peer);
     });
     network_.on_message(
@@ -145,11 +147,10 @@ void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted
 
 void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
     const std::vector<std::string_view> views(blocks.blocks().begin(), blocks.blocks().end());
+    if (const auto fetching = fetching_.find(peer); fetching != fetching_.end())
+        fetching->second.asked_until_ms = 0;
     if (!accept_blocks(peer, views)) return;
-    if (blocks.blocks_size() == 0) return;
-    if (ledger_.has_validators())
-        ask_for_missing(peer);
-    else
+    if (blocks.blocks_size() > 0 && !ledger_.has_validators())
         ask_for_blocks(peer);  // until an answer stays out
 }
 
@@ -180,15 +181,26 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
 
 void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) {
     const std::vector<wire::SignedBlock> all(headers.headers().begin(), headers.headers().end());
-    if (const Status taken = ledger_.accept_headers(all); !taken.ok())
+    if (const Status taken = ledger_.accept_headers(all); !taken.ok()) {
+        // The peer is on a branch that leaves ours below what is final: it has to be told.
+        if (taken.error().code == ErrorCode::kNotFound) announce_tip(peer);
         return judge(peer, taken.error());
+    }
+    fetching_[peer].has_more_headers = all.size() >= kHeadersPerReply;
     ask_for_missing(peer);
 }
 
-// Blocks of the best branch; when none is missing, what comes after it.
+// Blocks of the best branch, one question at a time; when none is missing, what comes after it.
 void ChainSync::ask_for_missing(const PublicKey &peer) {
     const std::vector<ledger::BlockId> missing = ledger_.missing_blocks(kBlocksPerReply);
-    if (missing.empty()) return;
+    Fetching &fetching = fetching_[peer];
+    if (missing.empty()) {
+        if (std::exchange(fetching.has_more_headers, false)) ask_for_blocks(peer);
+        return;
+    }
+    const std::uint64_t now_ms = system_clock().steady_ms();
+    if (now_ms < fetching.asked_until_ms) return;
+    fetching.asked_until_ms = now_ms + kAskAgainMs;
     wire::SyncMessage message;
     for (const ledger::BlockId &id : missing)
         message.mutable_get_blocks_by_id()->add_ids(to_bytes(id));
@@ -222,8 +234,13 @@ bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string
         return false;
     }
     stalled_ = false;
-    if (receipt->kind == BlockReceipt::Kind::kGap) ask_for_blocks(peer);
-    return receipt->kind != BlockReceipt::Kind::kGap;
+    if (receipt->kind == BlockReceipt::Kind::kGap) {
+        ask_for_blocks(peer);
+        return false;
+    }
+    // A branch that was not worth its blocks may be by now.
+    if (ledger_.has_validators()) ask_for_missing(peer);
+    return true;
 }
 
 void ChainSync::stall(const Error &why) {
@@ -234,6 +251,8 @@ void ChainSync::stall(const Error &why) {
 }
 
 void ChainSync::try_again() {
+    if (ledger_.has_validators())
+        for (const p2p::PeerView &peer : network_.peers()) ask_for_missing(peer.node_key);
     if (!ask_again_) return;
     ask_again_ = false;
     for (const p2p::PeerView &peer : network_.peers()) ask_for_blocks(peer.node_key);

@@ -7,6 +7,8 @@
 // Owner: the loop's thread.
 #pragma once
 
+#include <map>
+
 #include "chain/backend/ledger_backend.h"
 #include "chain/market/offer_book.h"
 #include "chain/p2p/network.h"
@@ -17,6 +19,7 @@ namespace chain::daemon {
 inline constexpr std::uint32_t kBlocksPerReply = 64;
 inline constexpr std::size_t kHeadersPerReply = 1'000;
 inline constexpr std::size_t kLocatorIdsMax = 64;
+inline constexpr std::uint64_t kAskAgainMs = 2'000;
 
 class ChainSync {
 public:
@@ -51,6 +54,12 @@ private:
     LedgerBackend &ledger_;
     market::OfferBook &book_;
     p2p::Network &network_;
+    // Of a peer, where there are validators.
+    struct Fetching {
+        bool has_more_headers = false;
+        std::uint64_t asked_until_ms = 0;  // steady: for blocks; no other question before
+    };
+    std::map<PublicKey, Fetching> fetching_;
     bool stalled_ = false;    // the last block could not be kept
     bool ask_again_ = false;  // and nobody was asked since
 };

@@ -160,6 +160,13 @@ Status Daemon::open_network() {
             network_options.announce_address = options_.announce_address;
         }
     }
+    for (const std::string &seed : options_.seeds) {
+        if (const auto parts = split_address(seed); !parts.ok()) return parts.error();
+    }
+    network_options.seeds = options_.seeds;
+    network_options.discover_lan = options_.discover_lan;
+    network_options.map_port = options_.map_port;
+    network_options.address_book_path = options_.data_folder + "/peers";
     CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
     sync_ = std::make_unique<ChainSync>(*ledger_, *book_, *network_);
     return ok_status();

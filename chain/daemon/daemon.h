@@ -31,6 +31,9 @@ struct DaemonOptions {
     std::string listen_address;    // host:port; empty: listens to no peers
     std::string announce_address;  // host:port under which others reach it; empty: found out
     std::vector<std::string> connect;
+    std::vector<std::string> seeds;
+    bool discover_lan = false;
+    bool map_port = false;
     std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;
     ProviderOptions provider;

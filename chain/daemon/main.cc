@@ -32,6 +32,10 @@ constexpr const char *kUsage =
     "found\n"
     "                        out)\n"
     "  --connect HOST:PORT   keep a session with this peer; may be given several times\n"
+    "  --seed HOST:PORT      a peer that knows others, asked while this node knows none; may be\n"
+    "                        given several times\n"
+    "  --discover-lan        find peers on the local network, and be found there\n"
+    "  --map-port            ask the router to pass the port of --listen on to this machine\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
     "  --lend SLOTS          offer so many slots of this machine\n"
@@ -48,6 +52,9 @@ enum Option {
     kListen,
     kAnnounce,
     kConnect,
+    kSeed,
+    kDiscoverLan,
+    kMapPort,
     kPasswordFile,
     kSeal,
     kLend,
@@ -66,6 +73,9 @@ constexpr option kOptions[] = {
     {"listen", required_argument, nullptr, kListen},
     {"announce", required_argument, nullptr, kAnnounce},
     {"connect", required_argument, nullptr, kConnect},
+    {"seed", required_argument, nullptr, kSeed},
+    {"discover-lan", no_argument, nullptr, kDiscoverLan},
+    {"map-port", no_argument, nullptr, kMapPort},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
     {"lend", required_argument, nullptr, kLend},
@@ -91,6 +101,9 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kListen: options.listen_address = optarg; break;
             case kAnnounce: options.announce_address = optarg; break;
             case kConnect: options.connect.emplace_back(optarg); break;
+            case kSeed: options.seeds.emplace_back(optarg); break;
+            case kDiscoverLan: options.discover_lan = true; break;
+            case kMapPort: options.map_port = true; break;
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;
             case kLend: {
@@ -129,6 +142,9 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
     if (options.provider.slot_count > 0 && options.listen_address.empty())
         return chain::make_error(ErrorCode::kInvalidInput,
                                  "--lend needs --listen HOST:PORT, where renters can reach you");
+    if (options.map_port && options.listen_address.empty())
+        return chain::make_error(ErrorCode::kInvalidInput,
+                                 "--map-port needs --listen HOST:PORT, whose port it maps");
     if ((options.seal || options.provider.slot_count > 0) && options.password_file.empty())
         return chain::make_error(ErrorCode::kInvalidInput,
                                  "--seal and --lend sign on their own: they need --password-file");

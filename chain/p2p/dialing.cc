@@ -2,24 +2,13 @@
 //
 // The half of NetworkImpl that dials: single tries, and addresses that are kept connected.
 #include <algorithm>
-#include <random>
 
 #include "chain/base/log.h"
 #include "chain/p2p/limits.h"
 #include "chain/p2p/network_impl.h"
+#include "chain/p2p/random.h"
 
 namespace chain::p2p {
-namespace {
-
-// Somewhere in the upper half of `pause_ms`, so that many peers of a restarted one do not all come
-// back at the same moment.
-std::uint64_t jittered_ms(std::uint64_t pause_ms) {
-    std::uint64_t random = 0;
-    fill_random(&random, sizeof random);
-    return pause_ms / 2 + random % (pause_ms / 2 + 1);
-}
-
-}  // namespace
 
 void NetworkImpl::connect(const std::string &address, const PublicKey *expected, Done done) {
     if (expected != nullptr && up_.contains(*expected)) {
@@ -40,13 +29,17 @@ void NetworkImpl::dial(const std::string &address, std::optional<PublicKey> expe
         dial_resolved(numeric, address, expected, std::move(done));
         return;
     }
-    if (resolver_ == nullptr) resolver_ = std::make_unique<WorkerPool>(loop_, 1);
     auto found = std::make_shared<Result<SocketAddress>>(numeric.error());
-    resolver_->run([found, host_port = parsed.value()] { *found = resolve(host_port, false); },
-                   [self = self_, found, address, expected, done = std::move(done)]() mutable {
-                       if (*self != nullptr)
-                           (*self)->dial_resolved(*found, address, expected, std::move(done));
-                   });
+    worker().run([found, host_port = parsed.value()] { *found = resolve(host_port, false); },
+                 [self = self_, found, address, expected, done = std::move(done)]() mutable {
+                     if (*self != nullptr)
+                         (*self)->dial_resolved(*found, address, expected, std::move(done));
+                 });
+}
+
+WorkerPool &NetworkImpl::worker() {
+    if (worker_ == nullptr) worker_ = std::make_unique<WorkerPool>(loop_, 1);
+    return *worker_;
 }
 
 void NetworkImpl::dial_resolved(const Result<SocketAddress> &to, const std::string &address,
@@ -98,6 +91,7 @@ void NetworkImpl::retry_kept(Kept &kept) {
 
 void NetworkImpl::peer_left(const PublicKey &peer) {
     if (up_.contains(peer)) return;  // it is back already
+    connector_->peer_left(peer);
     for (Kept &kept : kept_) {
         if (kept.peer != peer) continue;
         kept.peer.reset();

@@ -14,7 +14,8 @@ bool is_topic(unsigned char value) {
         case wire::Topic::kGossip:
         case wire::Topic::kSync:
         case wire::Topic::kTrade:
-        case wire::Topic::kBye: return true;
+        case wire::Topic::kBye:
+        case wire::Topic::kAddresses: return true;
     }
     return false;
 }

@@ -38,6 +38,73 @@ inline constexpr std::uint64_t kBackoffFirstMs = 200;
 inline constexpr std::uint64_t kBackoffLastMs = 10'000;
 // A session that lasted so long counts as good: the pauses start again from the first.
 inline constexpr std::uint64_t kGoodSessionMs = 5000;
+// Peers that broke the protocol: for how long nothing is had to do with their hosts, and how many
+// hosts are remembered.
+inline constexpr std::uint64_t kDiscourageMs = 24ULL * 3600 * 1000;
+inline constexpr std::size_t kDiscouragedMax = 4096;
+// A session over which we said something about a lease so lately is not ended to make room.
+inline constexpr std::uint64_t kTradeHoldsMs = 60'000;
+
+// The address book: 9216 addresses, of which one network group holds at most 64 tried ones, and one
+// group of tellers fills at most a 32nd of the new ones.
+inline constexpr std::size_t kBucketAddresses = 16;
+inline constexpr std::uint32_t kTriedBuckets = 64;
+inline constexpr std::uint32_t kTriedBucketsPerGroup = 4;
+inline constexpr std::uint32_t kNewBuckets = 512;
+inline constexpr std::uint32_t kNewBucketsPerSource = 16;
+inline constexpr std::uint32_t kNewBucketsPerGroupOfSource = 4;
+inline constexpr std::size_t kMaxAddressBookBytes = 2u << 20;
+inline constexpr std::uint64_t kAddressBookSaveMs = 60'000;
+// An address of which nobody spoke for so long, or which did not answer so often, makes room.
+inline constexpr std::uint64_t kAddressStaleMs = 30ULL * 24 * 3600 * 1000;
+inline constexpr std::uint32_t kNewFailuresMax = 3;
+// One that has answered before is forgotten after more failures, and a longer time.
+inline constexpr std::uint32_t kTriedFailuresMax = 10;
+inline constexpr std::uint64_t kTriedKeptMs = 7ULL * 24 * 3600 * 1000;
+// Pause before an address is tried again: after a session that stood, and after none, doubled with
+// each failure, so many times at most.
+inline constexpr std::uint64_t kAddressAgainMs = 1'000;
+inline constexpr std::uint64_t kAddressRetryMs = 10'000;
+inline constexpr std::uint32_t kAddressRetryDoublings = 9;
+
+// What daemons tell each other of addresses.
+inline constexpr std::size_t kMaxAnswerAddresses = 250;
+inline constexpr std::size_t kMaxAddressMessageBytes = 8u << 10;
+inline constexpr std::size_t kAnnouncePassedOnTo = 2;
+inline constexpr std::uint64_t kAnnouncesBurst = 8;        // taken from one peer at once
+inline constexpr std::uint64_t kAnnounceEveryMs = 10'000;  // and in the long run
+inline constexpr std::uint64_t kAnnounceOwnMs = 24ULL * 3600 * 1000;
+
+// Who dials on its own: the pause between two dials, how many are under way, and how long it rests
+// when there was nobody to dial.
+inline constexpr std::uint64_t kDialPauseMs = 200;
+inline constexpr std::size_t kDialsAtOnce = 2;
+inline constexpr std::uint64_t kDialRestMs = 5'000;
+// So many dials in a row without a session, and a seed is tried before the book again.
+inline constexpr std::size_t kMissesBeforeSeed = 8;
+inline constexpr std::uint64_t kSeedPauseFirstMs = 1'000;
+inline constexpr std::uint64_t kSeedPauseLastMs = 600'000;
+// Addresses found on the local network that wait to be dialled.
+inline constexpr std::size_t kFoundMax = 16;
+
+// The local network: the frame of an Ethernet, records of one packet, packets that are read (of a
+// stranger's worst ones each takes milliseconds), interfaces, addresses found in a minute.
+inline constexpr std::size_t kMaxLanPacketBytes = 1500;
+inline constexpr std::size_t kMaxLanRecords = 32;
+inline constexpr std::uint64_t kLanPacketsPerSecond = 20;
+inline constexpr std::uint64_t kLanPacketsBurst = 60;
+inline constexpr std::size_t kLanInterfacesMax = 8;
+inline constexpr std::size_t kLanFoundPerMinute = 16;
+inline constexpr std::uint64_t kLanQueryMs = 60'000;
+inline constexpr std::uint64_t kLanAnswerEveryMs = 1'000;
+
+// A port of the router: for how long it is asked for, how long an answer may take, when to ask
+// again after none, and how often at most, whatever lifetime the router gives.
+inline constexpr std::uint32_t kMappingLifetimeS = 3600;
+inline constexpr std::uint64_t kMappingAnswerMs = 2'000;
+inline constexpr std::uint64_t kMappingRetryMs = 300'000;
+inline constexpr std::uint64_t kMappingPauseMinMs = 10'000;
+
 // No file descriptor left: listening rests for so long.
 inline constexpr std::uint64_t kAcceptPauseMs = 200;
 

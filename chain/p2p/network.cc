@@ -11,6 +11,7 @@
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
+#include "chain/p2p/eviction.h"
 #include "chain/p2p/limits.h"
 #include "chain/p2p/network_impl.h"
 #include "chain/p2p/reachable.h"
@@ -23,6 +24,7 @@ Result<std::unique_ptr<Network>> Network::start(Loop &loop, const KeyPair &node_
     CHAIN_CHECK(options.queue_max_bytes > 0 && options.handshake_timeout_ms > 0);
     auto network = std::make_unique<NetworkImpl>(loop, node_key, std::move(options));
     CHAIN_TRY(network->listen());
+    CHAIN_TRY(network->find_peers());
     return std::unique_ptr<Network>(std::move(network));
 }
 
@@ -30,12 +32,15 @@ NetworkImpl::NetworkImpl(Loop &loop, const KeyPair &node_key, Options options)
     : loop_(loop),
       node_key_(node_key),
       options_(std::move(options)),
+      discouraged_(system_clock(), options_.discourage_loopback),
       self_(std::make_shared<NetworkImpl *>(this)) {}
 
 NetworkImpl::~NetworkImpl() {
     *self_ = nullptr;
     if (listener_ != nullptr) evconnlistener_free(listener_);
     for (auto &[session, owner] : sessions_) session->abandon();
+    worker_.reset();  // what it writes is older than the book that is written now
+    if (book_ != nullptr) write_address_book(options_.address_book_path, book_->format());
 }
 
 Status NetworkImpl::listen() {
@@ -87,12 +92,12 @@ Status NetworkImpl::listen() {
 }
 
 void NetworkImpl::accept_socket(int fd, const sockaddr *from, int from_bytes) {
-    if (handshake_count() >= kHandshakesMax) {
+    const auto address = peer_address(from);
+    if (handshake_count() >= kHandshakesMax || (address && is_discouraged(*address))) {
         close(fd);
         return;
     }
-    auto session =
-        Session::accept(*setup_, fd, format_address(from, static_cast<socklen_t>(from_bytes)));
+    auto session = Session::accept(*setup_, fd, from, static_cast<std::size_t>(from_bytes));
     sessions_.emplace(session.get(), session);
 }
 
@@ -123,11 +128,9 @@ Session *NetworkImpl::rival_of(const Session &session) {
 
 void NetworkImpl::verified(Session &session) {
     Session *existing = up_session(session.peer_key());
-    if (existing == nullptr && up_.size() >= options_.peers_max) {
-        session.end(
-            make_error(ErrorCode::kRefused, "no room: ", options_.peers_max, " sessions are open"),
-            true);
-        return;
+    if (existing == nullptr) {
+        const auto room = room_for(session);
+        if (!room.ok()) return session.end(room.error(), true);
     }
     const bool we_decide = node_key_.public_key() < session.peer_key();
     if (!we_decide) return;  // the peer's first frame admits it
@@ -140,6 +143,7 @@ void NetworkImpl::verified(Session &session) {
         }
         existing->end(make_error(ErrorCode::kPeerLost, "silent, and connected anew"), true);
     }
+    if (!make_room(session)) return;
     session.admit();
     install(session);
 }
@@ -148,13 +152,36 @@ void NetworkImpl::admitted(Session &session) {
     Session *existing = up_session(session.peer_key());
     if (existing != nullptr && existing != &session)
         existing->end(make_error(ErrorCode::kPeerLost, "silent, and connected anew"), false);
-    if (up_.size() >= options_.peers_max) {
-        session.end(
-            make_error(ErrorCode::kRefused, "no room: ", options_.peers_max, " sessions are open"),
-            true);
-        return;
+    if (make_room(session)) install(session);
+}
+
+Result<Session *> NetworkImpl::room_for(const Session &session) const {
+    const bool room = up_.size() < options_.peers_max;
+    std::vector<Session *> inbound;
+    std::vector<InboundPlace> places;
+    for (const auto &[key, other] : up_) {
+        if (other->role() == Role::kClient) continue;
+        inbound.push_back(other);
+        places.push_back({network_group(other->remote()), other->view().connected_at_ms,
+                          other->since_trade_ms() < kTradeHoldsMs});
     }
-    install(session);
+    const bool dialled = session.role() == Role::kClient;
+    if (room && (dialled || inbound.size() < options_.peers_max - outbound_places()))
+        return nullptr;
+    const int evicted = dialled ? -1 : choose_to_evict(places, network_group(session.remote()));
+    if (evicted >= 0) return inbound[static_cast<std::size_t>(evicted)];
+    return make_error(ErrorCode::kRefused, "no room: ", up_.size(), " sessions are open");
+}
+
+bool NetworkImpl::make_room(Session &session) {
+    const auto evicted = room_for(session);
+    if (!evicted.ok()) {
+        session.end(evicted.error(), true);
+    } else if (*evicted != nullptr) {
+        (*evicted)->end(make_error(ErrorCode::kRefused, "a peer from another network needs room"),
+                        true);
+    }
+    return evicted.ok();
 }
 
 void NetworkImpl::install(Session &session) {
@@ -163,12 +190,20 @@ void NetworkImpl::install(Session &session) {
     // Only what this side dialled is a note: a stranger must not fill the log as it likes.
     log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
         short_hex(peer), " at ", session.view().address, " is up");
+    if (book_ != nullptr && session.role() == Role::kClient)
+        book_->succeeded(session.remote(), peer);
+    exchange_->session_up(session);
     note_change(peer, true, "");
     deliver_changes();
     finish_dials(session, peer);
 }
 
 void NetworkImpl::received(Session &session, wire::Topic topic, std::string_view payload) {
+    if (topic == wire::Topic::kAddresses) {
+        const Status taken = exchange_->received(session, payload);
+        if (!taken.ok()) session.end(taken.error(), true);
+        return;
+    }
     deliver_changes();
     // A copy: the handler may set another one.
     const auto handler = message_handlers_[static_cast<std::size_t>(topic)];
@@ -181,6 +216,11 @@ void NetworkImpl::drained(Session &session) {
 }
 
 void NetworkImpl::ended(Session &session, const Error &why) {
+    // Only who has proved a key is to blame: before that it might be somebody on the way.
+    const bool proved = session.peer_key() != PublicKey{};
+    if (proved && (why.code == ErrorCode::kProtocol || why.code == ErrorCode::kTooLarge))
+        strike(session);
+    exchange_->session_gone(session);
     const auto found = up_.find(session.peer_key());
     if (found != up_.end() && found->second == &session) {
         const PublicKey peer = found->first;
@@ -196,7 +236,7 @@ void NetworkImpl::ended(Session &session, const Error &why) {
         log(LogLevel::kDebug, "p2p", session.view().address, ": ", why.message);
     }
     // The peer keeps another session of this pair: whoever waits for this one gets that one.
-    Session *rival = session.peer_key() == PublicKey{} ? nullptr : rival_of(session);
+    Session *rival = proved ? rival_of(session) : nullptr;
     if (rival != nullptr && rival->is_up()) {
         finish_dials(session, session.peer_key());
     } else if (rival != nullptr && dials_.contains(&session)) {
@@ -221,7 +261,9 @@ void NetworkImpl::greet_anew(const std::string &why) {
 
 void NetworkImpl::disconnect(const PublicKey &peer, const std::string &why) {
     Session *session = up_session(peer);
-    if (session != nullptr) session->end(make_error(ErrorCode::kCancelled, why), true);
+    if (session == nullptr) return;
+    strike(*session);
+    session->end(make_error(ErrorCode::kCancelled, why), true);
 }
 
 bool NetworkImpl::connected(const PublicKey &peer) const {
@@ -238,6 +280,7 @@ std::vector<PeerView> NetworkImpl::peers() const {
 std::string NetworkImpl::reachable_address() const {
     if (listen_address_.empty()) return {};
     if (!options_.announce_address.empty()) return options_.announce_address;
+    if (mapped_address_) return to_text(*mapped_address_);
     if (!is_any_address(listen_address_)) return listen_address_;
     return p2p::reachable_address(listen_address_, peers(), default_route_host());
 }

@@ -6,7 +6,8 @@
 //
 // Owner: the loop's thread. Limits: kMaxPeerFrameBytes per frame, checked before allocation;
 // Options::peers_max sessions; Options::queue_max_bytes waiting to be sent per peer. A protocol
-// violation ends the session at once.
+// violation ends the session at once, and for a day nothing is had to do with that host: it is not
+// accepted, and dialled only for who names it (keep_connected, connect).
 #pragma once
 
 #include <functional>
@@ -39,7 +40,17 @@ struct Options {
     std::string announce_address;  // host:port for others; empty: found out
     Bytes32 chain_id{};
     std::string software;
-    std::size_t peers_max = 64;
+    std::size_t peers_max =
+        80;  // less outbound_target, the largest devnet's still reach its sealer
+    // How peers are found. With none of the three, nobody is dialled but who is named.
+    std::vector<std::string> seeds;  // host:port: dialled when the address book has nothing
+    std::string address_book_path;   // empty: no address book
+    bool discover_lan = false;       // by multicast DNS on private networks
+    // Sessions that this node chooses and dials itself. So many places of peers_max are kept from
+    // inbound ones.
+    std::size_t outbound_target = 8;
+    bool map_port = false;  // asks the router to pass the port on (chain/p2p/port_mapping.h)
+    bool discourage_loopback = false;  // chain/p2p/discouraged.h
     std::size_t queue_max_bytes = 8u << 20;
     std::uint64_t handshake_timeout_ms = 5000;
     std::uint64_t ping_every_ms = 1000;
@@ -48,7 +59,8 @@ struct Options {
 
 class Network {
 public:
-    // Errors of start(): kConflict (address in use), kInvalidInput (no such address), kPermission.
+    // Errors of start(): kConflict (address in use), kInvalidInput (no such address, or something
+    // that this program was built without), kPermission.
     static Result<std::unique_ptr<Network>> start(Loop &loop, const KeyPair &node_key,
                                                   Options options);
     virtual ~Network() = default;
@@ -82,7 +94,8 @@ public:
     // Ends every session and handshake: the node key that start() was given has become another one.
     // Kept addresses are connected again, from either side.
     virtual void greet_anew(const std::string &why) = 0;
-    // Ends the session: for peers that broke a rule of a layer above.
+    // Ends the session and discourages the peer's host: for peers that broke a rule of a layer
+    // above.
     virtual void disconnect(const PublicKey &peer, const std::string &why) = 0;
     virtual bool connected(const PublicKey &peer) const = 0;
     virtual std::vector<PeerView> peers() const = 0;

@@ -15,18 +15,26 @@
 #include <vector>
 
 #include "chain/p2p/address.h"
+#include "chain/p2p/address_book.h"
+#include "chain/p2p/address_exchange.h"
+#include "chain/p2p/connector.h"
+#include "chain/p2p/discouraged.h"
+#include "chain/p2p/port_mapping.h"
 #include "chain/p2p/session.h"
 
 struct evconnlistener;
 
 namespace chain::p2p {
 
-class NetworkImpl final : public Network, private SessionOwner {
+class LanDiscovery;
+
+class NetworkImpl final : public Network, private SessionOwner, private Dialler {
 public:
     NetworkImpl(Loop &loop, const KeyPair &node_key, Options options);
     ~NetworkImpl() override;
 
     Status listen();
+    Status find_peers();  // after listen()
 
     std::string listen_address() const override { return listen_address_; }
     std::string reachable_address() const override;
@@ -67,6 +75,13 @@ private:
     void ended(Session &session, const Error &why) override;
     void gone(Session &session) override;
 
+    // For the connector.
+    void dial(const std::string &host_port, Done done) override;
+    std::set<PeerAddress> connected_addresses() const override;
+    std::optional<PeerAddress> dialled_address(const PublicKey &peer) const override;
+    bool is_discouraged(const PeerAddress &address) const override;
+    bool is_own(const PeerAddress &address) const override;
+
     void accept_socket(int fd, const sockaddr *from, int from_bytes);
     void dial(const std::string &address, std::optional<PublicKey> expected, Done done);
     void dial_resolved(const Result<SocketAddress> &to, const std::string &address,
@@ -74,7 +89,12 @@ private:
     void try_kept(Kept &kept);
     void retry_kept(Kept &kept);
     void peer_left(const PublicKey &peer);
+    // Who must go so that `session`, which is verified, has a place; null: nobody. Errors:
+    // kRefused (there is no room).
+    Result<Session *> room_for(const Session &session) const;
+    bool make_room(Session &session);
     void install(Session &session);
+    void strike(const Session &session);
     void finish_dials(Session &session, const Result<PublicKey> &outcome);
     Session *rival_of(const Session &session);
     Session *up_session(const PublicKey &peer) const;
@@ -83,6 +103,11 @@ private:
     void run_later();
     void note_change(const PublicKey &peer, bool up, std::string why);
     void deliver_changes();
+    WorkerPool &worker();
+    std::size_t outbound_places() const;
+    void save_book();
+    Status search_local_network();
+    Status map_port();
 
     Loop &loop_;
     const KeyPair &node_key_;
@@ -103,8 +128,17 @@ private:
     bool delivering_ = false;
     std::deque<std::function<void()>> later_;
     LoopHandle later_timer_;
-    std::unique_ptr<WorkerPool> resolver_;
-    std::shared_ptr<NetworkImpl *> self_;  // empty target once destroyed: for the resolver's thread
+    Discouraged discouraged_;
+    std::unique_ptr<AddressBook> book_;  // null: none
+    std::optional<AddressExchange> exchange_;
+    std::optional<Connector> connector_;
+    std::shared_ptr<LanDiscovery> lan_;  // not unique: its type may be missing (libldns)
+    std::unique_ptr<PortMapping> mapping_;
+    std::optional<PeerAddress> mapped_address_;
+    LoopHandle save_timer_;
+    LoopHandle announce_timer_;
+    std::unique_ptr<WorkerPool> worker_;   // asks the resolver, writes the book
+    std::shared_ptr<NetworkImpl *> self_;  // empty target once destroyed: for the worker's thread
 };
 
 }  // namespace chain::p2p

@@ -30,9 +30,12 @@ void prepare_socket(int fd) {
 
 }  // namespace
 
-std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, std::string address) {
-    auto session =
-        std::make_shared<Session>(setup, Role::kServer, std::move(address), std::nullopt);
+std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, const sockaddr *from,
+                                         std::size_t from_bytes) {
+    auto session = std::make_shared<Session>(
+        setup, Role::kServer, format_address(from, static_cast<socklen_t>(from_bytes)),
+        std::nullopt);
+    session->remote_ = peer_address(from).value_or(PeerAddress{});
     session->start(fd);
     return session;
 }
@@ -41,6 +44,7 @@ std::shared_ptr<Session> Session::dial(const SessionSetup &setup, const sockaddr
                                        std::size_t to_bytes, std::string host_port,
                                        std::optional<PublicKey> expected) {
     auto session = std::make_shared<Session>(setup, Role::kClient, std::move(host_port), expected);
+    session->remote_ = peer_address(to).value_or(PeerAddress{});
     session->start(-1);
     // A failure at once also comes as an event, from the loop.
     bufferevent_socket_connect(session->events_, to, static_cast<int>(to_bytes));
@@ -206,9 +210,11 @@ bool Session::take_hello(wire::Topic topic, std::string_view payload) {
     view_.node_key = greeting->node_key;
     view_.software = greeting->software;
     const std::size_t port_at = view_.address.rfind(':');
-    if (view_.inbound && greeting->listen_port != 0 && port_at != std::string::npos)
+    if (view_.inbound && greeting->listen_port != 0 && port_at != std::string::npos) {
         view_.address =
             view_.address.substr(0, port_at + 1) + std::to_string(greeting->listen_port);
+        remote_.port = greeting->listen_port;
+    }
     state_ = State::kVerified;
     setup_.owner.verified(*this);
     return state_ != State::kEnded;
@@ -231,7 +237,8 @@ void Session::take_up_frame(wire::Topic topic, std::string_view payload) {
             return;
         case wire::Topic::kGossip:
         case wire::Topic::kSync:
-        case wire::Topic::kTrade: setup_.owner.received(*this, topic, payload); return;
+        case wire::Topic::kTrade:
+        case wire::Topic::kAddresses: setup_.owner.received(*this, topic, payload); return;
         case wire::Topic::kBye: return;
     }
 }
@@ -315,6 +322,7 @@ Status Session::send(wire::Topic topic, std::string_view payload) {
                           view_.address);
     }
     queue_frame(topic, payload);
+    if (topic == wire::Topic::kTrade) traded_at_ms_ = clock_.steady_ms();
     if (queued_bytes() > setup_.options.queue_max_bytes / 4) above_quarter_ = true;
     return ok_status();
 }
@@ -379,6 +387,10 @@ void Session::abandon() {
 
 std::uint64_t Session::quiet_ms() const {
     return clock_.steady_ms() - heard_at_ms_;
+}
+
+std::uint64_t Session::since_trade_ms() const {
+    return traded_at_ms_ ? clock_.steady_ms() - *traded_at_ms_ : UINT64_MAX;
 }
 
 std::size_t Session::queued_bytes() const {

@@ -16,6 +16,7 @@
 #include "chain/base/loop.h"
 #include "chain/p2p/hello.h"
 #include "chain/p2p/network.h"
+#include "chain/p2p/peer_address.h"
 #include "chain/p2p/tls.h"
 #include "chain/p2p/token_bucket.h"
 
@@ -50,7 +51,8 @@ struct SessionSetup {
 class Session : public std::enable_shared_from_this<Session> {
 public:
     // Takes `fd`, a connected socket.
-    static std::shared_ptr<Session> accept(const SessionSetup &setup, int fd, std::string address);
+    static std::shared_ptr<Session> accept(const SessionSetup &setup, int fd, const sockaddr *from,
+                                           std::size_t from_bytes);
     // `host_port` is for people; `to` is where to. Failures come as ended(), from the loop.
     static std::shared_ptr<Session> dial(const SessionSetup &setup, const sockaddr *to,
                                          std::size_t to_bytes, std::string host_port,
@@ -79,6 +81,10 @@ public:
     std::uint64_t quiet_ms() const;
     std::size_t queued_bytes() const;
     PeerView view() const;
+    // As view().address, in numbers.
+    const PeerAddress &remote() const { return remote_; }
+    // Since a frame of topic Trade was sent; the largest number when none was.
+    std::uint64_t since_trade_ms() const;
 
 private:
     enum class State { kConnecting, kGreeting, kVerified, kUp, kEnded };
@@ -112,6 +118,8 @@ private:
     bool above_quarter_ = false;  // of queue_max_bytes: on_drained is owed
     bool reading_paused_ = false;
     PeerView view_;
+    PeerAddress remote_;
+    std::optional<std::uint64_t> traded_at_ms_;  // steady
     TokenBucket frames_;
     TokenBucket bytes_;
     std::uint64_t heard_at_ms_;  // steady

@@ -24,7 +24,8 @@ enum class Topic : std::uint8_t {
     kGossip = 4,
     kSync = 5,
     kTrade = 6,
-    kBye = 7  // why the sender ends the session, as text
+    kBye = 7,  // why the sender ends the session, as text
+    kAddresses = 8
 };
 
 inline constexpr std::size_t kMaxPeerFrameBytes = 2u << 20;

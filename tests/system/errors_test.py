@@ -275,6 +275,8 @@ def test_a_daemon_that_cannot_start_says_why(net):
     refuses(net, [*start, "--listen", "7660"], 1, "HOST:PORT")
     refuses(net, [*start, "--connect", "somewhere"], 1, "HOST:PORT")
     refuses(net, [*start, "--announce", "here", "--listen", "127.0.0.1:0"], 1, "HOST:PORT")
+    refuses(net, [*start, "--seed", "here"], 1, "HOST:PORT")
+    refuses(net, [*start, "--map-port"], 1, "--listen HOST:PORT")
     refuses(net, [*start, "--lend", "2"], 1, "--listen")
     refuses(net, [*start, "--seal"], 1, "--password-file")
     refuses(net, [*start, "--seal", "--password-file", password], 1, "sealer")

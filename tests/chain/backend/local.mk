@@ -3,6 +3,7 @@ check_PROGRAMS += tests/backend_test
 TESTS += tests/backend_test
 tests_backend_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
   tests/chain/backend/differential_test.cc tests/chain/backend/memory_backend_test.cc \
+  tests/chain/backend/validator_backend_test.cc \
   tests/chain/backend/schedule_actions.cc \
   tests/chain/backend/schedule_player.cc tests/chain/backend/schedule_player.h \
   tests/chain/backend/vectors.cc tests/chain/backend/vectors.h \

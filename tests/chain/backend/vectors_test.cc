@@ -80,7 +80,7 @@ TEST(Vectors, EveryFileOnEveryBackEnd) {
         const Outcome model = expect_as_written(*vector, *memory, "memory");
         const Outcome ledger =
             expect_as_written(*vector, *on_store(*vector, make_memory_store()), "ledger in memory");
-        const ledger::TemporaryFolder folder;
+        const TemporaryFolder folder;
         auto store = open_leveldb_store(folder.path() + "/store");
         ASSERT_TRUE(store.ok()) << store.error().message;
         const Outcome durable =

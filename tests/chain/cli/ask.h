@@ -34,7 +34,7 @@ protected:
         return {exit_code, out.str(), err.str()};
     }
 
-    test::TemporaryFolder folder_;
+    TemporaryFolder folder_;
     const std::string socket_path_ = folder_.path() + "/control.sock";
     std::vector<wire::ControlRequest> seen_;
 };

@@ -49,7 +49,7 @@ protected:
         return run(words, typed, interactive);
     }
 
-    test::TemporaryFolder folder_;
+    TemporaryFolder folder_;
     std::string socket_path_ = folder_.path() + "/control.sock";
     std::vector<wire::ControlRequest> seen_;
     std::unique_ptr<ControlServer> server_;

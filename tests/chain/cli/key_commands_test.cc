@@ -76,7 +76,7 @@ protected:
                 password_path_};
     }
 
-    test::TemporaryFolder folder_;
+    TemporaryFolder folder_;
     std::string data_ = folder_.path() + "/data";
     std::string wallet_path_ = data_ + "/wallet.json";
     std::string password_path_ = folder_.path() + "/password";

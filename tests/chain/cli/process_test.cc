@@ -18,7 +18,7 @@ protected:
     DaemonSpec shell(const std::string &script) {
         return {{"/bin/sh", "-c", script}, folder_.path() + "/log", folder_.path() + "/pid"};
     }
-    test::TemporaryFolder folder_;
+    TemporaryFolder folder_;
 };
 
 TEST_F(ProcessTest, ADaemonIsFoundByItsPidFileUntilItEnds) {

@@ -51,7 +51,7 @@ protected:
         return std::move(client).value();
     }
 
-    test::TemporaryFolder folder_;
+    TemporaryFolder folder_;
     std::string socket_path_ = folder_.path() + "/control.sock";
     std::unique_ptr<ControlServer> server_;
 };

@@ -331,7 +331,7 @@ TEST_F(Entries, GenesisFiles) {
 }
 
 TEST_F(Entries, Wallets) {
-    ledger::TemporaryFolder folder;
+    TemporaryFolder folder;
     const std::string path = folder.path() + "/wallet.json";
     ASSERT_TRUE(create_wallet(path, world_.keys[0], "secret").ok());
     const Bytes right = *read_file(path, 64u << 10);

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Four validators on one loop, the wire between them made of function calls: they take turns,
+// agree, are cut apart and come together again, and are killed and started from what is on disk.
+#include "tests/chain/ledger/ledger_fixture.h"
+
+#include "chain/backend/ledger_backend.h"
+
+namespace chain {
+namespace {
+
+using ledger::numbered_key;
+
+constexpr std::size_t kNodes = 4;
+constexpr std::uint64_t kSpacingMs = 1'000;
+
+class ValidatorBackendTest : public testing::Test {
+protected:
+    ValidatorBackendTest() : clock_(ledger::kGenesisTimeMs + 500) {
+        ledger::Genesis made;
+        made.chain_name = "validators";
+        made.time_ms = ledger::kGenesisTimeMs;
+        made.consensus.kind = ledger::ConsensusKind::kPoa;
+        made.consensus.spacing_ms = kSpacingMs;
+        made.consensus.turn_ms = kSpacingMs;
+        made.consensus.epoch_blocks = 2;
+        made.consensus.vote_depth = 0;
+        for (unsigned i = 0; i < kNodes; ++i) {
+            made.allocations.emplace_back(numbered_key(i + 1).public_key(),
+                                          Amount{ledger::kStartUnits});
+            made.validators.emplace_back(numbered_key(i + 1).public_key(),
+                                         Amount{1'000'000'000'000});
+        }
+        genesis_ = ledger::parse_genesis(ledger::format_genesis(made)).value();
+        for (std::size_t i = 0; i < kNodes; ++i) start(i);
+        // 40 ms for each turn of the loop: a block takes 25.
+        ticker_ = loop_.every_ms(1, [this] { clock_.advance_ms(40); });
+    }
+    ~ValidatorBackendTest() override {
+        for (auto &node : nodes_) node.reset();
+    }
+
+    std::string folder_of(std::size_t i) const { return folder_.path() + "/" + std::to_string(i); }
+
+    void start(std::size_t i) {
+        const std::string folder = folder_of(i);
+        ASSERT_TRUE(make_folders(folder + "/consensus", 0700).ok());
+        LedgerOptions options;
+        options.consensus_folder = folder + "/consensus";
+        options.consensus_every_ms = 1;
+        options.announce_again_ms = 20;
+        auto opened =
+            LedgerBackend::open(loop_, clock_, open_leveldb_store(folder + "/ledger").value(),
+                                genesis_, numbered_key(static_cast<unsigned>(i + 1)), options);
+        ASSERT_TRUE(opened.ok()) << opened.error().message;
+        nodes_[i] = std::move(opened).value();
+        nodes_[i]->on_block([this, i](const Bytes &block) {
+            each_peer(i, [&](std::size_t to) { give_block(i, to, block); });
+        });
+        nodes_[i]->on_vote([this, i](const wire::SignedVote &vote) { pass_on(i, vote); });
+        later([this, i] {  // a new session: both say where they are
+            if (nodes_[i] != nullptr) each_peer(i, [&](std::size_t peer) { catch_up(peer, i); });
+        });
+        nodes_[i]->on_tx_accepted([this, i](const Bytes &tx) {
+            each_peer(i, [&](std::size_t to) { static_cast<void>(nodes_[to]->accept_tx(tx)); });
+        });
+    }
+
+    template <class Visit>
+    void each_peer(std::size_t from, Visit visit) {
+        for (std::size_t to = 0; to < kNodes; ++to)
+            if (to != from && nodes_[to] != nullptr && side_[from] == side_[to]) visit(to);
+    }
+
+    // On the loop's next turn, as a network would.
+    void later(std::function<void()> what) { loop_.post(std::move(what)); }
+    void give_block(std::size_t from, std::size_t to, const Bytes &block) {
+        later([this, from, to, block] {
+            if (nodes_[to] == nullptr || nodes_[from] == nullptr || side_[from] != side_[to])
+                return;
+            const auto receipt = nodes_[to]->accept_block(block);
+            ASSERT_TRUE(receipt.ok()) << receipt.error().message;
+            if (receipt->kind == BlockReceipt::Kind::kGap) catch_up(from, to);
+            fetch_missing(from, to);
+        });
+    }
+    // Headers first, then the blocks that are missing.
+    void catch_up(std::size_t from, std::size_t to) {
+        const auto headers = nodes_[from]->headers_after(nodes_[to]->locator(), 1'000);
+        ASSERT_TRUE(headers.ok());
+        const Status taken = nodes_[to]->accept_headers(*headers);
+        if (!taken.ok() && taken.error().code == ErrorCode::kNotFound) {
+            // A branch that is below what is final here: the other one has to be told.
+            return later([this, from, to] {
+                if (nodes_[from] != nullptr && nodes_[to] != nullptr && from != to)
+                    catch_up(to, from);
+            });
+        }
+        ASSERT_TRUE(taken.ok()) << taken.error().message;
+        fetch_missing(from, to);
+    }
+    void fetch_missing(std::size_t from, std::size_t to) {
+        for (;;) {
+            const auto missing = nodes_[to]->missing_blocks(7);
+            if (missing.empty()) return;
+            std::vector<Bytes> blocks;
+            for (const auto &id : missing) blocks.push_back(nodes_[from]->block_bytes(id).value());
+            const std::vector<std::string_view> views(blocks.begin(), blocks.end());
+            ASSERT_TRUE(nodes_[to]->accept_blocks(views).ok());
+        }
+    }
+    void pass_on(std::size_t from, const wire::SignedVote &vote) {
+        each_peer(from, [&](std::size_t to) {
+            later([this, from, to, vote] {
+                if (nodes_[to] == nullptr || side_[from] != side_[to]) return;
+                const auto taken = nodes_[to]->accept_vote(vote);
+                if (taken.ok() && *taken) pass_on(to, vote);
+            });
+        });
+    }
+
+    bool run_until(const std::function<bool()> &done, std::uint64_t limit_ms = 8'000) {
+        bool in_time = true;
+        const LoopHandle poll = loop_.every_ms(1, [&] {
+            if (done()) loop_.stop();
+        });
+        const LoopHandle limit = loop_.after_ms(limit_ms, [&] {
+            in_time = false;
+            loop_.stop();
+        });
+        loop_.run();
+        return in_time;
+    }
+
+    wire::SignedTx transfer(unsigned from, std::uint64_t nonce, unsigned to, std::int64_t units) {
+        wire::TxBody body;
+        body.set_chain_id(to_bytes(genesis_.chain_id));
+        body.set_sender(to_bytes(numbered_key(from + 1).public_key()));
+        body.set_nonce(nonce);
+        body.mutable_transfer()->set_to(to_bytes(numbered_key(to + 1).public_key()));
+        body.mutable_transfer()->set_amount(units);
+        return ledger::sign_tx(body, numbered_key(from + 1));
+    }
+    std::int64_t balance(std::size_t node, unsigned account) {
+        return nodes_[node]->account(numbered_key(account + 1).public_key())->balance.units;
+    }
+    bool all_final(const ledger::TxId &id, std::vector<std::size_t> which = {0, 1, 2, 3}) {
+        return std::all_of(which.begin(), which.end(), [&](std::size_t i) {
+            return nodes_[i]->outcome(id).status == TxStatus::kFinal;
+        });
+    }
+    std::string describe() const {
+        std::string text;
+        for (std::size_t i = 0; i < kNodes; ++i) {
+            if (nodes_[i] == nullptr) continue;
+            const auto &consensus = nodes_[i]->engine()->consensus();
+            text += "node " + std::to_string(i) + ": height " +
+                    std::to_string(nodes_[i]->height()) + " " + short_hex(nodes_[i]->tip().id) +
+                    ", justified " + std::to_string(consensus.votes().justified().height) +
+                    ", final " + std::to_string(consensus.votes().final().height) + ", tree " +
+                    std::to_string(consensus.tree().size()) + ", votes " +
+                    std::to_string(consensus.votes().size()) + ", clock is " +
+                    std::to_string(static_cast<std::int64_t>(clock_.unix_ms()) -
+                                   static_cast<std::int64_t>(nodes_[i]->tip().time_ms)) +
+                    " ms after the tip, work " + consensus::to_text(consensus.tip().total_work) +
+                    ", pending " + std::to_string(nodes_[i]->mempool_count()) + "\n";
+        }
+        return text;
+    }
+
+    const TemporaryFolder folder_;
+    ledger::Genesis genesis_;
+    Loop loop_;
+    ManualClock clock_;
+    LoopHandle ticker_;
+    std::array<std::unique_ptr<LedgerBackend>, kNodes> nodes_;
+    std::array<int, kNodes> side_{};
+};
+
+TEST_F(ValidatorBackendTest, ATransferBecomesFinalEverywhere) {
+    const auto id = nodes_[2]->submit(transfer(2, 0, 0, 5));
+    ASSERT_TRUE(id.ok()) << id.error().message;
+    ASSERT_TRUE(run_until([&] { return all_final(*id); })) << describe();
+    for (std::size_t i = 0; i < kNodes; ++i) {
+        EXPECT_EQ(balance(i, 0), ledger::kStartUnits + 5);
+        EXPECT_TRUE(nodes_[i]->is_sealer());
+        EXPECT_TRUE(nodes_[i]->verify_all()->ok);
+    }
+    // Idle: no block for nothing.
+    const std::uint64_t height = nodes_[0]->height();
+    EXPECT_FALSE(run_until([&] { return nodes_[0]->height() > height + 4; }, 300));
+}
+
+TEST_F(ValidatorBackendTest, ThreeGoOnWithoutTheFourthWhichCatchesUp) {
+    nodes_[3].reset();
+    std::optional<ledger::TxId> last;
+    for (std::uint64_t nonce = 0; nonce < 6; ++nonce) {
+        last = nodes_[0]->submit(transfer(0, nonce, 1, 1)).value();
+        ASSERT_TRUE(run_until([&] { return all_final(*last, {0, 1, 2}); })) << describe();
+    }
+    start(3);
+    ASSERT_TRUE(run_until([&] { return all_final(*last); })) << describe();
+    EXPECT_EQ(balance(3, 1), ledger::kStartUnits + 6);
+}
+
+TEST_F(ValidatorBackendTest, TwoHalvesMakeNothingFinalAndAgreeAgain) {
+    side_ = {0, 0, 1, 1};
+    const auto left = nodes_[0]->submit(transfer(0, 0, 2, 7)).value();
+    const auto right = nodes_[2]->submit(transfer(2, 0, 0, 9)).value();
+    ASSERT_TRUE(run_until([&] {
+        return nodes_[1]->outcome(left).status == TxStatus::kIncluded &&
+               nodes_[3]->outcome(right).status == TxStatus::kIncluded;
+    })) << describe();
+    EXPECT_FALSE(run_until([&] { return nodes_[0]->is_final(1) || nodes_[2]->is_final(1); }, 400));
+    EXPECT_NE(nodes_[0]->tip().id, nodes_[2]->tip().id);
+    side_ = {};
+    ASSERT_TRUE(run_until([&] { return all_final(left) && all_final(right); })) << describe();
+    for (std::size_t i = 0; i < kNodes; ++i) {
+        EXPECT_EQ(balance(i, 0), ledger::kStartUnits - 7 + 9);
+        EXPECT_EQ(balance(i, 2), ledger::kStartUnits + 7 - 9);
+        EXPECT_TRUE(nodes_[i]->check_recount().ok());
+        EXPECT_TRUE(nodes_[i]->verify_all()->ok);
+    }
+}
+
+TEST_F(ValidatorBackendTest, EachIsKilledInTurnAndNothingFinalIsLost) {
+    std::uint64_t nonce = 0;
+    for (std::size_t round = 0; round < 8; ++round) {
+        SCOPED_TRACE(round);
+        const auto id = nodes_[(round + 1) % kNodes]->submit(transfer(0, nonce++, 1, 1)).value();
+        const std::size_t victim = round % kNodes;
+        ASSERT_TRUE(run_until([&] { return nodes_[victim]->height() > 0; }));
+        const auto final_before = nodes_[victim]->engine()->final();
+        nodes_[victim].reset();
+        std::vector<std::size_t> others;
+        for (std::size_t i = 0; i < kNodes; ++i)
+            if (i != victim) others.push_back(i);
+        ASSERT_TRUE(run_until([&] { return all_final(id, others); })) << describe();
+        start(victim);
+        EXPECT_GE(nodes_[victim]->engine()->final().height, final_before.height);
+        ASSERT_TRUE(run_until([&] { return all_final(id); })) << describe();
+    }
+    for (std::size_t i = 0; i < kNodes; ++i)
+        EXPECT_EQ(balance(i, 1), ledger::kStartUnits + static_cast<std::int64_t>(nonce));
+}
+
+}  // namespace
+}  // namespace chain
