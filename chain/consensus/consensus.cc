@@ -2,7 +2,7 @@
 #include "chain/consensus/consensus.h"
 
 #include "chain/base/log.h"
-#include "chain/store/store.h"
+#include "chain/ledger/state.h"
 
 namespace chain::consensus {
 namespace {
