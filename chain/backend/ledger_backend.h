@@ -118,6 +118,10 @@ public:
     // Errors: kNotFound.
     Result<Bytes> block_bytes(const ledger::BlockId &id) const;
     const consensus::Engine *engine() const { return engine_.get(); }
+    // After the checkpoint at `height`. Errors: kNotFound, kIo, kCorrupt.
+    Result<ledger::ValidatorSet> validator_set(std::uint64_t height) const {
+        return chain_->state().validator_set(height);
+    }
 
     // Bytes of SignedBlocks from `from_height` on; at least one if there is one, otherwise bounded
     // by `count_max`, kBlocksPerAnswerMax and kAnswerBytesMax.

@@ -13,9 +13,10 @@ namespace {
 
 std::vector<Command> all_commands() {
     std::vector<Command> all;
-    for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
-                      offer_commands(), lease_commands(), market_commands(), peer_commands(),
-                      block_commands(), node_commands(), network_commands(), devnet_commands()})
+    for (auto part :
+         {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
+          offer_commands(), lease_commands(), market_commands(), peer_commands(), block_commands(),
+          node_commands(), network_commands(), validator_commands(), devnet_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
@@ -132,6 +133,7 @@ const std::vector<Noun> &nouns() {
         {"block", "the ledger, block by block"},
         {"node", "the daemon of this machine"},
         {"network", "a network of your own, with friends"},
+        {"validator", "who keeps the ledger"},
         {"devnet", "a private network on this machine"},
     };
     return table;

@@ -98,6 +98,7 @@ std::vector<Command> peer_commands();
 std::vector<Command> block_commands();
 std::vector<Command> node_commands();
 std::vector<Command> network_commands();
+std::vector<Command> validator_commands();
 std::vector<Command> devnet_commands();
 
 // ---- parsing and help

@@ -13,6 +13,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/lease_commands.cc \
   chain/cli/market_commands.cc \
   chain/cli/network_commands.cc \
+  chain/cli/network_validators.cc chain/cli/network_validators.h \
   chain/cli/node_commands.cc \
   chain/cli/offer_commands.cc \
   chain/cli/parse.cc \
@@ -20,6 +21,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/process.cc chain/cli/process.h \
   chain/cli/stake_commands.cc \
   chain/cli/transfer_commands.cc \
+  chain/cli/validator_commands.cc \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.
 libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \

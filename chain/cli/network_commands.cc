@@ -9,6 +9,7 @@
 #include "chain/base/file.h"
 #include "chain/cli/cli.h"
 #include "chain/cli/devnet.h"
+#include "chain/cli/network_validators.h"
 #include "chain/client/json.h"
 #include "chain/client/layout.h"
 #include "chain/client/text.h"
@@ -144,6 +145,10 @@ void print_network(const Invocation &invocation, const Founding &founding,
 }
 
 Result<int> run_new(Invocation &invocation) {
+    if (invocation.arguments.has("validators")) return found_validators(invocation);
+    for (const std::string_view option : {"spacing", "consensus"})
+        if (invocation.arguments.has(option))
+            return make_error(ErrorCode::kInvalidInput, "--", option, " goes with --validators");
     CHAIN_ASSIGN(const Founding founding, founding_of(invocation));
     CHAIN_ASSIGN(const PublicKey account, founder_account(invocation, founding));
     const auto node_key =
@@ -170,15 +175,26 @@ std::vector<Command> network_commands() {
          .summary = "Found a network for yourself and friends",
          .examples =
              "  ompi-chain network new --name friends --output net.json\n"
-             "  ompi-chain network new --output net.json --tokens 5000 --password-file ~/.pw\n",
+             "  ompi-chain network new --output net.json --tokens 5000 --password-file ~/.pw\n"
+             "  ompi-chain network new --name lab --output lab/ "
+             "--validators a@10.0.0.1,b@10.0.0.2,c@10.0.0.3,d@10.0.0.4\n",
          .details =
              "Makes this machine's wallet and node key, if they are missing, and the genesis "
              "file, which\neverybody who takes part needs a copy of. All tokens are this "
              "wallet's, and its daemon\nseals the blocks. Nothing is overwritten. Prints "
-             "the commands that come next.\n",
+             "the commands that come next.\n"
+             "\nWith --validators, machines of several owners keep the ledger together: NAME@HOST "
+             "or\nNAME@HOST:PORT for each. --output is a folder then, with a file for each of "
+             "them, which\nholds its wallet, and one for everybody else; each joins by "
+             "`ompi-chaind --join FILE`. With\nNAME=ADDRESS@HOST a validator keeps the wallet "
+             "that it has. Four validators go on when\none is away or lies, three do not.\n",
          .options = {{"output", "FILE", "the genesis file"},
                      {"name", "NAME", "of the network (default: friends)"},
-                     {"tokens", "T", "that there will ever be (default: 1000000)"},
+                     {"tokens", "T",
+                      "that there will ever be; of each validator (default: 1000000)"},
+                     {"validators", "LIST", "who keeps the ledger: NAME@HOST, with commas"},
+                     {"spacing", "TIME", "between two blocks of validators (default: 1s)"},
+                     {"consensus", "KIND", "of validators: poa (they take turns)"},
                      {"password-file", "FILE",
                       "read the password from FILE; `-`: from standard input"}},
          .run = run_new},

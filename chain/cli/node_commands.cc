@@ -31,7 +31,13 @@ Json json_status(const wire::NodeStatus &status) {
             {"listen_address", status.listen_address()},
             {"chain_id", status.chain_id()},
             {"chain_name", status.chain_name()},
+            {"consensus", status.consensus()},
             {"height", status.height()},
+            {"final_height", status.final_height()},
+            {"justified_height", status.justified_height()},
+            {"validators", status.validator_count()},
+            {"is_validator", status.is_validator()},
+            {"lag", status.lag()},
             {"tip", status.tip_id()},
             {"tip_time", client::json_time(status.tip_time_ms())},
             {"state_digest", status.state_digest()},
@@ -45,6 +51,17 @@ Json json_status(const wire::NodeStatus &status) {
             {"meter_class", status.meter_class()},
             {"hz", status.hz()},
             {"sandbox", status.sandbox()}};
+}
+
+std::string network_text(const wire::NodeStatus &status) {
+    if (status.validator_count() == 0) return status.is_sealer() ? ", this node seals" : "";
+    return ", " + status.consensus() + " of " + std::to_string(status.validator_count()) +
+           " validators" + (status.is_validator() ? ", this node is one" : "");
+}
+
+std::string finality_text(const wire::NodeStatus &status) {
+    if (status.validator_count() == 0) return {};
+    return "; final up to " + std::to_string(status.final_height());
 }
 
 Result<int> run_status(Invocation &invocation) {
@@ -62,23 +79,25 @@ Result<int> run_status(Invocation &invocation) {
         lends += ", " + std::to_string(status.slots_leased()) + " of " +
                  std::to_string(status.slots_offered()) + " slots leased";
     const std::string waiting = std::to_string(status.mempool_count());
-    invocation.console.out << format_fields(
-        {{"daemon", status.software() + ", process " + std::to_string(status.pid()) + ", started " +
-                        client::format_ago(status.started_at_ms(), now_ms)},
-         {"data", status.data_folder()},
-         {"node key", status.node_key()},
-         {"listens", status.listen_address().empty() ? "no" : status.listen_address()},
-         {"network", status.chain_name() + (status.is_sealer() ? ", this node seals" : "")},
-         {"chain id", status.chain_id()},
-         {"height", std::to_string(status.height()) + ", block " +
-                        client::short_id(status.tip_id()) + ", " +
-                        client::format_ago(status.tip_time_ms(), now_ms) + ", " + waiting +
-                        " transactions waiting"},
-         {"peers", std::to_string(status.peer_count())},
-         {"wallet", status.wallet_state()},
-         {"lends", lends},
-         {"meter", status.meter_class() + ", " + client::format_ghz(status.hz()) + " GHz a slot"},
-         {"sandbox", status.sandbox()}});
+    std::vector<std::pair<std::string, std::string>> fields = {
+        {"daemon", status.software() + ", process " + std::to_string(status.pid()) + ", started " +
+                       client::format_ago(status.started_at_ms(), now_ms)},
+        {"data", status.data_folder()},
+        {"node key", status.node_key()},
+        {"listens", status.listen_address().empty() ? "no" : status.listen_address()},
+        {"network", status.chain_name() + network_text(status)},
+        {"chain id", status.chain_id()},
+        {"height", std::to_string(status.height()) + ", block " +
+                       client::short_id(status.tip_id()) + ", " +
+                       client::format_ago(status.tip_time_ms(), now_ms) + ", " + waiting +
+                       " transactions waiting" + finality_text(status)},
+        {"peers", std::to_string(status.peer_count())},
+        {"wallet", status.wallet_state()},
+        {"lends", lends},
+        {"meter", status.meter_class() + ", " + client::format_ghz(status.hz()) + " GHz a slot"},
+        {"sandbox", status.sandbox()}};
+    if (!status.lag().empty()) fields.emplace_back("lags", status.lag());
+    invocation.console.out << format_fields(fields);
     return 0;
 }
 

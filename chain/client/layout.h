@@ -8,6 +8,7 @@ namespace chain::client::layout {
 inline constexpr char kControlSocket[] = "control.sock";    // mode 0600
 inline constexpr char kWallet[] = "wallet.json";            // chain/identity/keystore.h
 inline constexpr char kNodeKey[] = "node.key";              // likewise
+inline constexpr char kJoin[] = "join.json";                // of `ompi-chaind --join`
 inline constexpr char kListenAddress[] = "listen.address";  // host:port, once it listens
 
 }  // namespace chain::client::layout

@@ -2,6 +2,7 @@
 libompi_chain_la_SOURCES += \
   chain/client/bill.cc chain/client/json.h \
   chain/client/client.cc chain/client/client.h \
+  chain/client/join_file.cc chain/client/join_file.h \
   chain/client/layout.h \
   chain/client/text.cc chain/client/text.h
 libompi_chain_la_SOURCES += \

@@ -30,6 +30,8 @@ Result<VotePool::Added> VotePool::add(const DecodedVote &vote, bool is_validator
     // Of two that contradict each other both count, for different branches: others may have counted
     // the other one. It costs the validator its stake, and whoever counts the same votes agrees.
     votes.push_back(vote);
+    std::uint64_t &newest = newest_targets_[vote.validator];
+    newest = std::max(newest, vote.link.target_height);
     if (votes.size() > kVotesPerValidatorMax) votes.pop_front();
     added.is_new = true;
     return added;
@@ -166,6 +168,11 @@ void VotePool::prune() {
         });
         at = at->second.votes.empty() ? by_validator_.erase(at) : std::next(at);
     }
+}
+
+std::uint64_t VotePool::newest_target(const PublicKey &validator) const {
+    const auto found = newest_targets_.find(validator);
+    return found == newest_targets_.end() ? 0 : found->second;
 }
 
 std::size_t VotePool::size() const {

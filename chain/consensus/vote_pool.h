@@ -64,6 +64,8 @@ public:
     std::vector<wire::SignedVote> votes_for_block_on(const BlockTree::Node &tip) const;
     // All votes kept, and those that justify something: to tell a peer.
     std::vector<wire::SignedVote> all() const;
+    // The highest target of the account's votes that were seen since the start; 0: none.
+    std::uint64_t newest_target(const PublicKey &validator) const;
     // After final() moved: forgets votes for what is final.
     void prune();
     std::size_t size() const;
@@ -83,6 +85,7 @@ private:
     const ledger::ConsensusParams params_;
     const SetsOf sets_of_;
     std::map<PublicKey, Votes> by_validator_;
+    std::map<PublicKey, std::uint64_t> newest_targets_;
     // Above the final one, by height: what is justified, and by which votes; none where a chain
     // proved it and we have not heard them.
     std::map<std::uint64_t, std::map<BlockId, std::vector<wire::SignedVote>>> justifications_;

@@ -98,6 +98,7 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
             return reply;
         }
         case wire::ControlRequest::kPeerList: return peer_list();
+        case wire::ControlRequest::kValidatorList: return validator_list();
         case wire::ControlRequest::kBlockList: return block_list(request.block_list());
         case wire::ControlRequest::kBlockShow: return block_show(request.block_show());
         case wire::ControlRequest::kWalletHistory: return wallet_history(request.wallet_history());
@@ -118,6 +119,7 @@ Result<wire::ControlReply> Daemon::node_status() {
     status.set_chain_id(to_hex(ledger_->chain_id()));
     status.set_chain_name(ledger_->genesis().chain_name);
     status.set_height(ledger_->height());
+    fill_consensus(status);
     status.set_tip_id(to_hex(ledger_->tip().id));
     status.set_state_digest(to_hex(ledger_->state_digest()));
     status.set_tip_time_ms(ledger_->tip().time_ms);

@@ -65,6 +65,8 @@ private:
     Result<wire::ControlReply> offer_list(const wire::OfferListCall &call);
     Result<wire::ControlReply> lease_list(const wire::LeaseListCall &call);
     Result<wire::ControlReply> lease_show(const wire::LeaseShowCall &call);
+    Result<wire::ControlReply> validator_list();
+    void fill_consensus(wire::NodeStatus &status) const;
     Result<wire::ControlReply> peer_list();
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);

@@ -6,6 +6,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/control_server.cc chain/daemon/control_server.h \
   chain/daemon/daemon.cc chain/daemon/daemon.h \
   chain/daemon/history_calls.cc \
+  chain/daemon/join.cc chain/daemon/join.h \
   chain/daemon/journal.cc chain/daemon/journal.h \
   chain/daemon/node.cc chain/daemon/node.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
@@ -14,7 +15,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
   chain/daemon/renter_lease_end.cc \
-  chain/daemon/tx_calls.cc \
+  chain/daemon/tx_calls.cc chain/daemon/validator_calls.cc \
   chain/daemon/wallet.cc chain/daemon/wallet.h
 nodist_libompi_chain_la_SOURCES += chain/daemon/journal.pb.cc
 BUILT_SOURCES += chain/daemon/journal.pb.h

@@ -9,7 +9,7 @@
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
-#include "chain/daemon/daemon.h"
+#include "chain/daemon/join.h"
 
 namespace {
 
@@ -32,6 +32,9 @@ constexpr const char *kUsage =
     "found\n"
     "                        out)\n"
     "  --connect HOST:PORT   keep a session with this peer; may be given several times\n"
+    "  --join FILE           take part in the network of FILE, which `ompi-chain network new` "
+    "made;\n"
+    "                        once, then the data folder knows\n"
     "  --seed HOST:PORT      a peer that knows others, asked while this node knows none; may be\n"
     "                        given several times\n"
     "  --discover-lan        find peers on the local network, and be found there\n"
@@ -53,6 +56,7 @@ enum Option {
     kAnnounce,
     kConnect,
     kSeed,
+    kJoin,
     kDiscoverLan,
     kMapPort,
     kPasswordFile,
@@ -74,6 +78,7 @@ constexpr option kOptions[] = {
     {"announce", required_argument, nullptr, kAnnounce},
     {"connect", required_argument, nullptr, kConnect},
     {"seed", required_argument, nullptr, kSeed},
+    {"join", required_argument, nullptr, kJoin},
     {"discover-lan", no_argument, nullptr, kDiscoverLan},
     {"map-port", no_argument, nullptr, kMapPort},
     {"password-file", required_argument, nullptr, kPasswordFile},
@@ -94,6 +99,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
                                        chain::daemon::DaemonOptions &options) {
     options.data_folder = chain::client::default_data_folder();
     options.provider.ask_per_ghz_h = chain::Amount{10'000'000};
+    std::string join_path;
     for (int code; (code = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
         switch (code) {
             case kData: options.data_folder = optarg; break;
@@ -101,6 +107,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kListen: options.listen_address = optarg; break;
             case kAnnounce: options.announce_address = optarg; break;
             case kConnect: options.connect.emplace_back(optarg); break;
+            case kJoin: join_path = optarg; break;
             case kSeed: options.seeds.emplace_back(optarg); break;
             case kDiscoverLan: options.discover_lan = true; break;
             case kMapPort: options.map_port = true; break;
@@ -139,6 +146,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
     if (optind < argc)
         return chain::make_error(ErrorCode::kInvalidInput, "\"", argv[optind],
                                  "\" is not an option; see `ompi-chaind --help`");
+    CHAIN_TRY(chain::daemon::apply_join_file(options, join_path));
     if (options.provider.slot_count > 0 && options.listen_address.empty())
         return chain::make_error(ErrorCode::kInvalidInput,
                                  "--lend needs --listen HOST:PORT, where renters can reach you");

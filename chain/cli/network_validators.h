@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "chain/cli/cli.h"
+
+namespace chain::cli {
+
+// `network new --validators …`.
+Result<int> found_validators(Invocation &invocation);
+
+}  // namespace chain::cli

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// validator: who keeps the ledger, and whether they do.
+#include <ostream>
+
+#include "chain/base/units.h"
+#include "chain/cli/cli.h"
+#include "chain/client/json.h"
+#include "chain/client/text.h"
+
+namespace chain::cli {
+namespace {
+
+using client::Align;
+using client::Json;
+
+std::string percent(std::uint32_t ppm) {
+    const std::uint32_t tenths = (ppm + 500) / 1'000;
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " %";
+}
+
+std::string height_or_dash(std::uint64_t height) {
+    return height == 0 ? "-" : std::to_string(height);
+}
+
+Result<int> run_list(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_validator_list();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::ValidatorList &list = reply.validators();
+    if (invocation.json()) {
+        Json validators = Json::array();
+        for (const auto &validator : list.validators())
+            validators.push_back({{"address", validator.address()},
+                                  {"stake", client::json_amount(validator.stake())},
+                                  {"weight_ppm", validator.weight_ppm()},
+                                  {"quality_q16", validator.quality_q16()},
+                                  {"voted_height", validator.voted_height()},
+                                  {"sealed_height", validator.sealed_height()},
+                                  {"mine", validator.mine()}});
+        invocation.console.out << client::json_text({{"height", list.height()},
+                                                     {"final_height", list.final_height()},
+                                                     {"justified_height", list.justified_height()},
+                                                     {"validators", std::move(validators)}});
+        return 0;
+    }
+    client::Table table({{"validator", Align::kLeft},
+                         {"stake", Align::kRight},
+                         {"weight", Align::kRight},
+                         {"voted for", Align::kRight},
+                         {"sealed", Align::kRight},
+                         {"", Align::kLeft}});
+    for (const auto &validator : list.validators())
+        table.add_row({short_address(validator.address()), format_tokens(Amount{validator.stake()}),
+                       percent(validator.weight_ppm()), height_or_dash(validator.voted_height()),
+                       height_or_dash(validator.sealed_height()), validator.mine() ? "mine" : ""});
+    invocation.console.out << table.format() << "Height " << list.height() << ", final up to "
+                           << list.final_height() << ".\n";
+    return 0;
+}
+
+}  // namespace
+
+std::vector<Command> validator_commands() {
+    return {
+        {.noun = "validator",
+         .verb = "list",
+         .summary = "Who keeps the ledger: stake, weight, votes and blocks",
+         .examples = "  ompi-chain validator list\n",
+         .details = "`voted for` is the newest block for which this node has seen the vote, "
+                    "`sealed` the newest of the\nlast blocks that it made. Blocks become final "
+                    "when two thirds of the weight have voted.\n",
+         .run = run_list},
+    };
+}
+
+}  // namespace chain::cli
