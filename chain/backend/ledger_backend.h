@@ -12,6 +12,7 @@
 #include "chain/base/clock.h"
 #include "chain/base/loop.h"
 #include "chain/consensus/engine.h"
+#include "chain/consensus/miner.h"
 #include "chain/consensus/sealer.h"
 #include "chain/ledger/mempool.h"
 #include "chain/wire/control.pb.h"
@@ -34,6 +35,10 @@ struct LedgerOptions {
     // does not vote (tests). And how often it looks whether it is its turn.
     std::string consensus_folder;
     std::uint64_t consensus_every_ms = 50;
+    // Proof of resource: threads that look for nonces, in what the machine has left over.
+    unsigned mining_threads = 0;
+    // What is looked for is drafted anew this often: transactions have come, and time has passed.
+    std::uint64_t mining_job_ms = 2'000;
 };
 
 // What became of a block that a peer sent.
@@ -118,6 +123,9 @@ public:
     // Errors: kNotFound.
     Result<Bytes> block_bytes(const ledger::BlockId &id) const;
     const consensus::Engine *engine() const { return engine_.get(); }
+    // Stops within a second; empty: goes on. Nothing where this node does not mine.
+    void pause_mining(const std::string &reason);
+    const consensus::Miner *miner() const { return miner_.get(); }
     // After the checkpoint at `height`. Errors: kNotFound, kIo, kCorrupt.
     Result<ledger::ValidatorSet> validator_set(std::uint64_t height) const {
         return chain_->state().validator_set(height);
@@ -184,6 +192,8 @@ private:
                        std::optional<KeyPair> sealer_key);
     Status run_engine();
     void seal_in_turn();
+    void mine(const consensus::Turn &turn);
+    void found_nonce(const consensus::Found &found);
     bool wants_block() const;
     void report(const consensus::VoteEvidence &evidence);
     Result<BlockReceipt> accept_by_engine(std::span<const std::string_view> signed_blocks);
@@ -199,6 +209,16 @@ private:
     LoopHandle engine_timer_;
     std::uint64_t busy_height_ = 0;  // of the newest block with transactions: to be made final
     bool running_engine_ = false;
+    // What is looked for, and what was before it: a nonce may be on its way here.
+    struct MiningJob {
+        std::uint64_t id = 0;
+        ledger::BlockId parent{};
+        std::uint64_t drafted_steady_ms = 0;
+        consensus::DraftedBlock drafted;
+    };
+    std::array<MiningJob, 2> mining_jobs_;  // the newest first
+    std::uint64_t next_mining_job_ = 1;
+    std::unique_ptr<consensus::Miner> miner_;  // its threads use the engine's function
     std::vector<std::function<void(const wire::SignedVote &)>> vote_fns_;
     LoopHandle seal_timer_;
     bool seal_scheduled_ = false;

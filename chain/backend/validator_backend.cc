@@ -29,6 +29,12 @@ Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
                                                   options_.consensus_folder, sealer_key));
     engine_key_ = std::move(sealer_key);
     busy_height_ = chain_->tip().height;
+    if (options_.mining_threads > 0 && engine_key_ && engine_->pow() != nullptr)
+        miner_ = std::make_unique<consensus::Miner>(
+            loop_, *engine_->pow(), options_.mining_threads,
+            consensus::Miner::Callbacks{
+                [this](const consensus::Found &found) { found_nonce(found); },
+                [](const consensus::Found &) {}});
     engine_timer_ = loop_.every_ms(options_.consensus_every_ms, [this] {
         if (const Status ran = run_engine(); !ran.ok())
             log(LogLevel::kError, "consensus",
@@ -97,11 +103,61 @@ bool LedgerBackend::wants_block() const {
     return mempool_->count() > 0 || engine_->final().height < busy_height_;
 }
 
+void LedgerBackend::pause_mining(const std::string &reason) {
+    if (miner_ == nullptr || reason == miner_->pause_reason()) return;
+    if (reason.empty())
+        miner_->resume();
+    else
+        miner_->pause(reason);
+}
+
+// Gives the threads what to look for: a block on the present tip.
+void LedgerBackend::mine(const consensus::Turn &turn) {
+    if (miner_ == nullptr || !miner_->pause_reason().empty()) return;
+    const std::uint64_t now_ms = clock_.steady_ms();
+    const MiningJob &present = mining_jobs_[0];
+    if (present.id != 0 && present.parent == tip().id &&
+        now_ms < present.drafted_steady_ms + options_.mining_job_ms)
+        return;
+    auto drafted = engine_->draft(turn, mempool_->take(params().block_txs_max, kBlockTxBytesMax),
+                                  clock_.unix_ms());
+    if (!drafted.ok()) {
+        log(LogLevel::kDebug, "consensus", "nothing to mine: ", drafted.error().message);
+        judge_again();
+        return;
+    }
+    mining_jobs_[1] = std::move(mining_jobs_[0]);
+    mining_jobs_[0] = {next_mining_job_++, tip().id, now_ms, std::move(*drafted)};
+    consensus::Job job;
+    job.job_id = mining_jobs_[0].id;
+    // The nonce is the header's last field: its tag, and eight bytes.
+    constexpr char kNonceTag = 15 << 3 | 1;
+    job.header_prefix = mining_jobs_[0].drafted.header.SerializeAsString() + kNonceTag;
+    job.base = turn.base;
+    job.multiplier_q16 = turn.weight;
+    miner_->set_job(std::move(job));
+}
+
+void LedgerBackend::found_nonce(const consensus::Found &found) {
+    for (const MiningJob &job : mining_jobs_) {
+        if (job.id != found.job_id || job.id == 0) continue;
+        const Status taken = engine_->take_found(job.drafted, found.nonce, clock_.unix_ms());
+        const Status ran = taken.ok() ? run_engine() : taken;
+        if (!ran.ok())
+            log(LogLevel::kNote, "consensus",
+                "a block was found and is of no use: ", ran.error().message);
+        mining_jobs_[0].drafted_steady_ms = 0;  // the threads rest until they get another one
+        break;
+    }
+}
+
 void LedgerBackend::seal_in_turn() {
-    if (!wants_block()) return;
-    const std::uint64_t now_ms = clock_.unix_ms();
     const auto turns = engine_->turns();
     if (!turns.ok()) return;
+    for (const consensus::Turn &turn : *turns)
+        if (turn.needs_work) mine(turn);
+    if (!wants_block()) return;
+    const std::uint64_t now_ms = clock_.unix_ms();
     for (const consensus::Turn &turn : *turns) {
         if (turn.needs_work || turn.not_before_ms > now_ms) continue;
         const auto take = [this] {

@@ -188,15 +188,15 @@ std::vector<Command> network_commands() {
              "them, which\nholds its wallet, and one for everybody else; each joins by "
              "`ompi-chaind --join FILE`. With\nNAME=ADDRESS@HOST a validator keeps the wallet "
              "that it has. Four validators go on when\none is away or lies, three do not.\n",
-         .options = {{"output", "FILE", "the genesis file"},
-                     {"name", "NAME", "of the network (default: friends)"},
-                     {"tokens", "T",
-                      "that there will ever be; of each validator (default: 1000000)"},
-                     {"validators", "LIST", "who keeps the ledger: NAME@HOST, with commas"},
-                     {"spacing", "TIME", "between two blocks of validators (default: 1s)"},
-                     {"consensus", "KIND", "of validators: poa (they take turns)"},
-                     {"password-file", "FILE",
-                      "read the password from FILE; `-`: from standard input"}},
+         .options =
+             {{"output", "FILE", "the genesis file"},
+              {"name", "NAME", "of the network (default: friends)"},
+              {"tokens", "T", "that there will ever be; of each validator (default: 1000000)"},
+              {"validators", "LIST", "who keeps the ledger: NAME@HOST, with commas"},
+              {"spacing", "TIME", "between two blocks of validators (default: 1s; por: 15s)"},
+              {"consensus", "KIND", "of validators: poa (turns; the default) or por (work)"},
+              {"proof-of-work", "NAME", "of por: sha256d (default) or randomx"},
+              {"password-file", "FILE", "read the password from FILE; `-`: from standard input"}},
          .run = run_new},
     };
 }

@@ -114,17 +114,26 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
     genesis.time_ms = system_clock().unix_ms();
     ledger::ConsensusParams &consensus = genesis.consensus;
     const std::string kind = arguments.has("consensus") ? arguments.value("consensus") : "poa";
-    if (kind != "poa")
+    if (kind != "poa" && kind != "por")
         return make_error(ErrorCode::kInvalidInput, "--consensus \"", client::printable(kind),
-                          "\": it is poa (validators take turns)");
-    consensus.kind = ledger::ConsensusKind::kPoa;
-    consensus.spacing_ms = 1'000;
+                          "\": it is poa (validators take turns) or por (proof of resource)");
+    const bool by_work = kind == "por";
+    consensus.kind = by_work ? ledger::ConsensusKind::kPor : ledger::ConsensusKind::kPoa;
+    consensus.spacing_ms = by_work ? 15'000 : 1'000;
     if (arguments.has("spacing")) {
         CHAIN_ASSIGN(consensus.spacing_ms, parse_spacing_ms(arguments.value("spacing")));
     }
     consensus.turn_ms = 2 * consensus.spacing_ms;
-    consensus.epoch_blocks = 1;
-    consensus.vote_depth = 0;
+    if (by_work) {
+        consensus.epoch_blocks = 8;
+        consensus.vote_depth = 4;
+        consensus.half_life_ms = 30 * consensus.spacing_ms;
+        if (arguments.has("proof-of-work"))
+            consensus.proof_of_work = arguments.value("proof-of-work");
+    } else {
+        consensus.epoch_blocks = 1;
+        consensus.vote_depth = 0;
+    }
     CHAIN_ASSIGN(
         const Amount tokens,
         parse_tokens(arguments.has("tokens") ? arguments.value("tokens") : kDefaultTokens));

@@ -110,13 +110,25 @@ Result<std::vector<Turn>> Engine::turns() const {
     return rule_->turns(key_->public_key(), chain_.tip(), chain_.state());
 }
 
+Result<DraftedBlock> Engine::draft(const Turn &turn, const ledger::TxList &txs,
+                                   std::uint64_t now_ms) {
+    CHAIN_CHECK(key_);
+    return draft_block(chain_, key_->public_key(), turn, txs, consensus_->votes_for_next_block(),
+                       now_ms);
+}
+
 Status Engine::seal(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms) {
-    CHAIN_CHECK(key_ && !turn.needs_work);
-    CHAIN_ASSIGN(const DraftedBlock drafted,
-                 draft_block(chain_, key_->public_key(), turn, txs,
-                             consensus_->votes_for_next_block(), now_ms));
+    CHAIN_CHECK(!turn.needs_work);
+    CHAIN_ASSIGN(const DraftedBlock drafted, draft(turn, txs, now_ms));
     return take_block(ledger::sign_block(drafted.header, drafted.draft, *key_),
                       BlockTree::Origin::kAsked, now_ms);
+}
+
+Status Engine::take_found(const DraftedBlock &drafted, std::uint64_t nonce, std::uint64_t now_ms) {
+    wire::BlockHeader header = drafted.header;
+    header.set_nonce(nonce);
+    return take_block(ledger::sign_block(header, drafted.draft, *key_), BlockTree::Origin::kAsked,
+                      now_ms);
 }
 
 bool Engine::is_final(std::uint64_t height) const {

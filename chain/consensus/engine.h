@@ -44,6 +44,12 @@ public:
     // Chain::draft_header.
     Status seal(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms);
 
+    // The same by work: what a miner is to find a nonce for, and what is done with the one that it
+    // has found. Errors of take_found(): those of take_block(); kConflict when the tip has moved.
+    Result<DraftedBlock> draft(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms);
+    Status take_found(const DraftedBlock &drafted, std::uint64_t nonce, std::uint64_t now_ms);
+    const PowFunction *pow() const { return rule_->pow(); }
+
     const Consensus &consensus() const { return *consensus_; }
     const Checkpoint & final() const { return consensus_->votes().final(); }
     bool is_final(std::uint64_t height) const;

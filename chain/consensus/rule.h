@@ -32,6 +32,9 @@ public:
     virtual Result<Work> work_of(const ledger::Block &block,
                                  std::uint64_t parent_time_ms) const = 0;
 
+    // nullptr: blocks take no work.
+    virtual const PowFunction *pow() const { return nullptr; }
+
     Status check(const ledger::Block &block, const ledger::Tip &parent,
                  const ledger::StateReader &state) const final;
 

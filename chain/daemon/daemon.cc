@@ -21,6 +21,7 @@ namespace {
 constexpr std::string_view kCategory = "daemon";
 constexpr std::size_t kGenesisMaxBytes = 4u << 20;
 constexpr std::size_t kPasswordMaxBytes = 4096;
+constexpr std::uint64_t kLookAtLeasesMs = 250;
 
 // host:port, also [v6]:port.
 Result<std::pair<std::string, std::uint16_t>> split_address(const std::string &address) {
@@ -134,6 +135,11 @@ Status Daemon::open_ledger() {
     CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
     LedgerOptions ledger_options;
     ledger_options.consensus_folder = folder + "/consensus";
+    ledger_options.mining_threads = options_.mining_threads;
+    if (options_.mining_threads > 0 && parsed.consensus.kind != ledger::ConsensusKind::kPor)
+        return make_error(ErrorCode::kInvalidInput,
+                          "--mine: nothing is mined in this network, whose consensus is ",
+                          ledger::consensus_name(parsed.consensus.kind));
     CHAIN_TRY(make_folders(ledger_options.consensus_folder, 0700));
     CHAIN_ASSIGN(ledger_,
                  LedgerBackend::open(loop_, system_clock(), std::move(store), std::move(parsed),
@@ -235,6 +241,9 @@ Daemon::~Daemon() {
 void Daemon::run() {
     for (const int signal_number : {SIGTERM, SIGINT})
         watches_.push_back(loop_.on_signal(signal_number, [this] { begin_stop(); }));
+    watches_.push_back(loop_.every_ms(kLookAtLeasesMs, [this] {
+        ledger_->pause_mining(provider_->slots_leased() > 0 ? "a lease runs" : "");
+    }));
     watches_.push_back(loop_.every_ms(1'000, [this] {
         answer_waiting_sends();
         sync_->try_again();

@@ -36,6 +36,7 @@ struct DaemonOptions {
     bool map_port = false;
     std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;
+    unsigned mining_threads = 0;
     ProviderOptions provider;
 };
 

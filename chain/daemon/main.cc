@@ -41,6 +41,9 @@ constexpr const char *kUsage =
     "  --map-port            ask the router to pass the port of --listen on to this machine\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
+    "                        or validator\n"
+    "  --mine THREADS        look for blocks by proof of work, in what the machine has left over;\n"
+    "                        rests while a lease runs\n"
     "  --lend SLOTS          offer so many slots of this machine\n"
     "  --ask PRICE           for at least PRICE tokens per GHz·h (default 0.01)\n"
     "  --host-name NAME      name of this machine in a lease (default: its own)\n"
@@ -61,6 +64,7 @@ enum Option {
     kMapPort,
     kPasswordFile,
     kSeal,
+    kMine,
     kLend,
     kAsk,
     kHostName,
@@ -83,6 +87,7 @@ constexpr option kOptions[] = {
     {"map-port", no_argument, nullptr, kMapPort},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
+    {"mine", required_argument, nullptr, kMine},
     {"lend", required_argument, nullptr, kLend},
     {"ask", required_argument, nullptr, kAsk},
     {"host-name", required_argument, nullptr, kHostName},
@@ -113,6 +118,14 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kMapPort: options.map_port = true; break;
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;
+            case kMine: {
+                CHAIN_ASSIGN(
+                    const std::uint64_t threads,
+                    chain::parse_integer(optarg, 1, chain::consensus::kMinerThreadsMax, "--mine"));
+                options.mining_threads = static_cast<unsigned>(threads);
+                options.seal = true;
+                break;
+            }
             case kLend: {
                 CHAIN_ASSIGN(const std::uint64_t slots,
                              chain::parse_integer(optarg, 0, 4096, "--lend"));

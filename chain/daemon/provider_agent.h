@@ -56,10 +56,11 @@ public:
     wire::Bill bill_of(const ledger::Lease &lease) const;
     void fill_status(wire::NodeStatus &status) const;
 
+    std::uint32_t slots_leased() const;
+
 private:
     void calibrate();
     void publish_offer();
-    std::uint32_t slots_leased() const;
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
     Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;

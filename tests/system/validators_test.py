@@ -93,6 +93,9 @@ class Node:
 class Cloud:
     """Four validators; their daemons end with it."""
 
+    founding = ("--spacing", "300ms")
+    joining = ()
+
     def __enter__(self):
         # Short: a control socket's path has a limit.
         self.folder_owner = tempfile.TemporaryDirectory(prefix="cv-", dir="/tmp")
@@ -106,7 +109,7 @@ class Cloud:
         listed = ",".join(f"{name}@127.0.0.1:{port}" for name, port in self.ports.items())
         made = subprocess.run(
             ["ompi-chain", "network", "new", "--name", "lab", "--output", f"{self.folder}/files",
-             "--validators", listed, "--spacing", "300ms", "--password-file", self.password_file,
+             "--validators", listed, *self.founding, "--password-file", self.password_file,
              "--json"], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=COMMAND_TIMEOUT_S, check=False)
         if made.returncode != 0:
@@ -120,12 +123,13 @@ class Cloud:
 
     def join(self, name):
         self.nodes[name].start("--join", self.made["validators"][name], "--password-file",
-                               self.password_file, "--listen", f"127.0.0.1:{self.ports[name]}")
+                               self.password_file, "--listen", f"127.0.0.1:{self.ports[name]}",
+                               *self.joining)
 
     def start_again(self, name):
         """What an owner types after the first time: the data folder knows the rest."""
         self.nodes[name].start("--password-file", self.password_file, "--listen",
-                               f"127.0.0.1:{self.ports[name]}")
+                               f"127.0.0.1:{self.ports[name]}", *self.joining)
 
     def __exit__(self, kind, value, trace):
         for node in [*self.nodes.values(), *self.others]:
