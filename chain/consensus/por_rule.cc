@@ -8,6 +8,10 @@
 //
 // So that a network whose machines are all leased does not stand still, validators may seal without
 // work when nobody has for 10 x spacing: in turns, and for one unit of work.
+#include <deque>
+#include <mutex>
+#include <unordered_set>
+
 #include "chain/consensus/rule.h"
 
 namespace chain::consensus {
@@ -15,6 +19,7 @@ namespace {
 
 constexpr std::uint64_t kRotationAfterSpacings = 10;
 constexpr std::uint32_t kRotationWeight = 0;
+constexpr std::size_t kKnownMax = 4'096;
 
 // 2^(256 - bits) - 1. Precondition: bits <= 255.
 Target target_of_bits(std::uint32_t bits) {
@@ -76,14 +81,36 @@ public:
             header.weight() > params_.boost_max * incentive::kQ16)
             return wrong("says a multiplier that there is not");
         const Target base_target = base(parent_time_ms, header.height() - 1);
-        CHAIN_ASSIGN(const Bytes32 hash, pow_->hash(block.signed_block.header()));
-        if (!hash_meets(hash, base_target, header.weight())) return wrong("has not enough work");
+        if (!is_known(block.id)) {
+            CHAIN_ASSIGN(const Bytes32 hash, pow_->hash(block.signed_block.header()));
+            if (!hash_meets(hash, base_target, header.weight()))
+                return wrong("has not enough work");
+            note_known(block.id);
+        }
         return consensus::work_of(base_target);
     }
 
 private:
+    // Each header is looked at when it comes and when its block is executed, perhaps on another
+    // thread; a hash of RandomX takes 40 ms. A block's id is its header's, and so is its parent.
+    bool is_known(const ledger::BlockId &id) const {
+        const std::lock_guard lock(mutex_);
+        return known_.contains(id);
+    }
+    void note_known(const ledger::BlockId &id) const {
+        const std::lock_guard lock(mutex_);
+        if (!known_.insert(id).second) return;
+        oldest_first_.push_back(id);
+        if (oldest_first_.size() <= kKnownMax) return;
+        known_.erase(oldest_first_.front());
+        oldest_first_.pop_front();
+    }
+
     const std::unique_ptr<PowFunction> pow_;
     const AsertParams asert_;
+    mutable std::mutex mutex_;
+    mutable std::unordered_set<ledger::BlockId, Bytes32Hash> known_;  // with enough work
+    mutable std::deque<ledger::BlockId> oldest_first_;
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 namespace chain::daemon {
 namespace {
 
+constexpr std::uint64_t kLastWordsWaitMs = 2'000;
 constexpr std::string_view kCategory = "renter";
 // After a LEASE_ENDING event mpirun ends its ranks and closes the lease; if not, this does.
 constexpr std::uint64_t kEndingWaitMs = 5'000;
@@ -288,6 +289,16 @@ void RenterLease::check_ended() {
     for (std::size_t i = 0; i < legs_.size(); ++i) {
         const bool settled = lease.ok() && i < lease->legs.size() &&
                              lease->legs[i].state == ledger::LegState::kSettled;
+        // The block may be faster than the peer's last words, and its results come before these.
+        if (settled && !legs_[i].lost && !legs_[i].close_sent && !words_waited_for_) {
+            if (!words_timer_set_)
+                words_timer_ = node_.loop.after_ms(kLastWordsWaitMs, [this] {
+                    words_waited_for_ = true;
+                    check_ended();
+                });
+            words_timer_set_ = true;
+            return;
+        }
         const bool done = settled || legs_[i].lost || legs_[i].close_sent;
         if (!done || legs_[i].placing) return;  // results or the last voucher are on their way
         any_lost = any_lost || (!settled && legs_[i].lost);

@@ -358,6 +358,7 @@ TEST(Por, WorkIsCheckedAndCountsTheBaseAlone) {
         ledger::Block other = block;
         other.header = header;
         other.signed_block.set_header(header.SerializeAsString());
+        other.id = tagged_hash(ledger::kBlockIdTag, other.signed_block.header());
         wrong += !world.rule().work_of(other, world.chain().tip().time_ms).ok();
     }
     EXPECT_GT(wrong, 40);
@@ -366,6 +367,7 @@ TEST(Por, WorkIsCheckedAndCountsTheBaseAlone) {
     ledger::Block other = block;
     other.header = greedy;
     other.signed_block.set_header(greedy.SerializeAsString());
+    other.id = tagged_hash(ledger::kBlockIdTag, other.signed_block.header());
     EXPECT_FALSE(world.rule().work_of(other, world.chain().tip().time_ms).ok());
 }
 
