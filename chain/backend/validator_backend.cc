@@ -29,9 +29,9 @@ Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
                                                   options_.consensus_folder, sealer_key));
     engine_key_ = std::move(sealer_key);
     busy_height_ = chain_->tip().height;
-    if (options_.mining_threads > 0 && engine_key_ && engine_->pow() != nullptr)
+    if (options_.mining_threads > 0 && engine_key_ && engine_->work_function() != nullptr)
         miner_ = std::make_unique<consensus::Miner>(
-            loop_, *engine_->pow(), options_.mining_threads,
+            loop_, *engine_->work_function(), options_.mining_threads,
             consensus::Miner::Callbacks{
                 [this](const consensus::Found &found) { found_nonce(found); },
                 [](const consensus::Found &) {}});

@@ -48,7 +48,7 @@ public:
     // has found. Errors of take_found(): those of take_block(); kConflict when the tip has moved.
     Result<DraftedBlock> draft(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms);
     Status take_found(const DraftedBlock &drafted, std::uint64_t nonce, std::uint64_t now_ms);
-    const PowFunction *pow() const { return rule_->pow(); }
+    const PowFunction *work_function() const { return rule_->work_function(); }
 
     const Consensus &consensus() const { return *consensus_; }
     const Checkpoint & final() const { return consensus_->votes().final(); }

@@ -38,7 +38,7 @@ public:
           asert_{target_of_bits(genesis.consensus.first_target_bits), genesis.consensus.spacing_ms,
                  genesis.consensus.half_life_ms, target_of_bits(0)} {}
 
-    const PowFunction *pow() const override { return pow_.get(); }
+    const PowFunction *work_function() const override { return pow_.get(); }
 
     Target base(std::uint64_t parent_time_ms, std::uint64_t parent_height) const {
         return asert(asert_, genesis_time_ms_, parent_time_ms, parent_height);

@@ -33,7 +33,7 @@ public:
                                  std::uint64_t parent_time_ms) const = 0;
 
     // nullptr: blocks take no work.
-    virtual const PowFunction *pow() const { return nullptr; }
+    virtual const PowFunction *work_function() const { return nullptr; }
 
     Status check(const ledger::Block &block, const ledger::Tip &parent,
                  const ledger::StateReader &state) const final;
