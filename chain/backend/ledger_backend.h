@@ -101,6 +101,7 @@ public:
     // Several that follow one another, with one durable write. What comes before a wrong one, or
     // before a gap, is applied.
     Result<BlockReceipt> accept_blocks(std::span<const std::string_view> signed_blocks);
+
     // ---- for the network, where there are validators
 
     bool has_validators() const { return engine_ != nullptr; }
@@ -125,7 +126,6 @@ public:
     const consensus::Engine *engine() const { return engine_.get(); }
     // Stops within a second; empty: goes on. Nothing where this node does not mine.
     void pause_mining(const std::string &reason);
-    const consensus::Miner *miner() const { return miner_.get(); }
     // After the checkpoint at `height`. Errors: kNotFound, kIo, kCorrupt.
     Result<ledger::ValidatorSet> validator_set(std::uint64_t height) const {
         return chain_->state().validator_set(height);

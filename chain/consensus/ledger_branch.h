@@ -32,7 +32,6 @@ public:
 
     // False: there is no room.
     bool keep(ledger::Block block);
-    bool keeps(const BlockId &id) const { return waiting_.contains(id); }
     const ledger::Block *waiting(const BlockId &id) const;
     void forget(const BlockId &id);
     // Blocks that were appended, or taken back, since the last call: to tell of them.

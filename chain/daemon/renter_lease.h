@@ -153,7 +153,6 @@ private:
     std::uint64_t wait_until_ms_ = 0;     // steady; for --chain-wait
     std::uint64_t reoffer_until_ms_ = 0;  // steady
     LoopHandle words_timer_;              // of peers whose legs are settled already
-    bool words_timer_set_ = false;
     bool words_waited_for_ = false;
     bool awaits_blocks_ = false;  // every peer has closed; the ledger has not settled yet
     std::optional<std::uint64_t> close_request_;

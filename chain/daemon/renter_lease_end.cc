@@ -291,12 +291,11 @@ void RenterLease::check_ended() {
                              lease->legs[i].state == ledger::LegState::kSettled;
         // The block may be faster than the peer's last words, and its results come before these.
         if (settled && !legs_[i].lost && !legs_[i].close_sent && !words_waited_for_) {
-            if (!words_timer_set_)
+            if (!words_timer_.active())
                 words_timer_ = node_.loop.after_ms(kLastWordsWaitMs, [this] {
                     words_waited_for_ = true;
                     check_ended();
                 });
-            words_timer_set_ = true;
             return;
         }
         const bool done = settled || legs_[i].lost || legs_[i].close_sent;

@@ -136,20 +136,23 @@ Bytes32 tx_root(const wire::SignedBlock &block) {
     return tx_root(tx_hashes(block));
 }
 
-std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block) {
-    std::vector<Bytes32> hashes(static_cast<std::size_t>(block.txs_size()));
-    Parallel::all_cores().for_each(hashes.size(), kHashesPerPiece, [&](std::size_t i) {
-        hashes[i] = tx_bytes_hash(block.txs(static_cast<int>(i)));
-    });
+template <class BytesAt>  // const Bytes &(std::size_t)
+static std::vector<Bytes32> hash_each(std::size_t count, const BytesAt &bytes_at) {
+    std::vector<Bytes32> hashes(count);
+    Parallel::all_cores().for_each(count, kHashesPerPiece,
+                                   [&](std::size_t i) { hashes[i] = tx_bytes_hash(bytes_at(i)); });
     return hashes;
 }
 
+std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block) {
+    return hash_each(
+        static_cast<std::size_t>(block.txs_size()),
+        [&](std::size_t i) -> const Bytes & { return block.txs(static_cast<int>(i)); });
+}
+
 std::vector<Bytes32> tx_hashes(const TxList &txs) {
-    std::vector<Bytes32> hashes(txs.size());
-    Parallel::all_cores().for_each(hashes.size(), kHashesPerPiece, [&](std::size_t i) {
-        hashes[i] = tx_bytes_hash(txs[i].signed_bytes);
-    });
-    return hashes;
+    return hash_each(txs.size(),
+                     [&](std::size_t i) -> const Bytes & { return txs[i].signed_bytes; });
 }
 
 Bytes32 tx_root(const std::vector<Bytes32> &tx_hashes) {

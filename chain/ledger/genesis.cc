@@ -66,7 +66,6 @@ void for_each_consensus_number(ConsensusParams &consensus, const Visit &visit) {
     visit("lag_blocks_max", consensus.lag_blocks_max, 1u, 1'000'000u);
     visit("validators_max", consensus.validators_max, 1u, 512u);
     visit("validator_stake_min_units", consensus.validator_stake_min_units, U64{1}, most);
-    visit("future_limit_ms", consensus.future_limit_ms, U64{1}, kDayMs);
     if (consensus.kind != ConsensusKind::kPor) return;
     visit("first_target_bits", consensus.first_target_bits, 0u, 128u);
     visit("half_life_ms", consensus.half_life_ms, U64{1}, 366 * kDayMs);

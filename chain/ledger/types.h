@@ -144,7 +144,6 @@ struct ConsensusParams {
     std::uint32_t lag_blocks_max = 128;  // tip - final above this: only votes, evidence, exits
     std::uint32_t validators_max = 256;  // those with the most stake
     std::uint64_t validator_stake_min_units = 1'000'000'000;
-    std::uint64_t future_limit_ms = 60'000;  // ahead of the clock of who judges a block
     // PoR:
     std::string proof_of_work = "sha256d";  // or "randomx"
     std::uint32_t first_target_bits = 16;   // leading zero bits of the genesis' target
