@@ -8,7 +8,11 @@ namespace chain {
 MemoryBackend::MemoryBackend(const Clock &clock, ledger::Genesis genesis)
     : clock_(clock), genesis_(std::move(genesis)), model_(genesis_) {}
 
-std::unique_ptr<MemoryBackend> MemoryBackend::open(const Clock &clock, ledger::Genesis genesis) {
+Result<std::unique_ptr<MemoryBackend>> MemoryBackend::open(const Clock &clock,
+                                                           ledger::Genesis genesis) {
+    if (genesis.consensus.kind != ledger::ConsensusKind::kSolo)
+        return make_error(ErrorCode::kInvalidInput, "a network in memory has one sealer; \"",
+                          genesis.chain_name, "\" has validators");
     return std::unique_ptr<MemoryBackend>(new MemoryBackend(clock, std::move(genesis)));
 }
 

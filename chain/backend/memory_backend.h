@@ -19,8 +19,9 @@ class MemoryBackend final : public Backend {
 public:
     static constexpr std::size_t kRejectionsMax = 4'096;  // remembered, oldest forgotten first
 
-    // `clock` outlives the backend. Nothing can fail that parse_genesis() let pass.
-    static std::unique_ptr<MemoryBackend> open(const Clock &clock, ledger::Genesis genesis);
+    // `clock` outlives the backend. Nothing else can fail that parse_genesis() let pass.
+    // Errors: kInvalidInput (the genesis names validators: what they seal takes a chain).
+    static Result<std::unique_ptr<MemoryBackend>> open(const Clock &clock, ledger::Genesis genesis);
     MemoryBackend(const MemoryBackend &) = delete;
     MemoryBackend &operator=(const MemoryBackend &) = delete;
 

@@ -93,6 +93,10 @@ Status MemoryModel::act(const ledger::Tx &tx) {
         case wire::TxBody::kMiningPayout: return mining_payout(tx.sender, body.mining_payout());
         case wire::TxBody::kVote: return vote(body.vote());
         case wire::TxBody::kEvidence: return evidence(tx.sender, body.evidence());
+        case wire::TxBody::kCommitShares:
+        case wire::TxBody::kOpenShares:
+        case wire::TxBody::kShareFault:
+            return invalid("shares are counted where work seals, not by one key");
         case wire::TxBody::ACTION_NOT_SET: break;
     }
     return make_error(ErrorCode::kProtocol, "the transaction says nothing to do");

@@ -196,6 +196,7 @@ std::vector<Command> network_commands() {
               {"spacing", "TIME", "between two blocks of validators (default: 1s; por: 15s)"},
               {"consensus", "KIND", "of validators: poa (turns; the default) or por (work)"},
               {"proof-of-work", "NAME", "of por: sha256d (default) or randomx"},
+              {"share-epoch", "BLOCKS", "of por: shares are counted by so many (default 1024)"},
               {"password-file", "FILE", "read the password from FILE; `-`: from standard input"}},
          .run = run_new},
     };

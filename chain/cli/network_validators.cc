@@ -130,6 +130,13 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
         consensus.half_life_ms = 30 * consensus.spacing_ms;
         if (arguments.has("proof-of-work"))
             consensus.proof_of_work = arguments.value("proof-of-work");
+        // A share about every ten seconds of a thread.
+        consensus.share_bits = consensus.proof_of_work == "randomx" ? 8 : 22;
+        if (arguments.has("share-epoch")) {
+            CHAIN_ASSIGN(const std::uint64_t blocks, parse_integer(arguments.value("share-epoch"),
+                                                                   0, 100'000, "--share-epoch"));
+            consensus.share_epoch_blocks = static_cast<std::uint32_t>(blocks);
+        }
     } else {
         consensus.epoch_blocks = 1;
         consensus.vote_depth = 0;

@@ -12,6 +12,8 @@ libompi_chain_la_SOURCES += \
   chain/consensus/rule.cc chain/consensus/rule.h \
   chain/consensus/poa_rule.cc chain/consensus/por_rule.cc \
   chain/consensus/sealer.h chain/consensus/solo_sealer.cc \
+  chain/consensus/share_auditor.cc chain/consensus/share_auditor.h \
+  chain/consensus/share_keeper.cc chain/consensus/share_keeper.h \
   chain/consensus/target.cc chain/consensus/target.h \
   chain/consensus/vote_pool.cc chain/consensus/vote_pool.h \
   chain/consensus/voter.cc chain/consensus/voter.h

@@ -17,18 +17,8 @@
 namespace chain::consensus {
 namespace {
 
-constexpr std::uint64_t kRotationAfterSpacings = 10;
 constexpr std::uint32_t kRotationWeight = 0;
 constexpr std::size_t kKnownMax = 4'096;
-
-// 2^(256 - bits) - 1. Precondition: bits <= 255.
-Target target_of_bits(std::uint32_t bits) {
-    Target target;
-    target.bytes.fill(0xff);
-    for (std::uint32_t bit = 0; bit < bits; ++bit)
-        target.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
-    return target;
-}
 
 class PorRule final : public Rule {
 public:

@@ -17,8 +17,8 @@ class PowFunction {
 public:
     virtual ~PowFunction() = default;
     virtual std::string_view name() const = 0;
-    // Any thread, several at once. Errors: kTooLarge when the memory that it needs cannot be had
-    // (randomx only; the next call tries again).
+    // Any thread, several at once. Errors: kIo when the memory that it needs cannot be had (randomx
+    // only; the next call tries again): that says nothing of the header.
     virtual Result<Bytes32> hash(std::string_view header_bytes) const = 0;
 };
 

@@ -68,8 +68,8 @@ private:
     static randomx_flags flags() { return randomx_get_flags() | RANDOMX_FLAG_SECURE; }
 
     static Error no_memory(std::string_view what, std::uint64_t size_bytes) {
-        return make_error(ErrorCode::kTooLarge, "the ", what, " of RandomX needs ",
-                          size_bytes >> 20, " MiB of memory, which cannot be had");
+        return make_error(ErrorCode::kIo, "the ", what, " of RandomX needs ", size_bytes >> 20,
+                          " MiB of memory, which cannot be had");
     }
 
     const Bytes key_;

@@ -39,6 +39,12 @@ Status Rule::check(const ledger::Block &block, const ledger::Tip &parent,
                       block.header.weight(), ", and its sealer's is ", turns[0].weight);
 }
 
+Result<Bytes32> Rule::work_of_header(std::string_view header_bytes) const {
+    if (work_function() == nullptr)
+        return make_error(ErrorCode::kInvalidInput, "blocks take no work in this network");
+    return work_function()->hash(header_bytes);
+}
+
 Result<DraftedBlock> draft_block(ledger::Chain &chain, const PublicKey &account, const Turn &turn,
                                  ledger::TxList txs, std::vector<wire::SignedVote> votes,
                                  std::uint64_t now_ms) {

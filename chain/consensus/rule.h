@@ -34,6 +34,7 @@ public:
 
     // nullptr: blocks take no work.
     virtual const PowFunction *work_function() const { return nullptr; }
+    Result<Bytes32> work_of_header(std::string_view header_bytes) const final;
 
     Status check(const ledger::Block &block, const ledger::Tip &parent,
                  const ledger::StateReader &state) const final;
@@ -58,6 +59,9 @@ protected:
     const incentive::Params params_;
     const std::uint64_t genesis_time_ms_;
 };
+
+// PoR: after so many times the spacing without a block, validators seal without work.
+inline constexpr std::uint64_t kRotationAfterSpacings = 10;
 
 std::shared_ptr<const Rule> make_poa_rule(const ledger::Genesis &genesis);
 Result<std::shared_ptr<const Rule>> make_por_rule(const ledger::Genesis &genesis);

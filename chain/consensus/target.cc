@@ -102,6 +102,15 @@ Result<Target> target_from_hex(std::string_view hex) {
     return Target{bytes};
 }
 
+Target target_of_bits(std::uint32_t bits) {
+    CHAIN_CHECK(bits <= 255);
+    Target target;
+    target.bytes.fill(0xff);
+    for (std::uint32_t bit = 0; bit < bits; ++bit)
+        target.bytes[bit / 8] &= static_cast<std::uint8_t>(~(0x80u >> bit % 8));
+    return target;
+}
+
 std::string to_text(const Target &target) {
     return to_hex(target.bytes);
 }

@@ -23,6 +23,8 @@ inline constexpr Target kHardestTarget{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 // 64 hexadecimal digits, as in a genesis file. Errors: kInvalidInput, kProtocol.
 Result<Target> target_from_hex(std::string_view hex);
 std::string to_text(const Target &target);
+// 2^(256 - bits) - 1: met by hashes with so many leading zero bits. Precondition: bits <= 255.
+Target target_of_bits(std::uint32_t bits);
 
 // True if hash < base x multiplier_q16 / 2^16, without rounding: hash x 2^16 (272 bits) and
 // base x multiplier_q16 (288 bits) are compared in 320 bits. The hash is read as big-endian.

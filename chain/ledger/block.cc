@@ -314,13 +314,15 @@ Status check_conservation(const Totals &totals) {
 }
 
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          const NextBlock &block, const TxList &txs, SignatureCache *cache) {
+                          const NextBlock &block, const TxList &txs, SignatureCache *cache,
+                          const SealRule *rule) {
     Overlay overlay(state, Overlay::Reads::kRemembered);
-    return execute_on(overlay, parent, genesis, block, txs, cache);
+    return execute_on(overlay, parent, genesis, block, txs, cache, rule);
 }
 
 Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
-                             const NextBlock &block, const TxList &txs, SignatureCache *cache) {
+                             const NextBlock &block, const TxList &txs, SignatureCache *cache,
+                             const SealRule *rule) {
     CHAIN_TRY(state.read_ahead(accounts_of(txs)));
     Execution out;
     out.tx_ids.reserve(txs.size());
@@ -331,7 +333,8 @@ Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &g
                                 .time_ms = block.time_ms,
                                 .signatures = cache,
                                 .trail = &out.trail,
-                                .final_height = parent.finality.final.height};
+                                .final_height = parent.finality.final.height,
+                                .rule = rule};
         if (const Status status = apply_tx(state, txs[i], context); !status.ok())
             return make_error(status.error().code, "transaction ", i, " (", short_hex(txs[i].id),
                               "): ", status.error().message);

@@ -62,13 +62,16 @@ struct Execution {
 };
 
 // Executes `txs` on the state at `parent`; `tip.id` is left to the caller, who knows the header.
+// `rule`: null where one key seals.
 // Errors: the first refused transaction's, with its number; kInternal when money was made or lost.
 Result<Execution> execute(const StateReader &state, const Tip &parent, const Genesis &genesis,
-                          const NextBlock &block, const TxList &txs, SignatureCache *cache);
+                          const NextBlock &block, const TxList &txs, SignatureCache *cache,
+                          const SealRule *rule = nullptr);
 // The same on an overlay from which nothing is left to take; the next block may be executed on it.
 // After an error it is of no more use.
 Result<Execution> execute_on(Overlay &state, const Tip &parent, const Genesis &genesis,
-                             const NextBlock &block, const TxList &txs, SignatureCache *cache);
+                             const NextBlock &block, const TxList &txs, SignatureCache *cache,
+                             const SealRule *rule = nullptr);
 
 // What the index beside the state is told of it.
 IndexedBlock to_index(const Execution &execution);

@@ -212,7 +212,7 @@ Result<Execution> Chain::execute_next(Overlay &state, const Tip &parent, const B
     CHAIN_ASSIGN(next.finality, finality_after(block.signed_block.votes(), parent, state, recent));
     CHAIN_TRY(check_finality(block.header, next.finality));
     CHAIN_ASSIGN(Execution execution,
-                 execute_on(state, parent, genesis_, next, *txs, &signatures_));
+                 execute_on(state, parent, genesis_, next, *txs, &signatures_, rule_.get()));
     CHAIN_TRY(check_digest(block, execution));
     execution.tip.id = block.id;
     log_txs(*txs, execution.tip.height);
@@ -273,7 +273,7 @@ Result<wire::BlockHeader> Chain::draft_header(const BlockDraft &draft) {
     NextBlock next{.time_ms = draft.time_ms, .sealer = draft.sealer, .finality = {}};
     CHAIN_ASSIGN(next.finality, finality_after(parts.votes(), tip_, state_, {}));
     CHAIN_ASSIGN(Execution execution,
-                 execute(state_, tip_, genesis_, next, draft.txs, &signatures_));
+                 execute(state_, tip_, genesis_, next, draft.txs, &signatures_, rule_.get()));
     wire::BlockHeader header;
     header.set_version(kBlockVersion);
     header.set_height(tip_.height + 1);

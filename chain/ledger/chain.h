@@ -30,6 +30,7 @@ public:
     const Tip &tip() const { return tip_; }
     const StateReader &state() const { return state_; }
     SignatureCache &signatures() { return signatures_; }
+    const SealRule *rule() const { return rule_.get(); }  // null where one key seals
     TxCache &tx_cache() { return txs_; }
 
     // Appends. On return the block is durable; on failure nothing changed.

@@ -64,6 +64,9 @@ std::string_view tx_kind(const wire::TxBody &body) {
         case wire::TxBody::kMiningPayout: return "mining-payout";
         case wire::TxBody::kVote: return "vote";
         case wire::TxBody::kEvidence: return "evidence";
+        case wire::TxBody::kCommitShares: return "commit-shares";
+        case wire::TxBody::kOpenShares: return "open-shares";
+        case wire::TxBody::kShareFault: return "share-fault";
         case wire::TxBody::ACTION_NOT_SET: break;
     }
     return "nothing";
@@ -119,6 +122,15 @@ std::string describe_tx(const wire::TxBody &body) {
         case wire::TxBody::kEvidence:
             return "brings evidence: " + describe_vote(body.evidence().first()) + " and " +
                    describe_vote(body.evidence().second());
+        case wire::TxBody::kCommitShares:
+            return "commits to " + std::to_string(body.commit_shares().count()) +
+                   " shares of epoch " + std::to_string(body.commit_shares().epoch());
+        case wire::TxBody::kOpenShares:
+            return "opens " + std::to_string(body.open_shares().openings_size()) +
+                   " of its shares of epoch " + std::to_string(body.open_shares().epoch());
+        case wire::TxBody::kShareFault:
+            return "shows that a share of epoch " + std::to_string(body.share_fault().epoch()) +
+                   " of " + text_of(body.share_fault().account()) + " is false";
         case wire::TxBody::ACTION_NOT_SET: break;
     }
     return "does nothing";

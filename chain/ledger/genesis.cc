@@ -69,6 +69,9 @@ void for_each_consensus_number(ConsensusParams &consensus, const Visit &visit) {
     if (consensus.kind != ConsensusKind::kPor) return;
     visit("first_target_bits", consensus.first_target_bits, 0u, 128u);
     visit("half_life_ms", consensus.half_life_ms, U64{1}, 366 * kDayMs);
+    visit("share_epoch_blocks", consensus.share_epoch_blocks, 0u, 100'000u);
+    visit("share_bits", consensus.share_bits, 0u, 64u);
+    visit("share_openings", consensus.share_openings, 1u, 16u);
 }
 
 Result<std::uint64_t> read_number(const Json &json, const char *field, std::uint64_t minimum,

@@ -21,6 +21,8 @@ libompi_chain_la_SOURCES += \
   chain/ledger/payout_rules.cc \
   chain/ledger/chain_finality.cc chain/ledger/seal_rule.h \
   chain/ledger/signature_cache.cc chain/ledger/signature_cache.h \
+  chain/ledger/share_rules.cc chain/ledger/share_tree.cc chain/ledger/share_tree.h \
+  chain/ledger/shares.cc chain/ledger/shares.h \
   chain/ledger/stake_rules.cc \
   chain/ledger/state.cc chain/ledger/state.h \
   chain/ledger/state_records.cc \

@@ -28,7 +28,8 @@ Status Mempool::try_apply(const Tx &tx, std::uint64_t now_ms) {
                             std::max(now_ms, chain_.tip().time_ms + 1),
                             &chain_.signatures(),
                             nullptr,
-                            chain_.tip().finality.final.height};
+                            chain_.tip().finality.final.height,
+                            chain_.rule()};
     return apply_tx(*line_.state, tx, context);
 }
 

@@ -204,6 +204,10 @@ void Overlay::put_payout(const PublicKey &operator_account, const Bytes32 &round
     put_raw(payout_key(operator_account, round_id), encode_payout(payout));
 }
 
+void Overlay::put_shares(const PublicKey &account, const ShareRecord &record) {
+    put_raw(shares_key(account, record.epoch), encode_shares(record));
+}
+
 void Overlay::put_pool(const Pool &pool) {
     if (pool == Pool{})
         remove_raw(pool_key());

@@ -65,6 +65,7 @@ public:
     void put_validator(const PublicKey &account, const Validator &validator);
     void put_payout(const PublicKey &operator_account, const Bytes32 &round_id,
                     const Payout &payout);
+    void put_shares(const PublicKey &account, const ShareRecord &record);
     void put_pool(const Pool &pool);
     void put(std::string_view key, std::optional<Bytes> value);
     void put_raw(std::string_view key, Bytes value) { put(key, std::move(value)); }

@@ -13,6 +13,9 @@ public:
     // `state` is that after `parent`, to which the block attaches. Errors: kPermission (not this
     // sealer, or not yet), kInvalidInput (not enough work, wrong weight), kIo, kCorrupt.
     virtual Status check(const Block &block, const Tip &parent, const StateReader &state) const = 0;
+    // The proof-of-work hash of a header. Errors: kInvalidInput (blocks take no work here),
+    // kIo (no memory for it).
+    virtual Result<Bytes32> work_of_header(std::string_view header_bytes) const = 0;
 };
 
 }  // namespace chain::ledger

@@ -17,11 +17,6 @@ Result<Amount> positive(std::int64_t units) {
     return amount;
 }
 
-// What evidence can still reach.
-Result<Amount> slashable(const Account &account) {
-    return add(account.staked, account.unbonding);
-}
-
 std::uint64_t spent_through(const DecodedVote &a, const DecodedVote &b) {
     return std::max(a.link.target_height, b.link.target_height);
 }
@@ -109,22 +104,28 @@ Status evidence(Overlay &state, const Tx &tx, const TxContext &context) {
     if (spent_through(first, second) <= validator.slashed_through_height)
         return make_error(ErrorCode::kConflict, "evidence about votes up to height ",
                           validator.slashed_through_height, " has done its work already");
-    CHAIN_ASSIGN(Account offender, state.account(first.validator));
-    CHAIN_ASSIGN(const Amount at_stake, slashable(offender));
+    CHAIN_TRY(slash_stake(state, first.validator, tx.sender, context));
+    validator.slashed_through_height = spent_through(first, second);
+    state.put_validator(first.validator, validator);
+    return ok_status();
+}
+
+Status slash_stake(Overlay &state, const PublicKey &offending, const PublicKey &reporting,
+                   const TxContext &context) {
+    CHAIN_ASSIGN(Account offender, state.account(offending));
+    CHAIN_ASSIGN(const Amount at_stake, add(offender.staked, offender.unbonding));
     if (at_stake.units == 0)
-        return make_error(ErrorCode::kConflict, to_address(first.validator),
+        return make_error(ErrorCode::kConflict, to_address(offending),
                           " has no stake left to slash");
     CHAIN_ASSIGN(const incentive::Slash slash, incentive::slash(at_stake, context.params()));
     offender.staked = offender.unbonding = Amount{};
     offender.unbonds_at_ms = 0;
-    state.put_account(first.validator, offender);
-    CHAIN_TRY(note_stake(state, first.validator, Amount{}, context.genesis.consensus));
+    state.put_account(offending, offender);
+    CHAIN_TRY(note_stake(state, offending, Amount{}, context.genesis.consensus));
     // Read after the offender's is written: both may be the same account.
-    CHAIN_ASSIGN(Account reporter, state.account(tx.sender));
+    CHAIN_ASSIGN(Account reporter, state.account(reporting));
     CHAIN_ASSIGN(reporter.balance, add(reporter.balance, slash.to_reporter));
-    state.put_account(tx.sender, reporter);
-    validator.slashed_through_height = spent_through(first, second);
-    state.put_validator(first.validator, validator);
+    state.put_account(reporting, reporter);
     return burn(state, slash.burned);
 }
 

@@ -17,6 +17,8 @@ constexpr std::string_view kPoolKey = "sp";
 constexpr std::string_view kValidatorSetPrefix = "sw";
 constexpr std::string_view kCandidatesKey = "sk";
 constexpr std::string_view kSealedPrefix = "sh";
+constexpr std::string_view kSharesPrefix = "sc";
+constexpr std::string_view kRecentBlockPrefix = "sb";
 
 void append(Bytes &key, const Bytes32 &id) {
     key.append(reinterpret_cast<const char *>(id.data()), id.size());
@@ -95,6 +97,18 @@ Bytes candidates_key() {
 
 Bytes sealed_key(const PublicKey &account) {
     return joined(kSealedPrefix, account);
+}
+
+Bytes shares_key(const PublicKey &account, std::uint64_t epoch) {
+    Bytes key = joined(kSharesPrefix, account);
+    key.push_back(static_cast<char>(epoch % kShareEpochsKept));
+    return key;
+}
+
+Bytes recent_block_key(std::uint64_t height) {
+    Bytes key(kRecentBlockPrefix);
+    append_u64_be(key, height);
+    return key;
 }
 
 Bytes lease_index_prefix(const PublicKey &account) {
@@ -188,6 +202,21 @@ Result<std::optional<std::uint64_t>> StateReader::sealed_height(const PublicKey 
     if (!bytes) return std::optional<std::uint64_t>();
     CHAIN_ASSIGN(const std::uint64_t height, decode_sealed(*bytes));
     return std::optional<std::uint64_t>(height);
+}
+
+Result<std::optional<ShareRecord>> StateReader::shares(const PublicKey &account,
+                                                       std::uint64_t epoch) const {
+    CHAIN_ASSIGN(const auto bytes, get(shares_key(account, epoch)));
+    if (!bytes) return std::optional<ShareRecord>();
+    CHAIN_ASSIGN(const ShareRecord record, decode_shares(*bytes));
+    return std::optional<ShareRecord>(record);
+}
+
+Result<std::optional<BlockId>> StateReader::recent_block(std::uint64_t height) const {
+    CHAIN_ASSIGN(const auto bytes, get(recent_block_key(height)));
+    if (!bytes) return std::optional<BlockId>();
+    CHAIN_ASSIGN(const BlockId id, to_bytes32(*bytes, "id of a block"));
+    return std::optional<BlockId>(id);
 }
 
 }  // namespace chain::ledger

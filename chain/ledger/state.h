@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "chain/ledger/finality.h"
+#include "chain/ledger/shares.h"
 #include "chain/ledger/types.h"
 #include "chain/store/store.h"
 
@@ -37,6 +38,8 @@ Bytes pool_key();
 Bytes validator_set_key(std::uint64_t height);
 Bytes candidates_key();
 Bytes sealed_key(const PublicKey &account);
+Bytes shares_key(const PublicKey &account, std::uint64_t epoch);
+Bytes recent_block_key(std::uint64_t height);
 // Sorts the leases of an account newest first.
 Bytes lease_index_prefix(const PublicKey &account);
 Bytes lease_index_key(const PublicKey &account, std::uint64_t height, std::uint32_t tx_index);
@@ -69,6 +72,10 @@ public:
     Result<std::vector<PublicKey>> candidates() const;
     // The height at which the account last sealed; nullopt: never, or not kept.
     Result<std::optional<std::uint64_t>> sealed_height(const PublicKey &account) const;
+    // The account's record in the place of `epoch`, perhaps an older epoch's; nullopt: none.
+    Result<std::optional<ShareRecord>> shares(const PublicKey &account, std::uint64_t epoch) const;
+    // The id of this chain's block at `height`; nullopt: too old, or the state is not after it yet.
+    Result<std::optional<BlockId>> recent_block(std::uint64_t height) const;
 };
 
 class StoreReader final : public StateReader {
@@ -100,6 +107,8 @@ Bytes encode_candidates(const std::vector<PublicKey> &accounts);
 Result<std::vector<PublicKey>> decode_candidates(std::string_view bytes);
 Bytes encode_sealed(std::uint64_t height);
 Result<std::uint64_t> decode_sealed(std::string_view bytes);
+Bytes encode_shares(const ShareRecord &record);
+Result<ShareRecord> decode_shares(std::string_view bytes);
 Bytes encode_pool(const Pool &pool);
 Result<Pool> decode_pool(std::string_view bytes);
 

@@ -299,6 +299,25 @@ Result<std::uint64_t> decode_sealed(std::string_view bytes) {
     return in.height();
 }
 
+Bytes encode_shares(const ShareRecord &shares) {
+    record::ShareRecord out;
+    out.set_epoch(shares.epoch);
+    out.set_count(shares.count);
+    out.set_root(to_bytes(shares.root));
+    out.set_opened(shares.opened);
+    out.set_is_false(shares.is_false);
+    return serialise(out);
+}
+
+Result<ShareRecord> decode_shares(std::string_view bytes) {
+    record::ShareRecord in;
+    if (!parse(bytes, in)) return corrupt("record of shares");
+    ShareRecord shares{
+        .epoch = in.epoch(), .count = in.count(), .opened = in.opened(), .is_false = in.is_false()};
+    CHAIN_ASSIGN(shares.root, to_bytes32(in.root(), "root of shares"));
+    return shares;
+}
+
 Bytes encode_pool(const Pool &pool) {
     record::PoolRecord out;
     out.set_reward_left(pool.reward_left.units);

@@ -92,6 +92,9 @@ Status apply_action(Overlay &state, const Tx &tx, const TxContext &context) {
         case wire::TxBody::kMiningPayout: return mining_payout(state, tx, context);
         case wire::TxBody::kVote: return vote(state, tx, context);
         case wire::TxBody::kEvidence: return evidence(state, tx, context);
+        case wire::TxBody::kCommitShares: return commit_shares(state, tx, context);
+        case wire::TxBody::kOpenShares: return open_shares(state, tx, context);
+        case wire::TxBody::kShareFault: return share_fault(state, tx, context);
         case wire::TxBody::ACTION_NOT_SET: break;
     }
     return make_error(ErrorCode::kProtocol, "the transaction says nothing to do");

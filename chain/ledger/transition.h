@@ -10,6 +10,8 @@
 
 namespace chain::ledger {
 
+class SealRule;
+
 // What executing a block needs to know of it beside its transactions.
 struct NextBlock {
     std::uint64_t time_ms = 0;
@@ -29,13 +31,14 @@ struct TxContext {
     std::uint64_t step() const { return decay_step(genesis, time_ms); }
     AccountTrail *trail = nullptr;   // notes the accounts that are changed
     std::uint64_t final_height = 0;  // that the block's parent proves
+    const SealRule *rule = nullptr;  // null where one key seals
 };
 
 // Applies `tx` (already decoded, so its signatures are right). On error `state` is unchanged.
 // Errors: kConflict (nonce, already settled, nothing due, voucher not higher …),
 // kInsufficientFunds, kNotFound (lease), kInvalidInput (a rule of the action, named), kPermission
-// (no part in the lease), kBadSignature (voucher, vote), kTooLarge, kProtocol, kNotYet (the chain
-// has been without finality for too long).
+// (no part in the lease), kBadSignature (voucher, vote), kTooLarge, kProtocol (also a false
+// accusation), kNotYet (the chain has been without finality for too long).
 Status apply_tx(Overlay &state, const Tx &tx, const TxContext &context);
 
 // The sealer's part of the reward pool.
@@ -64,6 +67,15 @@ Status unstake(Overlay &state, const Tx &tx, const TxContext &context);
 Status withdraw_stake(Overlay &state, const Tx &tx, const TxContext &context);
 Status vote(Overlay &state, const Tx &tx, const TxContext &context);
 Status evidence(Overlay &state, const Tx &tx, const TxContext &context);
+// All stake of `offending`, bonded and unbonding: a part to `reporting`, the rest burns. Errors:
+// kConflict (there is none).
+Status slash_stake(Overlay &state, const PublicKey &offending, const PublicKey &reporting,
+                   const TxContext &context);
+
+// share_rules.cc
+Status commit_shares(Overlay &state, const Tx &tx, const TxContext &context);
+Status open_shares(Overlay &state, const Tx &tx, const TxContext &context);
+Status share_fault(Overlay &state, const Tx &tx, const TxContext &context);
 
 // validator_rules.cc
 

@@ -145,9 +145,13 @@ struct ConsensusParams {
     std::uint32_t validators_max = 256;  // those with the most stake
     std::uint64_t validator_stake_min_units = 1'000'000'000;
     // PoR:
-    std::string proof_of_work = "sha256d";  // or "randomx"
-    std::uint32_t first_target_bits = 16;   // leading zero bits of the genesis' target
-    std::uint64_t half_life_ms = 450'000;   // of the target's adjustment: 30 blocks
+    std::string proof_of_work = "sha256d";     // or "randomx"
+    std::uint32_t first_target_bits = 16;      // leading zero bits of the genesis' target
+    std::uint64_t half_life_ms = 450'000;      // of the target's adjustment: 30 blocks
+    std::uint32_t share_epoch_blocks = 1'024;  // shares are counted by so many; 0: they are not
+    std::uint32_t share_bits = 8;              // leading zero bits of a share's hash
+    std::uint32_t share_openings = 4;          // of an epoch's shares, drawn by lot
+    bool counts_shares() const { return kind == ConsensusKind::kPor && share_epoch_blocks > 0; }
     friend bool operator==(const ConsensusParams &, const ConsensusParams &) = default;
 };
 std::string_view consensus_name(ConsensusKind kind);  // "solo", "poa", "por"

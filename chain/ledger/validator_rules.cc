@@ -3,6 +3,7 @@
 // Validators: who they are, as the state keeps it, and what each block adds to that.
 #include <algorithm>
 
+#include "chain/ledger/shares.h"
 #include "chain/ledger/transition.h"
 
 namespace chain::ledger {
@@ -36,6 +37,13 @@ Result<ValidatorSet> present_set(const StateReader &state, std::uint64_t step,
         entries.push_back({account, record.staked, incentive::quality_q16(reputation, params)});
     }
     return ValidatorSet(std::move(entries));
+}
+
+// Shares are of blocks that follow this chain's, and are drawn by the id of one.
+void note_recent_block(Overlay &state, const Tip &tip, const ConsensusParams &params) {
+    const std::uint64_t kept = kShareEpochsKept * params.share_epoch_blocks;
+    state.put_raw(recent_block_key(tip.height), to_bytes(tip.id));
+    if (tip.height >= kept) state.remove_raw(recent_block_key(tip.height - kept));
 }
 
 }  // namespace
@@ -80,6 +88,7 @@ Status end_block(Overlay &state, const Tip &parent, const NextBlock &block,
     const std::uint64_t height = parent.height + 1;
     if (params.kind == ConsensusKind::kPor)
         state.put_raw(sealed_key(block.sealer), encode_sealed(height));
+    if (params.counts_shares()) note_recent_block(state, parent, params);
     if (is_checkpoint(height, params))
         CHAIN_TRY(note_validators(state, height, block.time_ms, genesis));
     // What is voted for from now on descends from the final checkpoint, and is decided by the sets
@@ -97,6 +106,7 @@ Status check_lag(const Tx &tx, const TxContext &context) {
     switch (tx.body.action_case()) {
         case wire::TxBody::kVote:
         case wire::TxBody::kEvidence:
+        case wire::TxBody::kShareFault:
         case wire::TxBody::kUnstake:
         case wire::TxBody::kWithdrawStake:
         case wire::TxBody::kClaimVoucher:

@@ -131,7 +131,7 @@ TEST_F(MemoryBackendTest, BothKnowWhatBecameOfATransaction) {
 
 TEST_F(MemoryBackendTest, WhatIsKnownIsTakenOnceAndWatched) {
     ManualClock clock(ledger::kGenesisTimeMs + 10);
-    const auto backend = MemoryBackend::open(clock, world_.genesis);
+    const auto backend = MemoryBackend::open(clock, world_.genesis).value();
     const wire::SignedTx tx = world_.sign(world_.transfer(0, 0, 1, 5), {0});
     std::vector<TxStatus> seen;
     const ledger::TxId id = ledger::tx_id(tx.body());
@@ -154,7 +154,7 @@ TEST_F(MemoryBackendTest, WhatIsKnownIsTakenOnceAndWatched) {
 
 TEST_F(MemoryBackendTest, RefusalsAreForgottenTheOldestFirst) {
     ManualClock clock(ledger::kGenesisTimeMs + 10);
-    const auto backend = MemoryBackend::open(clock, world_.genesis);
+    const auto backend = MemoryBackend::open(clock, world_.genesis).value();
     std::vector<ledger::TxId> ids;
     for (std::size_t i = 0; i <= MemoryBackend::kRejectionsMax; ++i) {
         const wire::SignedTx tx = world_.sign(world_.transfer(0, 1 + i, 1, 5), {0});

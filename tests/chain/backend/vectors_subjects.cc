@@ -13,7 +13,7 @@ constexpr std::uint64_t kBlockTimeoutMs = 60'000;
 class MemorySubject final : public Subject {
 public:
     explicit MemorySubject(const ledger::Genesis &genesis)
-        : clock_(genesis.time_ms), backend_(MemoryBackend::open(clock_, genesis)) {}
+        : clock_(genesis.time_ms), backend_(MemoryBackend::open(clock_, genesis).value()) {}
     Backend &backend() override { return *backend_; }
     Result<ledger::TxId> play(const wire::SignedTx &tx, std::uint64_t time_ms) override {
         clock_.advance_ms(time_ms - clock_.unix_ms());

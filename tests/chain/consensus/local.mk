@@ -5,9 +5,10 @@ EXTRA_DIST += tests/chain/consensus/asert_vectors.py tests/chain/consensus/asert
 tests_consensus_test_SOURCES = tests/chain/consensus/asert_test.cc \
   tests/chain/consensus/block_tree_test.cc tests/chain/consensus/finality_test.cc \
   tests/chain/consensus/miner_test.cc tests/chain/consensus/pow_test.cc \
-  tests/chain/consensus/rule_test.cc tests/chain/consensus/target_test.cc \
+  tests/chain/consensus/rule_test.cc tests/chain/consensus/share_test.cc \
+  tests/chain/consensus/target_test.cc \
   tests/chain/consensus/targets.h tests/chain/consensus/trees.h \
-  tests/chain/consensus/voter_test.cc
+  tests/chain/consensus/validator_chain.h tests/chain/consensus/voter_test.cc
 tests_consensus_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_consensus_test_LDADD = $(TEST_LIBS)
 # Its own schnorr.cc comes before the library's: signatures are not what is tested.
