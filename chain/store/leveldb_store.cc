@@ -48,8 +48,6 @@ Error to_error(const leveldb::Status &status, const std::string &doing) {
     if (text.find(std::strerror(ENOSPC)) != std::string::npos ||
         text.find(std::strerror(EDQUOT)) != std::string::npos)
         code = ErrorCode::kDiskFull;
-    else if (text.find(std::strerror(EACCES)) != std::string::npos)
-        code = ErrorCode::kPermission;
     else if (text.find("lock ") != std::string::npos)
         code = ErrorCode::kConflict;
     else if (status.IsCorruption())
@@ -57,6 +55,15 @@ Error to_error(const leveldb::Status &status, const std::string &doing) {
     if (code == ErrorCode::kConflict)
         return make_error(code, "cannot ", doing, ": another process has it open");
     return make_error(code, "cannot ", doing, ": ", text);
+}
+
+// kPermission is for opening alone: later it is an error of the store, and a transaction that has
+// no permission is not (is_of_store).
+Error to_open_error(const leveldb::Status &status, const std::string &folder) {
+    Error error = to_error(status, "open the ledger's store " + folder);
+    if (status.ToString().find(std::strerror(EACCES)) != std::string::npos)
+        error.code = ErrorCode::kPermission;
+    return error;
 }
 
 leveldb::Slice slice_of(std::string_view text) {
@@ -93,7 +100,7 @@ Result<Database> open_database(const std::string &folder) {
     options.compression = leveldb::kNoCompression;
     leveldb::DB *handle = nullptr;
     const leveldb::Status status = leveldb::DB::Open(options, folder, &handle);
-    if (!status.ok()) return to_error(status, "open the ledger's store " + folder);
+    if (!status.ok()) return to_open_error(status, folder);
     database.handle.reset(handle);
     return database;
 }

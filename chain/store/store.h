@@ -58,7 +58,7 @@ private:
 // it.
 inline bool is_of_store(const Error &error) {
     return error.code == ErrorCode::kIo || error.code == ErrorCode::kCorrupt ||
-           error.code == ErrorCode::kDiskFull || error.code == ErrorCode::kPermission;
+           error.code == ErrorCode::kDiskFull;
 }
 
 class KeyValueStore {

@@ -244,5 +244,62 @@ TEST_F(ValidatorBackendTest, EachIsKilledInTurnAndNothingFinalIsLost) {
         EXPECT_EQ(balance(i, 1), ledger::kStartUnits + static_cast<std::int64_t>(nonce));
 }
 
+// A validator seals a block that breaks a rule of what may be done by whom: in it somebody rates a
+// lease who has no part in it, or it comes before its turn. The others see it, leave it, and go on.
+TEST_F(ValidatorBackendTest, ABlockThatIsNotPermittedStopsNobody) {
+    const auto rule = consensus::Rule::make(genesis_).value();
+    const auto chain = ledger::Chain::open(make_memory_store(), genesis_, rule).value();
+    const auto first = nodes_[0]->submit(transfer(0, 0, 1, 5)).value();
+    ASSERT_TRUE(run_until([&] { return all_final(first); })) << describe();
+    std::uint64_t nonce = 1;
+    for (int kind = 0; kind < 2; ++kind) {
+        const auto bytes = nodes_[1]->blocks_from(chain->tip().height + 1, 100).value();
+        for (const Bytes &one : bytes)
+            ASSERT_TRUE(chain->apply(ledger::decode_block(one, genesis_).value()).ok());
+        // The one whose turn comes last, and so nobody's yet.
+        unsigned liar = 0;
+        consensus::Turn turn;
+        for (unsigned i = 0; i < kNodes; ++i) {
+            const auto turns =
+                rule->turns(numbered_key(i + 1).public_key(), chain->tip(), chain->state()).value();
+            if (turns[0].not_before_ms > turn.not_before_ms) {
+                turn = turns[0];
+                liar = i;
+            }
+        }
+        if (kind == 0) turn.not_before_ms = chain->tip().time_ms + 1;
+        auto drafted =
+            consensus::draft_block(*chain, numbered_key(liar + 1).public_key(), turn, {}, {}, 0)
+                .value();
+        if (kind == 1) {
+            const unsigned other = (liar + 1) % kNodes;
+            wire::TxBody body;
+            body.set_chain_id(to_bytes(genesis_.chain_id));
+            body.set_sender(to_bytes(numbered_key(other + 1).public_key()));
+            body.set_nonce(nodes_[0]->next_nonce(numbered_key(other + 1).public_key()).value());
+            wire::SignedVote &vote = *body.mutable_vote()->mutable_vote();
+            wire::VoteBody says;  // of an account without stake
+            says.set_chain_id(to_bytes(genesis_.chain_id));
+            says.set_validator(to_bytes(numbered_key(77).public_key()));
+            says.set_source(Bytes(32, 's'));
+            says.set_target(Bytes(32, 't'));
+            says.set_target_height(1);
+            vote = ledger::sign_vote(says, numbered_key(77));
+            const Bytes tx = ledger::sign_tx(body, numbered_key(other + 1)).SerializeAsString();
+            drafted.draft.txs = {ledger::decode_tx(tx, genesis_.chain_id).value()};
+            drafted.header.set_tx_count(1);
+            drafted.header.set_tx_root(
+                to_bytes(ledger::tx_root(ledger::tx_hashes(drafted.draft.txs))));
+        }
+        const auto block =
+            ledger::sign_block(drafted.header, drafted.draft, numbered_key(liar + 1));
+        for (auto &node : nodes_) static_cast<void>(node->accept_block(block.signed_bytes));
+        const auto id = nodes_[2]->submit(transfer(0, nonce++, 1, 1)).value();
+        ASSERT_TRUE(run_until([&] { return all_final(id); })) << "kind " << kind << "\n"
+                                                              << describe();
+        for (auto &node : nodes_) EXPECT_NE(node->tip().id, block.id);
+    }
+}
+
 }  // namespace
 }  // namespace chain
