@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/chain_sync.h"
 
+#include <algorithm>
+
 #include "chain/base/clock.h"
 #include "chain/base/log.h"
 
@@ -9,6 +11,7 @@ namespace {
 
 constexpr std::string_view kCategory = "sync";
 constexpr std::size_t kPendingToNewPeerMax = 1'000;
+constexpr std::string_view kBlockTag = "ompi-chain/block-bytes";
 
 // Errors that an honest peer of this version never causes.
 bool breaks_protocol(const Error &error) {
@@ -18,10 +21,12 @@ bool breaks_protocol(const Error &error) {
 
 }  // namespace
 
-ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Network &network)
-    : ledger_(ledger), book_(book), network_(network) {
+ChainSync::ChainSync(Loop &loop, LedgerBackend &ledger, market::OfferBook &book,
+                     p2p::Network &network)
+    : loop_(loop), ledger_(ledger), book_(book), network_(network), relay_(loop, network) {
     network_.on_peer([this](const PublicKey &peer, bool up, const std::string &) {
         fetching_.erase(peer);
+        relay_.on_peer_gone(peer);
         if (up) on_peer_up(peer);
     });
     network_.on_message(
@@ -33,28 +38,34 @@ ChainSync::ChainSync(LedgerBackend &ledger, market::OfferBook &book, p2p::Networ
     ledger_.on_tx_accepted([this](const Bytes &tx) {
         wire::Gossip gossip;
         gossip.set_tx(tx);
-        network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
+        relay_.spread(gossip);
     });
     ledger_.on_vote([this](const wire::SignedVote &vote) {
         wire::Gossip gossip;
         *gossip.mutable_vote() = vote;
-        network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
+        relay_.spread(gossip);
     });
-    ledger_.on_block([this](const Bytes &block) {
+    ledger_.on_block([this](const Bytes &block) { on_new_block(block); });
+}
+
+// One of its own goes to everybody at once. Of a peer's, or of many that are caught up with, only
+// the tip is told: who lacks it asks.
+void ChainSync::on_new_block(const Bytes &block) {
+    if (!blocks_heard_.contains(tagged_hash(kBlockTag, block))) {
         wire::Gossip gossip;
         gossip.set_block(block);
         network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), nullptr);
-    });
+    } else if (!tell_tip_timer_.active()) {
+        tell_tip_timer_ = loop_.after_ms(kTellTipMs, [this] {
+            for (const p2p::PeerView &peer : network_.peers()) announce_tip(peer.node_key);
+        });
+    }
 }
 
 void ChainSync::publish_offer(const wire::SignedOffer &offer) {
-    pass_on(offer, nullptr);
-}
-
-void ChainSync::pass_on(const wire::SignedOffer &offer, const PublicKey *from) {
     wire::Gossip gossip;
     *gossip.mutable_offer() = offer;
-    network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), from);
+    relay_.spread(gossip);
 }
 
 void ChainSync::on_peer_up(const PublicKey &peer) {
@@ -82,23 +93,50 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
             wire::parse_strict(payload, wire::kMaxPeerFrameBytes, "gossip", gossip);
         !parsed.ok())
         return judge(peer, parsed.error());
+    Status taken = ok_status();
     switch (gossip.item_case()) {
-        case wire::Gossip::kTx: {
-            // Others that came with it are verified together, at the loop's next turn.
-            ledger_.accept_tx_soon(std::move(*gossip.mutable_tx()),
-                                   [this, peer](const Result<bool> &taken) {
-                                       if (!taken.ok()) judge(peer, taken.error());
-                                   });
-            return;
-        }
-        case wire::Gossip::kOffer: return accept_offer(peer, gossip.offer());
         case wire::Gossip::kBlock: {
             const std::string_view block = gossip.block();
             accept_blocks(peer, {&block, 1});
             return;
         }
-        case wire::Gossip::kVote: return on_vote(peer, gossip.vote());
-        case wire::Gossip::ITEM_NOT_SET: return;
+        case wire::Gossip::kAnnounce: taken = relay_.on_announce(peer, gossip.announce()); break;
+        case wire::Gossip::kWant: taken = relay_.on_want(peer, gossip.want()); break;
+        default: return on_item(peer, std::move(gossip));
+    }
+    if (!taken.ok()) judge(peer, taken.error());
+}
+
+// An offer that has expired on its way, a transaction that another one overtook: no fault of the
+// peer's, but not asked for again at once.
+void ChainSync::on_item(const PublicKey &peer, wire::Gossip gossip) {
+    if (!relay_.on_item(peer, gossip)) return;
+    const auto refuse = [this, peer](const wire::Gossip &item, const Error &error) {
+        relay_.on_refused(item);
+        judge(peer, error);
+    };
+    switch (gossip.item_case()) {
+        case wire::Gossip::kTx: {
+            // Others that came with it are verified together, at the loop's next turn. What is
+            // taken is spread by on_tx_accepted.
+            ledger_.accept_tx_soon(gossip.tx(), [refuse, gossip](const Result<bool> &taken) {
+                if (!taken.ok()) refuse(gossip, taken.error());
+            });
+            return;
+        }
+        case wire::Gossip::kOffer: {
+            const auto taken = book_.accept(gossip.offer());
+            if (!taken.ok()) return refuse(gossip, taken.error());
+            if (*taken) relay_.spread(gossip);
+            return;
+        }
+        case wire::Gossip::kVote: {
+            const auto taken = ledger_.accept_vote(gossip.vote());
+            if (!taken.ok()) return refuse(gossip, taken.error());
+            if (*taken) relay_.spread(gossip);
+            return;
+        }
+        default: return;
     }
 }
 
@@ -110,6 +148,7 @@ void ChainSync::on_sync(const PublicKey &peer, std::string_view payload) {
         return judge(peer, parsed.error());
     switch (message.what_case()) {
         case wire::SyncMessage::kTip:
+            fetching_[peer].told_height = message.tip().height();
             if (ledger_.has_validators()) {
                 if (message.tip().block_id() != to_bytes(ledger_.tip().id)) ask_for_blocks(peer);
             } else if (message.tip().height() > ledger_.height()) {
@@ -152,15 +191,6 @@ void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
     if (!accept_blocks(peer, views)) return;
     if (blocks.blocks_size() > 0 && !ledger_.has_validators())
         ask_for_blocks(peer);  // until an answer stays out
-}
-
-void ChainSync::on_vote(const PublicKey &peer, const wire::SignedVote &vote) {
-    const auto taken = ledger_.accept_vote(vote);
-    if (!taken.ok()) return judge(peer, taken.error());
-    if (!*taken) return;
-    wire::Gossip gossip;
-    *gossip.mutable_vote() = vote;
-    network_.broadcast(wire::Topic::kGossip, gossip.SerializeAsString(), &peer);
 }
 
 void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &wanted) {
@@ -225,6 +255,7 @@ void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksBy
 }
 
 bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
+    for (const std::string_view block : blocks) blocks_heard_.insert(tagged_hash(kBlockTag, block));
     const auto receipt = ledger_.accept_blocks(blocks);
     if (!receipt.ok()) {
         if (is_of_store(receipt.error()))  // the block is good, and has to be had later
@@ -250,18 +281,40 @@ void ChainSync::stall(const Error &why) {
     stalled_ = ask_again_ = true;
 }
 
+std::uint64_t ChainSync::told_height() const {
+    std::vector<std::uint64_t> heights;
+    for (const auto &[peer, fetching] : fetching_) heights.push_back(fetching.told_height);
+    if (heights.empty()) return 0;
+    const auto middle = heights.begin() + static_cast<std::ptrdiff_t>(heights.size() / 2);
+    std::nth_element(heights.begin(), middle, heights.end());
+    return *middle;
+}
+
+void ChainSync::log_progress() {
+    const std::uint64_t now_ms = system_clock().steady_ms();
+    const std::uint64_t told = told_height(), height = ledger_.height();
+    if (told <= height + kFarBehindBlocks) {
+        if (progress_.since_ms != 0)
+            log(LogLevel::kNote, kCategory, "caught up: the ledger is at block ", height);
+        progress_ = {};
+    } else if (progress_.since_ms == 0) {
+        progress_ = {now_ms, height};
+        log(LogLevel::kNote, kCategory, "at block ", height, ", and peers are at ", told);
+    } else if (now_ms >= progress_.since_ms + kLogProgressMs) {
+        log(LogLevel::kNote, kCategory, "at block ", height, " of ", told, ", ",
+            (height - std::min(height, progress_.height)) * 1'000 / (now_ms - progress_.since_ms),
+            " blocks/s");
+        progress_ = {now_ms, height};
+    }
+}
+
 void ChainSync::try_again() {
+    log_progress();
     if (ledger_.has_validators())
         for (const p2p::PeerView &peer : network_.peers()) ask_for_missing(peer.node_key);
     if (!ask_again_) return;
     ask_again_ = false;
     for (const p2p::PeerView &peer : network_.peers()) ask_for_blocks(peer.node_key);
-}
-
-void ChainSync::accept_offer(const PublicKey &peer, const wire::SignedOffer &offer) {
-    const auto taken = book_.accept(offer);
-    if (!taken.ok()) return judge(peer, taken.error());
-    if (*taken) pass_on(offer, &peer);
 }
 
 void ChainSync::ask_for_blocks(const PublicKey &peer) {
@@ -284,8 +337,7 @@ void ChainSync::send_gossip(const PublicKey &peer, const wire::Gossip &gossip) {
     static_cast<void>(network_.send(peer, wire::Topic::kGossip, gossip.SerializeAsString()));
 }
 
-// An offer that has expired on its way, a transaction that another one overtook: no fault of the
-// peer's. Bytes that nobody honest sends end the session.
+// Bytes that nobody honest sends end the session.
 void ChainSync::judge(const PublicKey &peer, const Error &error) {
     log(LogLevel::kDebug, kCategory, "from ", short_hex(peer), ": ", error.message);
     if (breaks_protocol(error)) network_.disconnect(peer, error.message);

@@ -5,6 +5,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/control_calls.cc \
   chain/daemon/control_server.cc chain/daemon/control_server.h \
   chain/daemon/daemon.cc chain/daemon/daemon.h \
+  chain/daemon/gossip_relay.cc chain/daemon/gossip_relay.h \
   chain/daemon/history_calls.cc \
   chain/daemon/join.cc chain/daemon/join.h \
   chain/daemon/journal.cc chain/daemon/journal.h \

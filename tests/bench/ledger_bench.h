@@ -1,34 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the parts of ledger_bench share: a clock, figures, and a chain to measure.
+// What the parts of ledger_bench share: a chain to measure.
 #pragma once
-
-#include <chrono>
-#include <string>
-#include <vector>
 
 #include "chain/consensus/sealer.h"
 #include "chain/ledger/chain.h"
+#include "tests/bench/figures.h"
 
 namespace chain::bench {
-
-// Floating point is for printing alone.
-double now_s();
-double median(std::vector<double> values);
-// NAME = VALUE UNIT, and how it compares with a goal: "(goal >= X) ok|short".
-void figure(const std::string &name, double value, const std::string &unit);
-void figure_at_least(const std::string &name, double value, const std::string &unit, double goal);
-void figure_at_most(const std::string &name, double value, const std::string &unit, double goal);
-
-// Value or an end with the reason: a bench has nobody to hand errors to.
-template <class T>
-T must(Result<T> result) {
-    if (!result.ok()) check_failed("ledger_bench", 0, result.error().message.c_str());
-    return std::move(result).value();
-}
-inline void must(const Status &status) {
-    if (!status.ok()) check_failed("ledger_bench", 0, status.error().message.c_str());
-}
 
 inline constexpr std::uint64_t kStartMs = 1'700'000'000'000;
 inline constexpr std::int64_t kStartUnits = 1'000'000'000;

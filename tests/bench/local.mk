@@ -12,18 +12,29 @@ tests/bench/init_time: tests/bench/init_time.c
 	  $(top_srcdir)/tests/bench/init_time.c
 
 EXTRA_PROGRAMS += tests/bench/ledger_bench
-tests_bench_ledger_bench_SOURCES = tests/bench/ledger_bench.cc tests/bench/ledger_bench.h \
+tests_bench_ledger_bench_SOURCES = tests/bench/figures.cc tests/bench/figures.h \
+  tests/bench/ledger_bench.cc tests/bench/ledger_bench.h \
   tests/bench/ledger_size.cc tests/bench/ledger_speed.cc
 tests_bench_ledger_bench_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_ledger_bench_LDADD = libompi-chain.la $(SECP256K1_LIBS) $(PROTOBUF_LIBS) \
   $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
 
+EXTRA_PROGRAMS += tests/bench/network_bench
+tests_bench_network_bench_SOURCES = tests/bench/figures.cc tests/bench/figures.h \
+  tests/bench/network_bench.cc tests/bench/network_nodes.cc tests/bench/network_nodes.h
+tests_bench_network_bench_CPPFLAGS = $(AM_CPPFLAGS)
+tests_bench_network_bench_LDADD = libompi-chain.la $(SECP256K1_LIBS) $(PROTOBUF_LIBS) \
+  $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
+
 RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
 
-bench: all $(BUILT_FOR_BENCHES) tests/bench/ledger_bench
+bench: all $(BUILT_FOR_BENCHES) tests/bench/ledger_bench tests/bench/network_bench
 	@for bench in $(BENCHES); do $(RUN_BENCH) $(srcdir)/$$bench || exit 1; done
+	@tests/bench/network_bench $(BENCH_ROUNDS)
 bench-lease: all $(BUILT_FOR_BENCHES)
 	@$(RUN_BENCH) $(srcdir)/tests/bench/lease_bench.py
 bench-ledger: all tests/bench/ledger_bench
 	@$(RUN_BENCH) $(srcdir)/tests/bench/ledger_bench.py
-.PHONY: bench bench-lease bench-ledger
+bench-network: all tests/bench/network_bench
+	@tests/bench/network_bench $(BENCH_ROUNDS)
+.PHONY: bench bench-lease bench-ledger bench-network

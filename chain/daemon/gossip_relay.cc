@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/gossip_relay.h"
+
+#include <algorithm>
+
+namespace chain::daemon {
+namespace {
+
+GossipRelay::ItemId id_of(std::string_view payload) {
+    return tagged_hash("ompi-chain/gossip", payload);
+}
+
+Result<std::vector<GossipRelay::ItemId>> read_ids(const wire::GossipIds &message) {
+    if (message.ids_size() > GossipRelay::kIdsPerMessageMax)
+        return make_error(ErrorCode::kTooLarge, "more than ", GossipRelay::kIdsPerMessageMax,
+                          " ids at once");
+    std::vector<GossipRelay::ItemId> ids;
+    for (const Bytes &bytes : message.ids()) {
+        CHAIN_ASSIGN(ids.emplace_back(), to_bytes32(bytes, "id of gossip"));
+    }
+    return ids;
+}
+
+}  // namespace
+
+void GossipRelay::spread(const wire::Gossip &item) {
+    Bytes payload = item.SerializeAsString();
+    const ItemId id = id_of(payload);
+    const bool is_again = kept_.contains(id), is_own = !heard_.contains(id);
+    for (const p2p::PeerView &view : network_.peers()) {
+        Peer &peer = peer_of(view.node_key);
+        if (!is_again && peer.known.contains(id)) continue;
+        // A peer whose queue is full hears of it when it is said again.
+        if (!is_again && is_own && network_.send(view.node_key, wire::Topic::kGossip, payload).ok())
+            peer.known.insert(id);
+        else
+            peer.to_announce.push_back(id);
+    }
+    if (!is_again) keep(id, std::move(payload));
+    if (!flush_timer_.active()) flush_timer_ = loop_.after_ms(kFlushMs, [this] { flush(); });
+}
+
+void GossipRelay::keep(const ItemId &id, Bytes payload) {
+    not_before_ms_.erase(id);
+    kept_bytes_ += payload.size();
+    kept_.emplace(id, std::move(payload));
+    kept_oldest_first_.push_back(id);
+    while (kept_oldest_first_.size() > kKeptMax || kept_bytes_ > kKeptBytesMax) {
+        const auto oldest = kept_.find(kept_oldest_first_.front());
+        kept_bytes_ -= oldest->second.size();
+        kept_.erase(oldest);
+        kept_oldest_first_.pop_front();
+    }
+}
+
+void GossipRelay::flush() {
+    flush_timer_.cancel();
+    for (auto &[key, peer] : peers_) {
+        if (peer.to_announce.empty()) continue;
+        send_ids(key, std::exchange(peer.to_announce, {}), false);
+    }
+}
+
+void GossipRelay::send_ids(const PublicKey &peer, const std::vector<ItemId> &ids, bool wanted) {
+    for (std::size_t from = 0; from < ids.size(); from += kIdsPerMessageMax) {
+        wire::Gossip message;
+        wire::GossipIds &list = wanted ? *message.mutable_want() : *message.mutable_announce();
+        const std::size_t to = std::min(ids.size(), from + kIdsPerMessageMax);
+        for (std::size_t i = from; i < to; ++i) list.add_ids(to_bytes(ids[i]));
+        static_cast<void>(network_.send(peer, wire::Topic::kGossip, message.SerializeAsString()));
+    }
+}
+
+bool GossipRelay::on_item(const PublicKey &peer, const wire::Gossip &item) {
+    const ItemId id = id_of(item.SerializeAsString());
+    peer_of(peer).known.insert(id);
+    heard_.insert(id);
+    return !kept_.contains(id);
+}
+
+void GossipRelay::on_refused(const wire::Gossip &item) {
+    if (not_before_ms_.size() >= kWantedMax) not_before_ms_.clear();
+    not_before_ms_[id_of(item.SerializeAsString())] = system_clock().steady_ms() + kRefusedForMs;
+}
+
+Status GossipRelay::on_announce(const PublicKey &peer, const wire::GossipIds &message) {
+    CHAIN_ASSIGN(const std::vector<ItemId> ids, read_ids(message));
+    const std::uint64_t now_ms = system_clock().steady_ms();
+    std::vector<ItemId> lacking;
+    for (const ItemId &id : ids) {
+        peer_of(peer).known.insert(id);
+        if (kept_.contains(id)) continue;
+        if (not_before_ms_.size() >= kWantedMax) not_before_ms_.clear();
+        std::uint64_t &not_before_ms = not_before_ms_[id];
+        if (now_ms < not_before_ms) continue;
+        not_before_ms = now_ms + kAskAgainMs;
+        lacking.push_back(id);
+    }
+    if (!lacking.empty()) send_ids(peer, lacking, true);
+    return ok_status();
+}
+
+Status GossipRelay::on_want(const PublicKey &peer, const wire::GossipIds &message) {
+    CHAIN_ASSIGN(const std::vector<ItemId> ids, read_ids(message));
+    for (const ItemId &id : ids) {
+        const auto kept = kept_.find(id);
+        if (kept == kept_.end()) continue;  // forgotten: another one has it
+        if (!network_.send(peer, wire::Topic::kGossip, kept->second).ok()) break;
+        peer_of(peer).known.insert(id);
+    }
+    return ok_status();
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// GossipRelay: spreads transactions, votes and offers so that each is sent whole about once to each
+// node. Who makes one sends it to all its peers; who has it from a peer announces its id to those
+// that are not known to have it, and they ask for what they lack.
+//
+// Owner: the loop's thread. Limits: what is kept to be asked for, what is known of each peer, and
+// what is asked of peers, all named below.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "chain/base/clock.h"
+#include "chain/p2p/network.h"
+#include "chain/wire/peer.pb.h"
+
+namespace chain::daemon {
+
+// The newest of a stream, oldest forgotten first.
+template <class Key, class Hash>
+class RecentSet {
+public:
+    explicit RecentSet(std::size_t count_max) : count_max_(count_max) {}
+    bool contains(const Key &key) const { return keys_.contains(key); }
+    void insert(const Key &key) {
+        if (!keys_.insert(key).second) return;
+        oldest_first_.push_back(key);
+        if (oldest_first_.size() <= count_max_) return;
+        keys_.erase(oldest_first_.front());
+        oldest_first_.pop_front();
+    }
+
+private:
+    const std::size_t count_max_;
+    std::unordered_set<Key, Hash> keys_;
+    std::deque<Key> oldest_first_;
+};
+
+class GossipRelay {
+public:
+    using ItemId = Bytes32;  // of the serialised Gossip message
+
+    static constexpr std::size_t kKeptMax = 50'000;
+    static constexpr std::size_t kKeptBytesMax = 32u << 20;
+    static constexpr std::size_t kKnownPerPeerMax = 50'000;
+    static constexpr int kIdsPerMessageMax = 1'000;
+    static constexpr std::size_t kWantedMax = 20'000;
+    static constexpr std::uint64_t kAskAgainMs = 2'000;     // another peer, if the first is silent
+    static constexpr std::uint64_t kFlushMs = 5;            // announcements wait for company
+    static constexpr std::uint64_t kRefusedForMs = 30'000;  // not asked for again so soon
+
+    GossipRelay(Loop &loop, p2p::Network &network) : loop_(loop), network_(network) {}
+
+    // What this node has taken for right: new, its own or a peer's; or said once more, which
+    // announces it to everybody, as a peer may have dropped it.
+    void spread(const wire::Gossip &item);
+    // An item has come from a peer, before it is judged. False: this node has it already.
+    bool on_item(const PublicKey &peer, const wire::Gossip &item);
+    // It was refused: it is not asked for again for a while.
+    void on_refused(const wire::Gossip &item);
+
+    // Errors: kProtocol (an id of another length), kTooLarge (too many at once).
+    Status on_announce(const PublicKey &peer, const wire::GossipIds &ids);
+    Status on_want(const PublicKey &peer, const wire::GossipIds &ids);
+    void on_peer_gone(const PublicKey &peer) { peers_.erase(peer); }
+
+private:
+    using Ids = RecentSet<ItemId, Bytes32Hash>;
+    struct Peer {
+        Ids known{kKnownPerPeerMax};
+        std::vector<ItemId> to_announce;
+    };
+
+    Peer &peer_of(const PublicKey &peer) { return peers_[peer]; }
+    void keep(const ItemId &id, Bytes payload);
+    void flush();
+    void send_ids(const PublicKey &peer, const std::vector<ItemId> &ids, bool wanted);
+
+    Loop &loop_;
+    p2p::Network &network_;
+    std::map<PublicKey, Peer> peers_;
+    std::unordered_map<ItemId, Bytes, Bytes32Hash> kept_;
+    std::deque<ItemId> kept_oldest_first_;
+    std::size_t kept_bytes_ = 0;
+    Ids heard_{kKeptMax};                                                   // from peers
+    std::unordered_map<ItemId, std::uint64_t, Bytes32Hash> not_before_ms_;  // asked for, or refused
+    LoopHandle flush_timer_;
+};
+
+}  // namespace chain::daemon
