@@ -34,6 +34,11 @@ struct TxOutcome {
     std::string reason;        // kRejected: why
 };
 
+// True: in a block that is at least as sure as `wanted`, one of kIncluded, kJustified and kFinal.
+constexpr bool is_at_least(TxStatus status, TxStatus wanted) {
+    return status >= wanted && status <= TxStatus::kFinal;
+}
+
 struct LockedFunds {
     Amount escrow;      // as renter
     Amount collateral;  // as provider
@@ -72,6 +77,11 @@ public:
     // pending).
     virtual Result<ledger::TxId> submit(const wire::SignedTx &tx) = 0;
     virtual TxOutcome outcome(const ledger::TxId &id) const = 0;
+
+    // For time limits: while nothing is wrong, a transaction is in a block after so long, and its
+    // block final after so long again, but for what the network takes.
+    virtual std::uint64_t inclusion_wait_ms() const { return 0; }
+    virtual std::uint64_t finality_wait_ms() const { return 0; }
 
     // Calls `fn` after every new block. One subscriber list; never unsubscribed before destruction.
     virtual void on_new_block(std::function<void(std::uint64_t height)> fn) = 0;

@@ -14,6 +14,8 @@
 #include "chain/consensus/engine.h"
 #include "chain/consensus/miner.h"
 #include "chain/consensus/sealer.h"
+#include "chain/consensus/share_auditor.h"
+#include "chain/consensus/share_keeper.h"
 #include "chain/ledger/mempool.h"
 #include "chain/wire/control.pb.h"
 
@@ -35,6 +37,7 @@ struct LedgerOptions {
     // does not vote (tests). And how often it looks whether it is its turn.
     std::string consensus_folder;
     std::uint64_t consensus_every_ms = 50;
+    std::optional<consensus::TrustedBlock> trusted;  // consensus/engine.h
     // Proof of resource: threads that look for nonces, in what the machine has left over.
     unsigned mining_threads = 0;
     // What is looked for is drafted anew this often: transactions have come, and time has passed.
@@ -79,6 +82,8 @@ public:
     Result<std::vector<ledger::LeaseId>> expired_leases(std::size_t count_max) const override;
     Result<ledger::TxId> submit(const wire::SignedTx &tx) override;
     TxOutcome outcome(const ledger::TxId &id) const override;
+    std::uint64_t inclusion_wait_ms() const override;
+    std::uint64_t finality_wait_ms() const override;
     void on_new_block(std::function<void(std::uint64_t height)> fn) override;
 
     // ---- for the network
@@ -172,7 +177,23 @@ public:
     // Digest and totals of the stored state, counted anew. Errors: kCorrupt, kIo.
     Status check_recount() const { return chain_->check_recount(); }
 
+    // 0 and empty where this node does not mine.
+    struct Mining {
+        std::uint64_t hashes_per_s = 0;
+        std::size_t shares = 0;  // found in this share epoch
+        std::string pause_reason;
+    };
+    std::optional<Mining> mining() const;
+
 private:
+    // What is looked for, and what was before it: a nonce may be on its way here.
+    struct MiningJob {
+        std::uint64_t id = 0;
+        ledger::BlockId parent{};
+        std::uint64_t drafted_steady_ms = 0;
+        consensus::DraftedBlock drafted;
+    };
+
     LedgerBackend(Loop &loop, const Clock &clock, LedgerOptions options)
         : loop_(loop), clock_(clock), options_(options) {}
     Result<ledger::TxRef> decode(std::string_view signed_tx_bytes);
@@ -195,7 +216,12 @@ private:
     void mine(const consensus::Turn &turn);
     void found_nonce(const consensus::Found &found);
     bool wants_block() const;
+    void found_share(const consensus::Found &found);
+    void keep_share(const MiningJob &job, const consensus::Found &found);
+    void look_at_shares(std::span<const ledger::Block> blocks);
+    void count_shares();
     void report(const consensus::VoteEvidence &evidence);
+    void submit_own(wire::TxBody body, std::string_view what);
     Result<BlockReceipt> accept_by_engine(std::span<const std::string_view> signed_blocks);
 
     Loop &loop_;
@@ -209,16 +235,12 @@ private:
     LoopHandle engine_timer_;
     std::uint64_t busy_height_ = 0;  // of the newest block with transactions: to be made final
     bool running_engine_ = false;
-    // What is looked for, and what was before it: a nonce may be on its way here.
-    struct MiningJob {
-        std::uint64_t id = 0;
-        ledger::BlockId parent{};
-        std::uint64_t drafted_steady_ms = 0;
-        consensus::DraftedBlock drafted;
-    };
     std::array<MiningJob, 2> mining_jobs_;  // the newest first
     std::uint64_t next_mining_job_ = 1;
     std::unique_ptr<consensus::Miner> miner_;  // its threads use the engine's function
+    // Where shares are counted, of a node with an account.
+    std::unique_ptr<consensus::ShareKeeper> shares_;
+    std::unique_ptr<consensus::ShareAuditor> auditor_;  // its thread, too
     std::vector<std::function<void(const wire::SignedVote &)>> vote_fns_;
     LoopHandle seal_timer_;
     bool seal_scheduled_ = false;

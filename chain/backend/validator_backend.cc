@@ -25,8 +25,9 @@ bool is_passed_over(const Error &error) {
 
 Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
                                   std::optional<KeyPair> sealer_key) {
-    CHAIN_ASSIGN(engine_, consensus::Engine::open(*chain_, std::move(rule),
-                                                  options_.consensus_folder, sealer_key));
+    CHAIN_ASSIGN(engine_,
+                 consensus::Engine::open(*chain_, std::move(rule), options_.consensus_folder,
+                                         sealer_key, options_.trusted));
     engine_key_ = std::move(sealer_key);
     busy_height_ = chain_->tip().height;
     if (options_.mining_threads > 0 && engine_key_ && engine_->work_function() != nullptr)
@@ -34,7 +35,21 @@ Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
             loop_, *engine_->work_function(), options_.mining_threads,
             consensus::Miner::Callbacks{
                 [this](const consensus::Found &found) { found_nonce(found); },
-                [](const consensus::Found &) {}});
+                [this](const consensus::Found &found) { found_share(found); }});
+    if (genesis().consensus.counts_shares() && engine_key_) {
+        const std::string &folder = options_.consensus_folder;
+        CHAIN_ASSIGN(shares_,
+                     consensus::ShareKeeper::open(folder.empty() ? folder : folder + "/shares",
+                                                  genesis().consensus, engine_key_->public_key()));
+        auditor_ = std::make_unique<consensus::ShareAuditor>(
+            loop_, *engine_->work_function(), [this](const wire::ShareFault &fault) {
+                log(LogLevel::kWarning, "consensus", "a share of epoch ", fault.epoch(),
+                    " was opened and is false");
+                wire::TxBody body;
+                *body.mutable_share_fault() = fault;
+                submit_own(std::move(body), "accusation");
+            });
+    }
     engine_timer_ = loop_.every_ms(options_.consensus_every_ms, [this] {
         if (const Status ran = run_engine(); !ran.ok())
             log(LogLevel::kError, "consensus",
@@ -45,7 +60,7 @@ Status LedgerBackend::open_engine(std::shared_ptr<const consensus::Rule> rule,
 }
 
 // What the blocks of a branch that was left held: it waits for a block again.
-static ledger::TxList txs_of(const std::vector<ledger::Block> &newest_first, ledger::Chain &chain) {
+static ledger::TxList txs_of(std::span<const ledger::Block> newest_first, ledger::Chain &chain) {
     ledger::TxList txs;
     for (auto block = newest_first.rbegin(); block != newest_first.rend(); ++block)
         for (const auto &bytes : block->signed_block.txs()) {
@@ -60,6 +75,7 @@ Status LedgerBackend::run_engine() {
     // A callback below may bring a block or a vote: that is looked at when this is through.
     if (running_engine_) return ok_status();
     running_engine_ = true;
+    const std::uint64_t justified_before = engine_->consensus().votes().justified().height;
     const consensus::Engine::Outcome outcome = engine_->run(clock_.unix_ms());
     running_engine_ = false;
     if (!outcome.taken_back.empty()) {
@@ -72,12 +88,14 @@ Status LedgerBackend::run_engine() {
             busy_height_ = std::max(busy_height_, block.header.height());
     busy_height_ = std::min(busy_height_, height());
     after_blocks(outcome.appended);
+    look_at_shares(outcome.appended);
+    if (!outcome.appended.empty() || outcome.is_final_new) count_shares();
     for (const wire::SignedVote &vote : outcome.own_votes) call_all(vote_fns_, vote);
     for (const consensus::VoteEvidence &evidence : engine_->take_evidence()) report(evidence);
-    if (outcome.is_final_new) {
+    if (outcome.is_final_new)
         log(LogLevel::kDebug, "consensus", "block ", engine_->final().height, " is final");
+    if (outcome.is_final_new || engine_->consensus().votes().justified().height != justified_before)
         look_at_watches();
-    }
     return outcome.status;
 }
 
@@ -85,17 +103,44 @@ Status LedgerBackend::run_engine() {
 void LedgerBackend::report(const consensus::VoteEvidence &evidence) {
     log(LogLevel::kWarning, "consensus",
         "a validator has signed two votes that contradict each other");
-    if (!engine_key_) return;
     wire::TxBody body;
+    *body.mutable_evidence()->mutable_first() = evidence.first;
+    *body.mutable_evidence()->mutable_second() = evidence.second;
+    submit_own(std::move(body), "evidence");
+}
+
+// Of this node's account, where it has one; what refuses it may well be that another was faster.
+void LedgerBackend::submit_own(wire::TxBody body, std::string_view what) {
+    if (!engine_key_) return;
     body.set_chain_id(to_bytes(chain_id()));
     body.set_sender(to_bytes(engine_key_->public_key()));
     const auto nonce = next_nonce(engine_key_->public_key());
     if (!nonce.ok()) return;
     body.set_nonce(*nonce);
-    *body.mutable_evidence()->mutable_first() = evidence.first;
-    *body.mutable_evidence()->mutable_second() = evidence.second;
     if (const auto sent = submit(ledger::sign_tx(body, *engine_key_)); !sent.ok())
-        log(LogLevel::kDebug, "consensus", "evidence: ", sent.error().message);
+        log(LogLevel::kDebug, "consensus", what, ": ", sent.error().message);
+}
+
+// The hashes of shares that others have opened: whoever finds a false one is paid for it.
+void LedgerBackend::look_at_shares(std::span<const ledger::Block> blocks) {
+    if (auditor_ == nullptr) return;
+    const std::uint64_t kept = ledger::kShareEpochsKept * genesis().consensus.share_epoch_blocks;
+    for (const ledger::Block &block : blocks) {
+        if (block.header.tx_count() == 0 || block.header.height() + kept < height()) continue;
+        for (const ledger::Tx &tx : txs_of({&block, 1}, *chain_))
+            if (tx.body.has_open_shares() && tx.sender != engine_key_->public_key())
+                auditor_->look_at(tx.sender, tx.body.open_shares());
+    }
+}
+
+// Commits to this node's shares, and opens those that were drawn, when it is time.
+void LedgerBackend::count_shares() {
+    if (shares_ == nullptr) return;
+    auto body = shares_->due(chain_->state(), height(), engine_->final().height);
+    if (!body.ok())
+        log(LogLevel::kError, "consensus", "shares: ", body.error().message);
+    else if (*body)
+        submit_own(std::move(**body), "shares");
 }
 
 // Blocks are for transactions, and to make those before them final; who is idle seals nothing.
@@ -135,12 +180,15 @@ void LedgerBackend::mine(const consensus::Turn &turn) {
     job.header_prefix = mining_jobs_[0].drafted.header.SerializeAsString() + kNonceTag;
     job.base = turn.base;
     job.multiplier_q16 = turn.weight;
+    if (shares_ != nullptr)
+        job.share_target = consensus::target_of_bits(genesis().consensus.share_bits);
     miner_->set_job(std::move(job));
 }
 
 void LedgerBackend::found_nonce(const consensus::Found &found) {
     for (const MiningJob &job : mining_jobs_) {
         if (job.id != found.job_id || job.id == 0) continue;
+        keep_share(job, found);
         const Status taken = engine_->take_found(job.drafted, found.nonce, clock_.unix_ms());
         const Status ran = taken.ok() ? run_engine() : taken;
         if (!ran.ok())
@@ -149,6 +197,28 @@ void LedgerBackend::found_nonce(const consensus::Found &found) {
         mining_jobs_[0].drafted_steady_ms = 0;  // the threads rest until they get another one
         break;
     }
+}
+
+void LedgerBackend::found_share(const consensus::Found &found) {
+    for (const MiningJob &job : mining_jobs_)
+        if (job.id == found.job_id && job.id != 0) return keep_share(job, found);
+}
+
+void LedgerBackend::keep_share(const MiningJob &job, const consensus::Found &found) {
+    if (shares_ == nullptr ||
+        !ledger::has_leading_zero_bits(found.hash, genesis().consensus.share_bits))
+        return;
+    wire::BlockHeader header = job.drafted.header;
+    header.set_nonce(found.nonce);
+    if (const Status kept = shares_->add(header, header.SerializeAsString(), found.hash);
+        !kept.ok())
+        log(LogLevel::kWarning, "consensus", "a share is not on disk: ", kept.error().message);
+}
+
+std::optional<LedgerBackend::Mining> LedgerBackend::mining() const {
+    if (miner_ == nullptr) return std::nullopt;
+    return Mining{miner_->hashes_per_s(), shares_ == nullptr ? 0 : shares_->count_at(height() + 1),
+                  miner_->pause_reason()};
 }
 
 void LedgerBackend::seal_in_turn() {
@@ -176,6 +246,27 @@ void LedgerBackend::seal_in_turn() {
             log(LogLevel::kError, "consensus", "no block was sealed: ", sealed.error().message);
         return;
     }
+}
+
+std::uint64_t LedgerBackend::inclusion_wait_ms() const {
+    const ledger::ConsensusParams &params = genesis().consensus;
+    switch (params.kind) {
+        case ledger::ConsensusKind::kSolo: return 0;
+        // Several whose turn it is may be away.
+        case ledger::ConsensusKind::kPoa: return params.spacing_ms + 4 * params.turn_ms;
+        // Without a block for longer than this, validators seal in turns.
+        case ledger::ConsensusKind::kPor:
+            return consensus::kRotationAfterSpacings * params.spacing_ms + 4 * params.turn_ms;
+    }
+    CHAIN_CHECK(false);
+}
+
+std::uint64_t LedgerBackend::finality_wait_ms() const {
+    const ledger::ConsensusParams &params = genesis().consensus;
+    if (params.kind == ledger::ConsensusKind::kSolo) return 0;
+    // To its checkpoint, to the next one, and the votes for that; twice, as blocks come at random.
+    const std::uint64_t blocks = 2 * std::uint64_t{params.epoch_blocks} + params.vote_depth;
+    return 2 * blocks * params.spacing_ms + inclusion_wait_ms();
 }
 
 void LedgerBackend::on_vote(std::function<void(const wire::SignedVote &)> fn) {

@@ -34,6 +34,7 @@ Json json_status(const wire::NodeStatus &status) {
             {"consensus", status.consensus()},
             {"height", status.height()},
             {"final_height", status.final_height()},
+            {"final_block", status.final_id()},
             {"justified_height", status.justified_height()},
             {"validators", status.validator_count()},
             {"is_validator", status.is_validator()},
@@ -50,7 +51,11 @@ Json json_status(const wire::NodeStatus &status) {
             {"slots_leased", status.slots_leased()},
             {"meter_class", status.meter_class()},
             {"hz", status.hz()},
-            {"sandbox", status.sandbox()}};
+            {"sandbox", status.sandbox()},
+            {"mines", status.mines()},
+            {"hashes_per_s", status.hashes_per_s()},
+            {"shares", status.shares()},
+            {"mining_paused", status.mining_paused()}};
 }
 
 std::string network_text(const wire::NodeStatus &status) {
@@ -96,6 +101,15 @@ Result<int> run_status(Invocation &invocation) {
         {"lends", lends},
         {"meter", status.meter_class() + ", " + client::format_ghz(status.hz()) + " GHz a slot"},
         {"sandbox", status.sandbox()}};
+    if (!status.final_id().empty())
+        fields.emplace_back("checkpoint",
+                            std::to_string(status.final_height()) + ":" + status.final_id());
+    if (status.mines())
+        fields.emplace_back("mines", status.mining_paused().empty()
+                                         ? std::to_string(status.hashes_per_s()) + " hashes/s, " +
+                                               std::to_string(status.shares()) +
+                                               " shares in this epoch"
+                                         : "no: " + status.mining_paused());
     if (!status.lag().empty()) fields.emplace_back("lags", status.lag());
     invocation.console.out << format_fields(fields);
     return 0;

@@ -13,6 +13,7 @@ std::string format_join_file(const JoinFile &join) {
     json["announce"] = join.announce_address;
     json["seeds"] = join.seeds;
     json["seal"] = join.seal;
+    if (!join.checkpoint.empty()) json["checkpoint"] = join.checkpoint;
     return json_text(json);
 }
 
@@ -28,11 +29,12 @@ Result<JoinFile> parse_join_file(const std::string &path, std::string_view text)
     if (json.is_discarded() || !json.is_object()) return bad("not a JSON object");
     JoinFile join;
     for (const auto &[field, value] : json.items()) {
-        std::string *const target = field == "genesis"    ? &join.genesis
-                                    : field == "wallet"   ? &join.wallet
-                                    : field == "listen"   ? &join.listen_address
-                                    : field == "announce" ? &join.announce_address
-                                                          : nullptr;
+        std::string *const target = field == "genesis"      ? &join.genesis
+                                    : field == "wallet"     ? &join.wallet
+                                    : field == "listen"     ? &join.listen_address
+                                    : field == "announce"   ? &join.announce_address
+                                    : field == "checkpoint" ? &join.checkpoint
+                                                            : nullptr;
         if (target != nullptr) {
             if (!value.is_string()) return bad("\"" + field + "\" is not a text");
             *target = value.get<std::string>();

@@ -21,6 +21,7 @@ struct JoinFile {
     std::string announce_address;    // host:port for others; empty: found out
     std::vector<std::string> seeds;  // host:port of others
     bool seal = false;
+    std::string checkpoint;  // HEIGHT:ID of a block that must be in the history; empty: none
 };
 
 std::string format_join_file(const JoinFile &join);

@@ -146,7 +146,7 @@ void Consensus::prune(Outcome &outcome) {
 
 // No vote for a branch that lacks what others have justified.
 Status Consensus::vote(Outcome &outcome) {
-    if (voter_ == nullptr) return ok_status();
+    if (voter_ == nullptr || holds_votes_) return ok_status();
     const Checkpoint &justified = votes_.justified();
     const BlockTree::Node *const held = tree_.ancestor(*tip_, justified.height);
     if (held == nullptr ? justified.height > tree_.root().height() : held->id() != justified.id)

@@ -54,6 +54,8 @@ public:
     const VotePool &votes() const { return votes_; }
     const BlockTree::Node &tip() const { return *tip_; }
     const Voter *voter() const { return voter_.get(); }
+    // Votes for nothing from here on, or again.
+    void hold_votes(bool hold) { holds_votes_ = hold; }
 
     // Blocks of the branch above `final`, in their order, when a node starts. Precondition: nothing
     // else was added yet.
@@ -98,6 +100,7 @@ private:
     BlockTree tree_;
     VotePool votes_;
     const std::unique_ptr<Voter> voter_;
+    bool holds_votes_ = false;
     const BlockTree::Node *tip_;
     KnownFinality saved_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, ledger::VotingSets> sets_;

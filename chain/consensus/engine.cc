@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/consensus/engine.h"
 
+#include "chain/base/units.h"
+
 namespace chain::consensus {
 
 Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_ptr<const Rule> rule,
                                              const std::string &folder,
-                                             const std::optional<KeyPair> &key) {
+                                             const std::optional<KeyPair> &key,
+                                             std::optional<TrustedBlock> trusted) {
     const auto copy_of = [](const KeyPair &from) { return KeyPair::from_secret(from.secret()); };
     std::optional<KeyPair> own;
     std::unique_ptr<Voter> voter;
@@ -19,9 +22,39 @@ Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_p
         CHAIN_ASSIGN(KeyPair voting, copy_of(*key));
         CHAIN_ASSIGN(voter, Voter::open(std::move(voting), chain_id, std::move(store)));
     }
-    std::unique_ptr<Engine> engine(new Engine(chain, std::move(rule), folder, std::move(own)));
+    std::unique_ptr<Engine> engine(
+        new Engine(chain, std::move(rule), folder, std::move(own), trusted));
+    CHAIN_TRY(engine->check_trusted());
     CHAIN_TRY(engine->restore(std::move(voter)));
     return engine;
+}
+
+Result<TrustedBlock> parse_trusted_block(std::string_view text) {
+    const std::size_t colon = text.find(':');
+    const auto height =
+        parse_integer(text.substr(0, colon), 1, ~std::uint64_t{0}, "height of the checkpoint");
+    const auto id = bytes32_from_hex(
+        colon == std::string_view::npos ? std::string_view() : text.substr(colon + 1), "block id");
+    if (!height.ok() || !id.ok())
+        return make_error(ErrorCode::kInvalidInput, "--checkpoint \"", text.substr(0, 100),
+                          "\": write HEIGHT:ID, as `ompi-chain node status` shows it on a machine "
+                          "that you trust");
+    return TrustedBlock{*height, *id};
+}
+
+Status Engine::check_trusted() const {
+    if (!trusted_ || chain_.tip().height < trusted_->height) return ok_status();
+    CHAIN_ASSIGN(const Checkpoint ours, chain_.checkpoint_at(trusted_->height));
+    if (ours.id == trusted_->id) return ok_status();
+    return make_error(ErrorCode::kConflict, "block ", trusted_->height,
+                      " of this node's ledger is ", to_hex(ours.id), ", and the checkpoint says ",
+                      to_hex(trusted_->id),
+                      ": one of the two is of another history. Ask others which one is theirs. To "
+                      "give up this node's, start it once with --override-finality");
+}
+
+bool Engine::knows_trusted() const {
+    return !trusted_ || chain_.tip().height >= trusted_->height;
 }
 
 Result<BlockSummary> Engine::summary_at(std::uint64_t height) const {
@@ -70,6 +103,9 @@ Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
     if (parent == nullptr)
         return make_error(ErrorCode::kNotFound, "the parent of block ", block.header.height(), " (",
                           short_hex(block.id), ") is not known");
+    if (trusted_ && block.header.height() == trusted_->height && block.id != trusted_->id)
+        return make_error(ErrorCode::kRefused, "block ", trusted_->height, " ", short_hex(block.id),
+                          " is not the one of the checkpoint");
     CHAIN_ASSIGN(const Work work, rule_->work_of(block, parent->summary.time_ms));
     // Clocks differ by less than a block; whose is further ahead waits for the others'.
     const std::uint64_t ahead_ms = chain_.genesis().consensus.spacing_ms;
@@ -99,6 +135,7 @@ Result<bool> Engine::take_vote(const wire::SignedVote &vote) {
 }
 
 Engine::Outcome Engine::run(std::uint64_t now_ms) {
+    consensus_->hold_votes(!knows_trusted());
     Consensus::Outcome moved = consensus_->run(now_ms);
     for (const BlockId &id : moved.dropped) branch_.forget(id);
     return {branch_.take_taken_back(), branch_.take_appended(), std::move(moved.own_votes),
@@ -106,7 +143,7 @@ Engine::Outcome Engine::run(std::uint64_t now_ms) {
 }
 
 Result<std::vector<Turn>> Engine::turns() const {
-    if (!key_) return std::vector<Turn>();
+    if (!key_ || !knows_trusted()) return std::vector<Turn>();
     return rule_->turns(key_->public_key(), chain_.tip(), chain_.state());
 }
 
@@ -133,7 +170,7 @@ Status Engine::take_found(const DraftedBlock &drafted, std::uint64_t nonce, std:
 
 bool Engine::is_final(std::uint64_t height) const {
     const Checkpoint &known = final();
-    if (height > known.height || height > chain_.tip().height) return false;
+    if (height > known.height || height > chain_.tip().height || !knows_trusted()) return false;
     if (height <= chain_.tip().finality.final.height) return true;
     const auto ours = chain_.checkpoint_at(known.height);
     return ours.ok() && ours->id == known.id;

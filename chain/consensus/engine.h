@@ -12,17 +12,32 @@
 
 namespace chain::consensus {
 
+// A block that this node's owner knows to be of the right history, from somebody they trust. Who
+// has been away for long, or is new, cannot tell it from one that validators of the past have made
+// up since, whose stake is gone (weak subjectivity; V. Buterin, "Proof of Stake: How I Learned to
+// Love Weak Subjectivity", 2014).
+struct TrustedBlock {
+    std::uint64_t height = 0;
+    BlockId id{};
+};
+// "HEIGHT:ID". Errors: kInvalidInput.
+Result<TrustedBlock> parse_trusted_block(std::string_view text);
+
 class Engine {
 public:
     // `folder` keeps votes and finality; empty: nothing is kept (tests). `key`: nullopt, or that of
-    // an account that seals, and votes when it is a validator. Errors: kCorrupt, kConflict, kIo.
+    // an account that seals, and votes when it is a validator. `trusted`: no other block is taken
+    // at its height; until the chain has it nothing is final here, and this node neither seals nor
+    // votes. Errors: kCorrupt, kConflict (also: another block is there), kIo.
     static Result<std::unique_ptr<Engine>> open(ledger::Chain &chain,
                                                 std::shared_ptr<const Rule> rule,
                                                 const std::string &folder,
-                                                const std::optional<KeyPair> &key);
+                                                const std::optional<KeyPair> &key,
+                                                std::optional<TrustedBlock> trusted = std::nullopt);
 
     // A header whose parent is known, or why it is not taken: as of BlockTree::add and
-    // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already.
+    // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already. kRefused:
+    // it is not the trusted one.
     Status take_header(const ledger::Block &block, BlockTree::Origin origin, std::uint64_t now_ms);
     // The whole block; its header too, if that is new. Errors: the same; kTooLarge (no room).
     Status take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms);
@@ -51,6 +66,8 @@ public:
     const PowFunction *work_function() const { return rule_->work_function(); }
 
     const Consensus &consensus() const { return *consensus_; }
+    // False: a trusted block is named, and the chain has not come to it.
+    bool knows_trusted() const;
     const Checkpoint & final() const { return consensus_->votes().final(); }
     bool is_final(std::uint64_t height) const;
     bool is_justified(std::uint64_t height) const;
@@ -63,8 +80,13 @@ public:
 
 private:
     Engine(ledger::Chain &chain, std::shared_ptr<const Rule> rule, const std::string &folder,
-           std::optional<KeyPair> key)
-        : chain_(chain), rule_(std::move(rule)), branch_(chain, folder), key_(std::move(key)) {}
+           std::optional<KeyPair> key, std::optional<TrustedBlock> trusted)
+        : chain_(chain),
+          rule_(std::move(rule)),
+          branch_(chain, folder),
+          key_(std::move(key)),
+          trusted_(trusted) {}
+    Status check_trusted() const;
     Status restore(std::unique_ptr<Voter> voter);
     Result<BlockSummary> summary_at(std::uint64_t height) const;
 
@@ -72,6 +94,7 @@ private:
     const std::shared_ptr<const Rule> rule_;
     LedgerBranch branch_;
     const std::optional<KeyPair> key_;
+    const std::optional<TrustedBlock> trusted_;
     std::unique_ptr<Consensus> consensus_;
 };
 

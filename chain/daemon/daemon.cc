@@ -8,6 +8,7 @@
 #include <csignal>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@ namespace {
 constexpr std::string_view kCategory = "daemon";
 constexpr std::size_t kGenesisMaxBytes = 4u << 20;
 constexpr std::size_t kPasswordMaxBytes = 4096;
+constexpr std::size_t kOverridesBytesMax = 1u << 20;
 constexpr std::uint64_t kLookAtLeasesMs = 250;
 
 // host:port, also [v6]:port.
@@ -132,9 +134,16 @@ Status Daemon::open_ledger() {
         CHAIN_ASSIGN(KeyPair copy, KeyPair::from_secret(key->secret()));
         sealer_key.emplace(std::move(copy));
     }
-    CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
     LedgerOptions ledger_options;
     ledger_options.consensus_folder = folder + "/consensus";
+    if (!options_.checkpoint.empty()) {
+        if (parsed.consensus.kind == ledger::ConsensusKind::kSolo)
+            return make_error(ErrorCode::kInvalidInput,
+                              "--checkpoint: where one key seals all blocks there is one history");
+        CHAIN_ASSIGN(ledger_options.trusted, consensus::parse_trusted_block(options_.checkpoint));
+    }
+    if (options_.override_finality) CHAIN_TRY(override_finality());
+    CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
     ledger_options.mining_threads = options_.mining_threads;
     if (options_.mining_threads > 0 && parsed.consensus.kind != ledger::ConsensusKind::kPor)
         return make_error(ErrorCode::kInvalidInput,
@@ -147,6 +156,36 @@ Status Daemon::open_ledger() {
     CHAIN_ASSIGN(Journal journal, Journal::open(folder + "/journal"));
     journal_.emplace(std::move(journal));
     book_.emplace(ledger_->chain_id(), system_clock());
+    return ok_status();
+}
+
+// What this node has come to believe is set aside, not removed, and the history with the checkpoint
+// fetched anew. Its own votes stay: it never votes against them.
+Status Daemon::override_finality() {
+    const std::string &folder = options_.data_folder;
+    if (options_.checkpoint.empty())
+        return make_error(ErrorCode::kInvalidInput,
+                          "--override-finality needs a --checkpoint: the "
+                          "history to follow instead");
+    const std::string log_path = folder + "/consensus/overrides";
+    if (path_exists(log_path)) {
+        CHAIN_ASSIGN(const Bytes done, read_file(log_path, kOverridesBytesMax));
+        if (done.find(options_.checkpoint + "\n") != Bytes::npos) return ok_status();
+    }
+    const std::uint64_t now_ms = system_clock().unix_ms();
+    const std::string suffix = ".before-" + std::to_string(now_ms);
+    for (const std::string &path : {folder + "/ledger", folder + "/consensus/finality"})
+        if (path_exists(path) && std::rename(path.c_str(), (path + suffix).c_str()) != 0)
+            return errno_error(errno, "rename " + path);
+    const std::string said = format_utc(now_ms) +
+                             ": the operator gave up this node's history (kept in *" + suffix +
+                             ") for the one with block " + options_.checkpoint;
+    CHAIN_TRY(make_folders(folder + "/consensus", 0700));
+    const FileDescriptor file(
+        ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (!file.valid()) return errno_error(errno, "open " + log_path);
+    CHAIN_TRY(write_all(file.get(), said + "\n", "write " + log_path));
+    log(LogLevel::kWarning, kCategory, said);
     return ok_status();
 }
 
@@ -174,7 +213,7 @@ Status Daemon::open_network() {
     network_options.map_port = options_.map_port;
     network_options.address_book_path = options_.data_folder + "/peers";
     CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
-    sync_ = std::make_unique<ChainSync>(*ledger_, *book_, *network_);
+    sync_ = std::make_unique<ChainSync>(loop_, *ledger_, *book_, *network_);
     return ok_status();
 }
 

@@ -37,6 +37,9 @@ struct DaemonOptions {
     std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;
     unsigned mining_threads = 0;
+    std::string checkpoint;  // HEIGHT:ID; empty: none
+    // Gives up the ledger that this node has for the one with the checkpoint, once.
+    bool override_finality = false;
     ProviderOptions provider;
 };
 
@@ -53,6 +56,7 @@ private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
     Status open_identity();
     Status open_ledger();
+    Status override_finality();
     Status open_network();
     Status open_agents();
 

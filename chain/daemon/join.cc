@@ -52,6 +52,7 @@ Status apply_join_file(DaemonOptions &options, const std::string &join_path) {
     if (options.announce_address.empty()) options.announce_address = join.announce_address;
     options.seeds.insert(options.seeds.end(), join.seeds.begin(), join.seeds.end());
     options.seal |= join.seal;
+    if (options.checkpoint.empty()) options.checkpoint = join.checkpoint;
     return ok_status();
 }
 

@@ -44,10 +44,16 @@ constexpr const char *kUsage =
     "                        or validator\n"
     "  --mine THREADS        look for blocks by proof of work, in what the machine has left over;\n"
     "                        rests while a lease runs\n"
+    "  --checkpoint HEIGHT:ID  a block that you know to be right, from somebody you trust: no "
+    "other\n"
+    "                        history is taken\n"
+    "  --override-finality   give up this node's history, once, for the one with the checkpoint\n"
     "  --lend SLOTS          offer so many slots of this machine\n"
     "  --ask PRICE           for at least PRICE tokens per GHz·h (default 0.01)\n"
     "  --host-name NAME      name of this machine in a lease (default: its own)\n"
     "  --region NAME         where it is, for renters who ask\n"
+    "  --lease-starts WHEN   serve a lease once its block is included (default), justified or "
+    "final\n"
     "  --scratch DIR         folder for the job folders of leases, on a disk with room\n"
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
@@ -65,10 +71,13 @@ enum Option {
     kPasswordFile,
     kSeal,
     kMine,
+    kCheckpoint,
+    kOverrideFinality,
     kLend,
     kAsk,
     kHostName,
     kRegion,
+    kLeaseStarts,
     kScratch,
     kLogLevel,
     kHelp,
@@ -88,16 +97,27 @@ constexpr option kOptions[] = {
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
     {"mine", required_argument, nullptr, kMine},
+    {"checkpoint", required_argument, nullptr, kCheckpoint},
+    {"override-finality", no_argument, nullptr, kOverrideFinality},
     {"lend", required_argument, nullptr, kLend},
     {"ask", required_argument, nullptr, kAsk},
     {"host-name", required_argument, nullptr, kHostName},
     {"region", required_argument, nullptr, kRegion},
+    {"lease-starts", required_argument, nullptr, kLeaseStarts},
     {"scratch", required_argument, nullptr, kScratch},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"help", no_argument, nullptr, kHelp},
     {"version", no_argument, nullptr, kVersion},
     {nullptr, 0, nullptr, 0},
 };
+
+chain::Result<chain::TxStatus> parse_lease_starts(std::string_view word) {
+    if (word == "included") return chain::TxStatus::kIncluded;
+    if (word == "justified") return chain::TxStatus::kJustified;
+    if (word == "final") return chain::TxStatus::kFinal;
+    return chain::make_error(ErrorCode::kInvalidInput,
+                             "--lease-starts: it is included, justified or final");
+}
 
 // Fills `options`; true: go on, false: --help or --version was answered.
 chain::Result<bool> parse_command_line(int argc, char **argv,
@@ -126,6 +146,8 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
                 options.seal = true;
                 break;
             }
+            case kCheckpoint: options.checkpoint = optarg; break;
+            case kOverrideFinality: options.override_finality = true; break;
             case kLend: {
                 CHAIN_ASSIGN(const std::uint64_t slots,
                              chain::parse_integer(optarg, 0, 4096, "--lend"));
@@ -144,6 +166,10 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
                                              "\": letters, digits and inner dashes, 63 at most");
                 options.provider.host = optarg;
                 break;
+            case kLeaseStarts: {
+                CHAIN_ASSIGN(options.provider.begins_at, parse_lease_starts(optarg));
+                break;
+            }
             case kRegion: options.provider.region = optarg; break;
             case kScratch: options.provider.scratch_folder = optarg; break;
             case kLogLevel: {

@@ -229,6 +229,7 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     terms.expires_at_ms = open.expires_at_ms();
     terms.memory_bytes = options_.memory_bytes / options_.slot_count * leg.slot_count();
     terms.host = options_.host;
+    terms.begins_at = options_.begins_at;
     CHAIN_ASSIGN(terms.manifest_hash, to_bytes32(open.manifest_hash(), "manifest hash"));
     return terms;
 }

@@ -24,6 +24,9 @@ struct ProviderOptions {
     std::string host;                // empty: the machine's name
     std::string region;
     std::string scratch_folder;  // job folders of leases
+    // A lease is served once its block is so sure. kIncluded is soonest; in a network with
+    // validators a block may yet be left for another, and what was done until then is not paid.
+    TxStatus begins_at = TxStatus::kIncluded;
 };
 
 class ProviderAgent {

@@ -48,7 +48,15 @@ ProviderLeg::ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms,
       on_end_(std::move(on_end)) {
     record_.set_renter(to_bytes(terms_.renter));
     record_.set_host(terms_.host);
-    set_deadline(kReservationMs, [this] {
+    std::uint64_t reservation_ms = kReservationMs + node_.backend.inclusion_wait_ms();
+    if (terms_.begins_at != TxStatus::kIncluded) reservation_ms += node_.backend.finality_wait_ms();
+    // A block becomes surer by votes, without another one.
+    const Status watched =
+        node_.backend.watch(key_.lease, [this, alive = alive_](const TxOutcome &) {
+            if (*alive) on_new_block();
+        });
+    if (!watched.ok()) log(LogLevel::kWarning, kCategory, watched.error().message);
+    set_deadline(reservation_ms, [this] {
         log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease),
             " was not funded in time; its slots are free again");
         on_end_();
@@ -72,8 +80,11 @@ void ProviderLeg::remember() {
 
 void ProviderLeg::on_new_block() {
     const auto lease = node_.backend.lease(key_.lease);
-    if (!lease.ok()) return;  // not on the ledger yet
-    if (phase_ == Phase::kReserved) begin_staging();
+    if (!lease.ok()) return on_lease_gone();
+    if (phase_ == Phase::kReserved) {
+        if (!is_at_least(node_.backend.outcome(key_.lease).status, terms_.begins_at)) return;
+        begin_staging();
+    }
     if (key_.leg < lease->legs.size() &&
         lease->legs[key_.leg].state == ledger::LegState::kSettled) {
         const ledger::Leg &leg = lease->legs[key_.leg];
@@ -85,6 +96,19 @@ void ProviderLeg::on_new_block() {
     }
     if (key_.leg < lease->legs.size() && lease->legs[key_.leg].state == ledger::LegState::kClosing)
         answer_close(lease->legs[key_.leg].closes_at_ms);
+}
+
+// Not on the ledger yet; or no more, as its block was left for another branch. There it comes back
+// by itself, unless the renter's tokens have gone another way.
+void ProviderLeg::on_lease_gone() {
+    if (phase_ == Phase::kReserved || phase_ == Phase::kSettled ||
+        node_.backend.outcome(key_.lease).status == TxStatus::kPending)
+        return;
+    end("renter", "the ledger has left the block of this lease for another branch");
+    if (phase_ == Phase::kClosing) {
+        phase_ = Phase::kSettled;
+        on_end_();
+    }
 }
 
 // The renter, or somebody with its key, has closed this leg on the ledger, perhaps with an old

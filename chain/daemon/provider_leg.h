@@ -45,6 +45,8 @@ struct LegTerms {
     std::uint64_t memory_bytes = 0;
     Bytes32 manifest_hash{};
     std::string host;
+    // How sure the lease's block must be before anything is done for it.
+    TxStatus begins_at = TxStatus::kIncluded;
 };
 
 class ProviderLeg {
@@ -70,6 +72,7 @@ public:
     const PublicKey &peer() const { return peer_; }
 
 private:
+    void on_lease_gone();
     void begin_staging();
     void report_start();
     void give_notice();

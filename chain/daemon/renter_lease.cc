@@ -283,7 +283,10 @@ void RenterLease::fund() {
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", format_tokens(clearing_.escrow),
         " tokens to be locked for ", demand_.slot_count, " slots on ", legs_.size(), " peers");
     progress("funding", format_tokens(clearing_.escrow) + " tokens");
-    set_deadline(kFundWaitMs, [this] {
+    // The peers may wait until its block is final.
+    const std::uint64_t wait_ms =
+        kFundWaitMs + node_.backend.inclusion_wait_ms() + node_.backend.finality_wait_ms();
+    set_deadline(wait_ms, [this] {
         fail(make_error(ErrorCode::kTimeout,
                         "the lease was not on every peer's ledger in time; it is undone"));
     });

@@ -304,7 +304,9 @@ void RenterLease::check_ended() {
         all_settled = all_settled && (settled || legs_[i].lost);
     }
     if (!all_settled) {
-        if (!awaits_blocks_) set_deadline(kSettleWaitMs, [this] { give_up_settlement(); });
+        if (!awaits_blocks_)
+            set_deadline(kSettleWaitMs + node_.backend.inclusion_wait_ms() / 2,
+                         [this] { give_up_settlement(); });
         awaits_blocks_ = true;
         return;
     }

@@ -166,7 +166,8 @@ void Daemon::lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
 
 void Daemon::answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
                                   const ledger::TxId &tx) {
-    waiting_sends_.push_back({client, id, tx, system_clock().steady_ms() + kSendWaitMs});
+    waiting_sends_.push_back(
+        {client, id, tx, system_clock().steady_ms() + kSendWaitMs + ledger_->inclusion_wait_ms()});
     answer_waiting_sends();
 }
 

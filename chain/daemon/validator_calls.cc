@@ -42,10 +42,20 @@ void Daemon::fill_consensus(wire::NodeStatus &status) const {
     status.set_consensus(std::string(ledger::consensus_name(params.kind)));
     status.set_final_height(ledger_->height());
     status.set_justified_height(ledger_->height());
+    if (const std::uint64_t told = sync_->told_height(); told > ledger_->height() + 1)
+        status.set_lag("catching up: block " + std::to_string(ledger_->height()) + " of " +
+                       std::to_string(told));
     if (!ledger_->has_validators()) return;
     const consensus::Engine &engine = *ledger_->engine();
     const auto &consensus = engine.consensus();
     status.set_final_height(engine.final().height);
+    if (engine.final().height > 0) status.set_final_id(to_hex(engine.final().id));
+    if (const auto mining = ledger_->mining()) {
+        status.set_mines(true);
+        status.set_hashes_per_s(mining->hashes_per_s);
+        status.set_shares(mining->shares);
+        status.set_mining_paused(mining->pause_reason);
+    }
     status.set_justified_height(consensus.votes().justified().height);
     const auto set = present_set(*ledger_);
     if (!set.ok()) return;
@@ -57,8 +67,12 @@ void Daemon::fill_consensus(wire::NodeStatus &status) const {
         status.set_lag(
             "two blocks have become final that exclude each other: more than a third of "
             "the weight has broken the rules; see docs/consensus.md");
+    } else if (!status.lag().empty()) {
+        return;
     } else if (!ledger_->missing_blocks(1).empty()) {
         status.set_lag("fetching blocks of a better branch");
+    } else if (!engine.knows_trusted()) {
+        status.set_lag("the history here has not come to the block of --checkpoint");
     } else if (network_->peers().empty() && set->size() > 1) {
         status.set_lag("no peers: nobody tells of newer blocks");
     } else if (ledger_->height() > engine.final().height + usual) {
