@@ -117,7 +117,7 @@ public:
     Result<bool> accept_vote(const wire::SignedVote &vote);
     // Signed headers, without transactions or votes, in their order; whether they lead to a branch
     // that is better is seen then. Errors: as of accept_block; kNotFound: the first one's parent is
-    // not known.
+    // not known; kProtocol: this chain has no validators.
     Status accept_headers(std::span<const wire::SignedBlock> headers);
     // Headers after the newest of `known` that is on this chain, or after the genesis.
     Result<std::vector<wire::SignedBlock>> headers_after(const std::vector<ledger::BlockId> &known,

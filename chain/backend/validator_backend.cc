@@ -312,6 +312,8 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
 }
 
 Status LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers) {
+    if (engine_ == nullptr)
+        return make_error(ErrorCode::kProtocol, "headers where one key seals all blocks");
     for (const wire::SignedBlock &header : headers) {
         CHAIN_ASSIGN(const ledger::Block block,
                      ledger::decode_header(header, genesis(), &chain_->signatures()));

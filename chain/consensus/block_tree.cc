@@ -93,56 +93,55 @@ bool BlockTree::is_ancestor(const Node &older, const Node &node) const {
     return ancestor(node, older.height()) == &older;
 }
 
-// The highest justified checkpoint on the way to `node`: by its header, or by votes that we
-// counted.
-static std::uint64_t justified_on(const BlockTree &tree, const BlockTree::Node &node,
-                                  const Checkpoint &justified) {
-    const std::uint64_t proved = node.summary.block.justified_height;
-    if (justified.height <= proved) return proved;
-    const BlockTree::Node *const at = tree.ancestor(node, justified.height);
-    return at != nullptr && at->id() == justified.id ? justified.height : proved;
+bool BlockTree::is_better(const Choice &a, const Choice &b) {
+    if (a.justified_height != b.justified_height) return a.justified_height > b.justified_height;
+    if (a.node->total_work != b.node->total_work) return a.node->total_work > b.node->total_work;
+    return a.node->order < b.node->order;
 }
 
-bool BlockTree::is_better(const Node &a, const Node &b, const Checkpoint &justified) const {
-    const std::uint64_t on_a = justified_on(*this, a, justified);
-    const std::uint64_t on_b = justified_on(*this, b, justified);
-    if (on_a != on_b) return on_a > on_b;
-    if (a.total_work != b.total_work) return a.total_work > b.total_work;
-    return a.order < b.order;
-}
-
-const BlockTree::Node *BlockTree::choose(const Checkpoint &justified, std::uint64_t now_ms,
-                                         bool with_bodies) const {
+// Each node is looked at once, after its parent: the tree may be one long branch.
+BlockTree::Choice BlockTree::choose(const Checkpoint &justified, std::uint64_t now_ms,
+                                    bool with_bodies) const {
     // In the order in which they came: parents before children.
     std::vector<const Node *> nodes;
     nodes.reserve(nodes_.size());
     each([&](const Node &node) { nodes.push_back(&node); });
     std::sort(nodes.begin(), nodes.end(),
               [](const Node *a, const Node *b) { return a->order < b->order; });
-    std::unordered_map<const Node *, bool> usable;
-    const Node *best = root_;
+    struct Standing {
+        bool holds_justified = false;
+        bool is_usable = false;
+    };
+    std::unordered_map<const Node *, Standing> standings;
+    standings.reserve(nodes.size());
+    Choice best{root_, root_->summary.block.justified_height};
     for (const Node *const node : nodes) {
-        const bool holds_justified = justified_on(*this, *node, justified) >= justified.height &&
-                                     justified.height > root_->height();
-        const bool is_usable =
+        const Standing parent = node == root_ ? Standing() : standings[node->parent];
+        Standing &own = standings[node];
+        own.holds_justified = parent.holds_justified || node->id() == justified.id;
+        // By its header, or by votes that we counted.
+        const std::uint64_t proved = node->summary.block.justified_height;
+        const std::uint64_t on_branch =
+            own.holds_justified ? std::max(proved, justified.height) : proved;
+        own.is_usable =
             node == root_ ||
-            (usable[node->parent] && !node->is_invalid && (node->has_body || !with_bodies) &&
+            (parent.is_usable && !node->is_invalid && (node->has_body || !with_bodies) &&
              // Two thirds of the validators know the time.
-             (node->not_before_ms <= now_ms || holds_justified));
-        usable[node] = is_usable;
-        if (is_usable && is_better(*node, *best, justified)) best = node;
+             (node->not_before_ms <= now_ms ||
+              (on_branch >= justified.height && justified.height > root_->height())));
+        const Choice candidate{node, on_branch};
+        if (own.is_usable && (node == root_ || is_better(candidate, best))) best = candidate;
     }
     return best;
 }
 
 const BlockTree::Node &BlockTree::best(const Checkpoint &justified, std::uint64_t now_ms) const {
-    return *choose(justified, now_ms, true);
+    return *choose(justified, now_ms, true).node;
 }
 
 const BlockTree::Node *BlockTree::wanted(const Checkpoint &justified, std::uint64_t now_ms) const {
-    const Node *const wished = choose(justified, now_ms, false);
-    const Node &present = best(justified, now_ms);
-    return is_better(*wished, present, justified) ? wished : nullptr;
+    const Choice wished = choose(justified, now_ms, false);
+    return is_better(wished, choose(justified, now_ms, true)) ? wished.node : nullptr;
 }
 
 BlockTree::Path BlockTree::path(const Node &from, const Node &to) const {

@@ -96,8 +96,12 @@ public:
     }
 
 private:
-    bool is_better(const Node &a, const Node &b, const Checkpoint &justified) const;
-    const Node *choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
+    struct Choice {
+        const Node *node = nullptr;
+        std::uint64_t justified_height = 0;  // the highest on the way to it
+    };
+    static bool is_better(const Choice &a, const Choice &b);
+    Choice choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
 
     std::unordered_map<BlockId, std::unique_ptr<Node>, Bytes32Hash> nodes_;
     Node *root_;

@@ -30,32 +30,46 @@ Result<Checkpoint> read(const record::FinalityFileRecord::CheckpointRecord &from
 
 }  // namespace
 
-Result<KnownFinality> read_finality_file(const std::string &path, const Bytes32 &chain_id) {
-    KnownFinality known;
-    if (!path_exists(path)) return known;
-    CHAIN_ASSIGN(const Bytes bytes, read_file(path, kFileBytesMax));
-    record::FinalityFileRecord in;
-    if (!in.ParseFromString(bytes))
+Result<KnownFinality> parse_finality(const std::string &path, std::string_view bytes,
+                                     const Bytes32 &chain_id) {
+    const auto damaged = [&] {
         return make_error(ErrorCode::kCorrupt, path,
                           " is damaged. It says which blocks are final; without it this node could "
                           "be led to another history. Remove it only where --checkpoint names a "
                           "block that you have from somebody you trust");
+    };
+    record::FinalityFileRecord in;
+    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return damaged();
     if (in.chain_id() != to_bytes(chain_id))
         return make_error(ErrorCode::kConflict, path, " belongs to another chain");
-    CHAIN_ASSIGN(known.final, read(in.final()));
-    CHAIN_ASSIGN(known.justified, read(in.justified()));
+    KnownFinality known;
+    auto final = read(in.final());
+    auto justified = read(in.justified());
+    if (!final.ok() || !justified.ok() || justified->height < final->height) return damaged();
+    known.final = *final;
+    known.justified = *justified;
     known.votes.assign(in.votes().begin(), in.votes().end());
     return known;
 }
 
-Status write_finality_file(const std::string &path, const Bytes32 &chain_id,
-                           const KnownFinality &known) {
+Bytes format_finality(const KnownFinality &known, const Bytes32 &chain_id) {
     record::FinalityFileRecord out;
     out.set_chain_id(to_bytes(chain_id));
     write(known.final, *out.mutable_final());
     write(known.justified, *out.mutable_justified());
     for (const wire::SignedVote &vote : known.votes) *out.add_votes() = vote;
-    return write_file_atomic(path, out.SerializeAsString(), 0600);
+    return out.SerializeAsString();
+}
+
+Result<KnownFinality> read_finality_file(const std::string &path, const Bytes32 &chain_id) {
+    if (!path_exists(path)) return KnownFinality{};
+    CHAIN_ASSIGN(const Bytes bytes, read_file(path, kFileBytesMax));
+    return parse_finality(path, bytes, chain_id);
+}
+
+Status write_finality_file(const std::string &path, const Bytes32 &chain_id,
+                           const KnownFinality &known) {
+    return write_file_atomic(path, format_finality(known, chain_id), 0600);
 }
 
 }  // namespace chain::consensus

@@ -17,28 +17,12 @@ public:
     Result<std::optional<VoteMemory>> load() override {
         if (!path_exists(path_)) return std::optional<VoteMemory>();
         CHAIN_ASSIGN(const Bytes bytes, read_file(path_, kVoteFileBytesMax));
-        record::VoteFileRecord in;
-        if (!in.ParseFromString(bytes))
-            return make_error(ErrorCode::kCorrupt, path_,
-                              " is damaged. It keeps this validator from voting twice, which costs "
-                              "the stake: vote again only from a wallet whose votes are all known, "
-                              "and then remove the file");
-        if (in.chain_id() != to_bytes(chain_id_) || in.validator() != to_bytes(validator_))
-            return make_error(ErrorCode::kConflict, path_,
-                              " holds the votes of another validator or chain; use another data "
-                              "folder");
-        VoteMemory memory{in.source_height(), in.target_height(), in.last()};
+        CHAIN_ASSIGN(VoteMemory memory, parse_vote_memory(path_, bytes, chain_id_, validator_));
         return std::optional<VoteMemory>(std::move(memory));
     }
 
     Status save(const VoteMemory &memory) override {
-        record::VoteFileRecord out;
-        out.set_chain_id(to_bytes(chain_id_));
-        out.set_validator(to_bytes(validator_));
-        out.set_source_height(memory.source_height);
-        out.set_target_height(memory.target_height);
-        *out.mutable_last() = memory.last;
-        return write_file_atomic(path_, out.SerializeAsString(), 0600);
+        return write_file_atomic(path_, format_vote_memory(memory, chain_id_, validator_), 0600);
     }
 
 private:
@@ -48,6 +32,39 @@ private:
 };
 
 }  // namespace
+
+Result<VoteMemory> parse_vote_memory(const std::string &path, std::string_view bytes,
+                                     const Bytes32 &chain_id, const PublicKey &validator) {
+    const auto damaged = [&] {
+        return make_error(ErrorCode::kCorrupt, path,
+                          " is damaged. It keeps this validator from voting twice, which costs "
+                          "the stake: vote again only from a wallet whose votes are all known, "
+                          "and then remove the file");
+    };
+    record::VoteFileRecord in;
+    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return damaged();
+    if (in.chain_id() != to_bytes(chain_id) || in.validator() != to_bytes(validator))
+        return make_error(ErrorCode::kConflict, path,
+                          " holds the votes of another validator or chain; use another data "
+                          "folder");
+    const auto last = ledger::decode_vote(in.last(), chain_id);
+    if (!last.ok() || last->validator != validator ||
+        last->link.source_height != in.source_height() ||
+        last->link.target_height != in.target_height())
+        return damaged();
+    return VoteMemory{in.source_height(), in.target_height(), in.last()};
+}
+
+Bytes format_vote_memory(const VoteMemory &memory, const Bytes32 &chain_id,
+                         const PublicKey &validator) {
+    record::VoteFileRecord out;
+    out.set_chain_id(to_bytes(chain_id));
+    out.set_validator(to_bytes(validator));
+    out.set_source_height(memory.source_height);
+    out.set_target_height(memory.target_height);
+    *out.mutable_last() = memory.last;
+    return out.SerializeAsString();
+}
 
 Result<std::unique_ptr<VoteStore>> open_vote_file(const std::string &path, const Bytes32 &chain_id,
                                                   const PublicKey &validator) {

@@ -27,6 +27,14 @@ public:
     virtual Status save(const VoteMemory &memory) = 0;
 };
 
+// The bytes of such a file. Errors: kCorrupt (also where the heights are not those of the last
+// vote, or that is not signed: a bad disk alters bytes, and most still parse), kConflict (another
+// validator's, or chain's). `path` is for the text.
+Result<VoteMemory> parse_vote_memory(const std::string &path, std::string_view bytes,
+                                     const Bytes32 &chain_id, const PublicKey &validator);
+Bytes format_vote_memory(const VoteMemory &memory, const Bytes32 &chain_id,
+                         const PublicKey &validator);
+
 // One file, replaced at once (write_file_atomic), bound to the chain and the validator.
 Result<std::unique_ptr<VoteStore>> open_vote_file(const std::string &path, const Bytes32 &chain_id,
                                                   const PublicKey &validator);

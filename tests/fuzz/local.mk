@@ -4,7 +4,11 @@
 # which replays the stored inputs.
 # A further target: its name here, NAME_fuzz.cc in fuzz_targets, and a program below; in run.sh its
 # longest input, in corpus/NAME its first ones.
-FUZZ_TARGETS = tx block voucher keystore genesis vectors
+FUZZ_TARGETS = tx block voucher keystore genesis vectors frame handshake join kept headers votes \
+  gossip
+if HAVE_LDNS
+FUZZ_TARGETS += mdns
+endif
 FUZZ_CLANG = clang-14
 FUZZ_CLANGXX = clang++-14
 # Comparisons are not traced: fill.cc knows the turning points, and a run is a third faster.
@@ -17,8 +21,14 @@ FUZZ_RUNS =
 fuzz_world = tests/fuzz/target.h tests/fuzz/target.cc tests/fuzz/choices.h tests/fuzz/fill.h \
   tests/fuzz/fill.cc tests/fuzz/world.h tests/fuzz/world.cc
 fuzz_vectors = tests/fuzz/vectors_fuzz.cc tests/chain/backend/vectors.cc tests/chain/backend/vectors.h
-fuzz_targets = tests/fuzz/tx_fuzz.cc tests/fuzz/block_fuzz.cc tests/fuzz/voucher_fuzz.cc \
-  tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc $(fuzz_vectors)
+fuzz_validators = tests/fuzz/validators.cc tests/fuzz/validators.h
+fuzz_targets = $(fuzz_validators) tests/fuzz/tx_fuzz.cc tests/fuzz/block_fuzz.cc tests/fuzz/voucher_fuzz.cc \
+  tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc $(fuzz_vectors) tests/fuzz/frame_fuzz.cc \
+  tests/fuzz/handshake_fuzz.cc tests/fuzz/join_fuzz.cc tests/fuzz/kept_fuzz.cc \
+  tests/fuzz/headers_fuzz.cc tests/fuzz/votes_fuzz.cc tests/fuzz/gossip_fuzz.cc
+if HAVE_LDNS
+fuzz_targets += tests/fuzz/mdns_fuzz.cc
+endif
 EXTRA_DIST += tests/fuzz/run.sh tests/fuzz/corpus
 
 check_PROGRAMS += tests/fuzz_replay_test
@@ -31,16 +41,23 @@ tests_fuzz_replay_test_LDADD = $(TEST_LIBS)
 
 # Only these folders, and two files in a cheaper form.
 FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/ledger \
-  chain/consensus
+  chain/consensus chain/p2p chain/backend chain/market
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
-  $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS)))
+  $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
+  chain/client/bill.lo chain/client/text.lo chain/daemon/chain_sync.lo
 FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS) \
-  $(RANDOMX_LIBS)
+  $(RANDOMX_LIBS) $(LDNS_LIBS) $(MINIUPNPC_LIBS) $(NATPMP_LIBS)
 
 fuzz_common = tests/fuzz/entry.cc tests/fuzz/cheap_schnorr.cc tests/fuzz/cheap_digest.cc \
   $(fuzz_world)
 FUZZ_BINARIES = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz \
-  tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/vectors_fuzz tests/fuzz/make_corpus
+  tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/vectors_fuzz \
+  tests/fuzz/frame_fuzz tests/fuzz/handshake_fuzz tests/fuzz/join_fuzz \
+  tests/fuzz/kept_fuzz tests/fuzz/headers_fuzz tests/fuzz/votes_fuzz tests/fuzz/gossip_fuzz \
+  tests/fuzz/make_corpus
+if HAVE_LDNS
+FUZZ_BINARIES += tests/fuzz/mdns_fuzz
+endif
 EXTRA_PROGRAMS += $(FUZZ_BINARIES)
 
 FUZZ_LINKED = $(FUZZ_OBJECTS) $(FUZZ_LIBS)
@@ -68,9 +85,41 @@ tests_fuzz_genesis_fuzz_SOURCES = tests/fuzz/genesis_fuzz.cc $(fuzz_common)
 tests_fuzz_genesis_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_genesis_fuzz_LDADD = $(FUZZ_LINKED)
 tests_fuzz_genesis_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_frame_fuzz_SOURCES = tests/fuzz/frame_fuzz.cc $(fuzz_common)
+tests_fuzz_frame_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_frame_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_frame_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_handshake_fuzz_SOURCES = tests/fuzz/handshake_fuzz.cc $(fuzz_common)
+tests_fuzz_handshake_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_handshake_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_handshake_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_mdns_fuzz_SOURCES = tests/fuzz/mdns_fuzz.cc $(fuzz_common)
+tests_fuzz_mdns_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_mdns_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_mdns_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_join_fuzz_SOURCES = tests/fuzz/join_fuzz.cc $(fuzz_common)
+tests_fuzz_join_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_join_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_join_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_kept_fuzz_SOURCES = tests/fuzz/kept_fuzz.cc $(fuzz_validators) $(fuzz_common)
+tests_fuzz_kept_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_kept_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_kept_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_headers_fuzz_SOURCES = tests/fuzz/headers_fuzz.cc $(fuzz_validators) $(fuzz_common)
+tests_fuzz_headers_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_headers_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_headers_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_votes_fuzz_SOURCES = tests/fuzz/votes_fuzz.cc $(fuzz_validators) $(fuzz_common)
+tests_fuzz_votes_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_votes_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_votes_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_gossip_fuzz_SOURCES = tests/fuzz/gossip_fuzz.cc $(fuzz_validators) $(fuzz_common)
+tests_fuzz_gossip_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_gossip_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_gossip_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
 # Writes the first inputs; not part of a run.
 tests_fuzz_make_corpus_SOURCES = tests/fuzz/make_corpus.cc tests/fuzz/cheap_schnorr.cc \
-  tests/fuzz/cheap_digest.cc $(fuzz_world)
+  tests/fuzz/cheap_digest.cc $(fuzz_world) $(fuzz_validators)
 tests_fuzz_make_corpus_LDADD = $(FUZZ_LINKED)
 tests_fuzz_make_corpus_DEPENDENCIES = $(FUZZ_OBJECTS)
 

@@ -5,8 +5,16 @@
 #include <iostream>
 
 #include "chain/base/file.h"
+#include "chain/client/join_file.h"
+#include "chain/consensus/finality_file.h"
 #include "chain/identity/keystore.h"
+#include "chain/p2p/address_exchange.h"
+#include "chain/p2p/hello.h"
+#include "chain/p2p/mdns_packet.h"
+#include "chain/wire/peer.pb.h"
+#include "chain_config.h"
 #include "incentive/settlement.h"
+#include "tests/fuzz/validators.h"
 #include "tests/fuzz/world.h"
 
 namespace chain::fuzz {
@@ -24,9 +32,9 @@ Bytes with_mode(unsigned mode, std::string_view rest) {
 }
 
 // Rows of choices that differ in length and bytes: enough to begin with.
-void put_choices(const std::string &target, unsigned count) {
+void put_choices(const std::string &target, unsigned count, bool each_mode = false) {
     for (unsigned i = 0; i < count; ++i) {
-        Bytes input(1, '\2');
+        Bytes input(1, static_cast<char>(each_mode ? i : 2));
         for (unsigned piece = 0; piece < 1 + i % 6; ++piece)
             input += to_bytes(tagged_hash("ompi-chain/fuzz-corpus",
                                           target + std::to_string(i) + std::to_string(piece)));
@@ -105,6 +113,92 @@ void put_texts(const World &world) {
     put("keystore", "node-key-of-zeros", Bytes(64, '0'));
 }
 
+Bytes frame_of(wire::Topic topic, std::string_view payload) {
+    Bytes frame;
+    append_u32_le(frame, static_cast<std::uint32_t>(payload.size() + 1));
+    frame.push_back(static_cast<char>(topic));
+    return frame + Bytes(payload);
+}
+
+void put_network(const World &world) {
+    const Bytes hello = p2p::make_hello(p2p::Role::kClient, Bytes32{}, world.genesis.chain_id,
+                                        world.keys[1], 7411, "ompi-chain");
+    put("handshake", "another-network", with_mode(128, hello));
+    const auto put_frame = [](const std::string &name, wire::Topic topic,
+                              std::string_view payload) {
+        put("frame", name, Bytes("\1\40", 2) + frame_of(topic, payload));
+    };
+    put_frame("hello", wire::Topic::kHello, hello);
+    put_frame("ping", wire::Topic::kPing, Bytes(8, 'p'));
+    put_frame("bye", wire::Topic::kBye, "so long");
+    p2p::AddressesAnswered answer;
+    answer.addresses.push_back(*p2p::parse_peer_address("10.1.2.3:7411"));
+    put_frame("addresses", wire::Topic::kAddresses, p2p::format_address_message(answer));
+    put_frame("ask-addresses", wire::Topic::kAddresses,
+              p2p::format_address_message(p2p::AddressesWanted{}));
+    wire::Gossip gossip;
+    gossip.set_tx(Bytes(40, 't'));
+    put_frame("gossip", wire::Topic::kGossip, gossip.SerializeAsString());
+    wire::SyncMessage sync;
+    sync.mutable_get_blocks()->set_from_height(7);
+    sync.mutable_get_blocks()->set_count_max(64);
+    put_frame("sync", wire::Topic::kSync, sync.SerializeAsString());
+    wire::TradeMessage trade;
+    trade.set_lease_id(Bytes(32, 'l'));
+    trade.mutable_refuse()->set_reason("no room");
+    put_frame("trade", wire::Topic::kTrade, trade.SerializeAsString());
+#ifdef HAVE_LDNS
+    put("mdns", "query", p2p::format_lan_query());
+    put("mdns", "answer",
+        p2p::format_lan_answer({"box-1", p2p::chain_mark(world.genesis.chain_id), 7411},
+                               "192.168.1.7"));
+#endif
+    client::JoinFile join;
+    join.genesis = ledger::format_genesis(world.genesis);
+    put("join", "member", client::format_join_file(join));
+    join.genesis = "{}";
+    join.wallet = "{\"version\": 1}";
+    join.listen_address = join.announce_address = "10.1.2.3:7411";
+    join.seeds = {"10.1.2.4:7411", "[::1]:7411"};
+    join.seal = true;
+    put("join", "validator", client::format_join_file(join));
+}
+
+void put_consensus() {
+    for (const auto kind : {ledger::ConsensusKind::kPoa, ledger::ConsensusKind::kPor}) {
+        const Validators &world = Validators::get(kind);
+        const std::string name(ledger::consensus_name(kind));
+        wire::SyncMessage sync;
+        for (const Bytes &bytes : world.blocks) {
+            wire::SignedBlock block;
+            CHAIN_CHECK(block.ParseFromString(bytes));
+            *sync.mutable_headers()->add_headers() = block;
+        }
+        const unsigned mode = kind == ledger::ConsensusKind::kPoa ? 240 : 241;
+        put("headers", "of-" + name, with_mode(mode, Bytes(1, '\0') + sync.SerializeAsString()));
+        wire::Gossip gossip;
+        gossip.set_block(world.blocks[0]);
+        put("gossip", "block-" + name, with_mode(mode, gossip.SerializeAsString()));
+    }
+    wire::SyncMessage empty;
+    empty.mutable_headers();
+    put("gossip", "headers-to-one-sealer", with_mode(238, empty.SerializeAsString()));
+    const Validators &world = Validators::get(ledger::ConsensusKind::kPoa);
+    wire::VoteBody body;
+    body.set_chain_id(to_bytes(world.genesis.chain_id));
+    body.set_validator(to_bytes(world.keys[0].public_key()));
+    body.set_source(to_bytes(world.chain->checkpoint_at(0)->id));
+    body.set_target_height(2);
+    body.set_target(to_bytes(world.chain->checkpoint_at(2)->id));
+    const wire::SignedVote vote = ledger::sign_vote(body, world.keys[0]);
+    put("votes", "signed", with_mode(0, vote.SerializeAsString()));
+    put("kept", "votes",
+        with_mode(0, consensus::format_vote_memory({0, 2, vote}, world.genesis.chain_id,
+                                                   world.keys[0].public_key())));
+    put("kept", "finality",
+        with_mode(2, consensus::format_finality({{}, {}, {vote}}, world.genesis.chain_id)));
+}
+
 }  // namespace
 }  // namespace chain::fuzz
 
@@ -120,6 +214,10 @@ int main(int argument_count, char **arguments) {
     const auto voucher = chain::ledger::sign_voucher(voucher_body(world), world.keys[0]);
     put("voucher", "signed", with_mode(0, voucher.SerializeAsString()));
     put_texts(world);
+    put_network(world);
+    put_consensus();
+    for (const char *target : {"handshake", "kept", "headers", "votes", "gossip"})
+        put_choices(target, 16, true);
     put_choices("tx", 16);
     put_choices("block", 12);
     put_choices("voucher", 8);

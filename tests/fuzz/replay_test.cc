@@ -66,7 +66,7 @@ TEST(Fuzz, EveryStoredInputAndSomeThatAreLikeIt) {
             target->function(changed(inputs[random() % inputs.size()], random));
         ++targets;
     }
-    EXPECT_GE(targets, 5);
+    EXPECT_GE(targets, 13);
 }
 
 // What tests/fuzz/cheap_schnorr.cc makes for the fuzzer is nothing to the library.

@@ -16,8 +16,9 @@ for target in $targets; do
     log=$programs/$target.log
     mkdir -p "$found"
     case $target in
-        keystore | genesis | vectors) length_max=2048 ;;
-        block) length_max=256 ;;
+        keystore | genesis | vectors | join) length_max=2048 ;;
+        frame | mdns) length_max=512 ;;
+        block | handshake | kept | gossip) length_max=256 ;;
         voucher) length_max=128 ;;
         *) length_max=192 ;;
     esac

@@ -301,5 +301,22 @@ TEST_F(ValidatorBackendTest, ABlockThatIsNotPermittedStopsNobody) {
     }
 }
 
+// A peer that sent one message of headers, even an empty one, ended the daemon.
+TEST(SoloBackendTest, WhatIsForValidatorsBreaksTheProtocol) {
+    Loop loop;
+    const ManualClock clock(ledger::kGenesisTimeMs);
+    ledger::Genesis made;
+    made.chain_name = "solo";
+    made.time_ms = ledger::kGenesisTimeMs;
+    made.sealer = numbered_key(1).public_key();
+    made.allocations.emplace_back(made.sealer, Amount{ledger::kStartUnits});
+    const auto genesis = ledger::parse_genesis(ledger::format_genesis(made)).value();
+    const auto node =
+        LedgerBackend::open(loop, clock, make_memory_store(), genesis, std::nullopt).value();
+    EXPECT_EQ(node->accept_headers({}).error().code, ErrorCode::kProtocol);
+    EXPECT_EQ(node->accept_headers({{wire::SignedBlock()}}).error().code, ErrorCode::kProtocol);
+    EXPECT_EQ(node->accept_vote(wire::SignedVote()).error().code, ErrorCode::kProtocol);
+}
+
 }  // namespace
 }  // namespace chain

@@ -95,6 +95,21 @@ TEST_F(VoterTest, KnowsItsVotesAfterARestartAndRefusesADamagedMemory) {
     EXPECT_EQ(damaged.error().code, ErrorCode::kCorrupt);
 }
 
+// Bytes that a bad disk has altered mostly still parse: without a limit it would vote twice.
+TEST_F(VoterTest, RefusesAMemoryThatDoesNotSayWhatItsLastVoteSays) {
+    static_cast<void>(vote(*open(), tree_.grow(7)));
+    const PublicKey validator = key_of(1).public_key();
+    const Bytes right = read_file(path_, 4'096).value();
+    const VoteMemory memory = parse_vote_memory(path_, right, Bytes32{}, validator).value();
+    EXPECT_EQ(format_vote_memory(memory, Bytes32{}, validator), right);
+    for (std::size_t at = 0; at < right.size(); ++at) {
+        Bytes flipped = right;
+        flipped[at] = static_cast<char>(flipped[at] ^ 1);
+        for (const Bytes &wrong : {flipped, right.substr(0, at)})
+            EXPECT_FALSE(parse_vote_memory(path_, wrong, Bytes32{}, validator).ok()) << at;
+    }
+}
+
 TEST_F(VoterTest, RefusesAnothersMemory) {
     static_cast<void>(vote(*open(), tree_.grow(7)));
     for (const auto &[chain_id, number] :
