@@ -2,6 +2,7 @@
 #include "chain/consensus/block_tree.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace chain::consensus {
 
@@ -119,16 +120,18 @@ const BlockTree::Node *BlockTree::choose(const Checkpoint &justified, std::uint6
     each([&](const Node &node) { nodes.push_back(&node); });
     std::sort(nodes.begin(), nodes.end(),
               [](const Node *a, const Node *b) { return a->order < b->order; });
+    // Two thirds of the validators know the time: what they have justified is not too early. What
+    // is built upon that, by anybody, may be.
+    std::unordered_set<const Node *> decided;
+    const Node *at = find(justified.id);
+    for (; at != nullptr && at != root_; at = at->parent) decided.insert(at);
     std::unordered_map<const Node *, bool> usable;
     const Node *best = root_;
     for (const Node *const node : nodes) {
-        const bool holds_justified = justified_on(*this, *node, justified) >= justified.height &&
-                                     justified.height > root_->height();
         const bool is_usable =
             node == root_ ||
             (usable[node->parent] && !node->is_invalid && (node->has_body || !with_bodies) &&
-             // Two thirds of the validators know the time.
-             (node->not_before_ms <= now_ms || holds_justified));
+             (node->not_before_ms <= now_ms || decided.contains(node)));
         usable[node] = is_usable;
         if (is_usable && is_better(*node, *best, justified)) best = node;
     }
