@@ -232,7 +232,7 @@ class Control:
         self.socket.sendall(len(request).to_bytes(4, "little") + request)
         answer = dict(_fields(self._read(int.from_bytes(self._read(4), "little"))))
         if reply not in answer:
-            raise OSError(f"the daemon answers {answer}")
+            raise Failure(f"the daemon answers {answer}")
         return answer[reply]
 
     def heights(self):
@@ -245,7 +245,7 @@ class Control:
         found = {}
         while first <= last:
             count = min(last - first + 1, self.BLOCKS_MAX)
-            listed = self._ask(27, _integer(1, count) + _integer(2, last + 1), 19)
+            listed = self._ask(22, _integer(1, count) + _integer(2, last + 1), 19)
             before = last
             for _, bytes_of_block in _fields(listed):
                 block = dict(_fields(bytes_of_block))
