@@ -27,12 +27,21 @@ Result<VotePool::Added> VotePool::add(const DecodedVote &vote, bool is_validator
         if (incentive::offence_of(known.link, vote.link) != incentive::Offence::kNone)
             added.evidence = VoteEvidence{known.signed_vote, vote.signed_vote};
     }
+    // The highest are kept: were it the latest to come, votes that are told again would push each
+    // other out, be new once more, and go around for ever.
+    if (votes.size() == kVotesPerValidatorMax) {
+        const auto lowest = std::min_element(votes.begin(), votes.end(),
+                                             [](const DecodedVote &a, const DecodedVote &b) {
+                                                 return a.link.target_height < b.link.target_height;
+                                             });
+        if (vote.link.target_height <= lowest->link.target_height) return added;
+        votes.erase(lowest);
+    }
     // Of two that contradict each other both count, for different branches: others may have counted
     // the other one. It costs the validator its stake, and whoever counts the same votes agrees.
     votes.push_back(vote);
     std::uint64_t &newest = newest_targets_[vote.validator];
     newest = std::max(newest, vote.link.target_height);
-    if (votes.size() > kVotesPerValidatorMax) votes.pop_front();
     added.is_new = true;
     return added;
 }
