@@ -5,7 +5,8 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/money_test.py tests/system/peer_loss_test.py \
   tests/system/daemon_kill_test.py tests/system/kill_matrix_test.py tests/system/wallet_test.py \
   tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py \
-  tests/system/net_lab_test.py tests/system/seven_nodes_test.py
+  tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
+  tests/system/por_lease_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c \
   tests/system/net_lab.py tests/system/odd_machine.c

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 
-from chain_devnet import BUILD_FOLDER, Devnet, Failure, say
+from chain_devnet import BUILD_FOLDER, Failure, Job, say, wait_until
 from validators_test import Cloud, Node
 
 NET_SWITCH = os.path.join(BUILD_FOLDER, "tests/system/net_switch")
@@ -277,6 +277,24 @@ class Machine(Node):
     def control(self, timeout_s=2):
         return Control(f"{self.data}/control.sock", timeout_s)
 
+    def mpirun(self, *words, timeout_s=90):
+        """On this host; the Run, with the bill as `report`. Failure unless it succeeded."""
+        folder = tempfile.mkdtemp(prefix="job-", dir=self.cloud.folder)
+        environment = {**self.cloud.environment, "OMPI_CHAIN_SOCKET": f"{self.data}/control.sock"}
+        job = Job([*self.host.prefix, "mpirun", "--chain-report", f"{folder}/report.json",
+                   *map(str, words)], environment, folder)
+        self.cloud.lab.processes.append(job.process)
+        run = job.wait(timeout_s)
+        if run.rc != 0:
+            raise Failure(run.text())
+        run.report = job.report()
+        return run
+
+    def offers(self):
+        """Slots that this machine's daemon could lease, by the host that lends them."""
+        listed = self.try_ask("offer", "list", "--all")
+        return {offer["host"]: offer["slots"] for offer in listed["offers"]} if listed else {}
+
     def kill(self, signal_number=signal.SIGKILL):
         super().kill(signal_number)
         self.is_stopped = signal_number == signal.SIGSTOP
@@ -287,6 +305,7 @@ class LabCloud(Cloud):
 
     names = ("ash", "birch", "cedar", "doug")
     guests = ()
+    lenders = ()  # of 2 slots each
     one_way_ms, loss_percent = 25, 1
 
     def __enter__(self):
@@ -313,5 +332,13 @@ class LabCloud(Cloud):
     def listen_options(self, name):
         return ("--listen", f"0.0.0.0:{PORT}")
 
+    def options_of(self, name):
+        lending = ("--lend", "2") if name in self.lenders else ()
+        return (*super().options_of(name), *lending)
+
     def make_node(self, name):
         return Machine(self, name)
+
+    def wait_offers(self, renter, timeout_s=30):
+        wait_until(lambda: all(self.nodes[renter].offers().get(name) for name in self.lenders),
+                   timeout_s, lambda: f"{renter} sees all offers: {self.nodes[renter].offers()}")

@@ -4,23 +4,24 @@ on every block that is final, whatever happens to two of them or to the lines be
 within a stated number of block times once it is over. A thread looks at the final blocks of all of
 them the whole time: what was final once, anywhere, is what everybody has there ever after.
 
-Environment: CHAIN_TEST_ROUNDS=N does everything that breaks something N times; CHAIN_TEST_SEED."""
+Environment: CHAIN_TEST_ROUNDS=N does everything that breaks something N times; CHAIN_TEST_CUT_S: how
+long a partition lasts; CHAIN_TEST_SEED."""
 
 import concurrent.futures
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
 
-from chain_devnet import Failure, run_tests, say, wait_until
+from chain_devnet import BUSY, Failure, run_tests, say, wait_until
 from net_lab import LabCloud, odd_machine
 
 ROUNDS = int(os.environ.get("CHAIN_TEST_ROUNDS", "1"))
 SEED = int(os.environ.get("CHAIN_TEST_SEED", random.randrange(1 << 32)))
+CUT_S = float(os.environ.get("CHAIN_TEST_CUT_S", "6"))
 NAMES = ("ash", "birch", "cedar", "doug", "elm", "fir", "gum")
 UNITS = 1_000_000
 FINAL_S = 60  # much more than it takes
@@ -80,6 +81,8 @@ class Seven(LabCloud):
     names = NAMES
     spacing_s = 0.5
     founding = ("--spacing", "500ms")
+    lenders, renter = ("elm", "fir"), "gum"
+    victims = len(NAMES)  # of kill -9, each time the test is run
     # From the moment at which nothing is broken any more until what is paid then is final at all:
     # sessions that were lost are back within 10 s, which is 20 of these.
     live_blocks_max = 60
@@ -89,19 +92,11 @@ class Seven(LabCloud):
         self.random = random.Random(SEED)
         self.all = list(self.nodes.values())
         # All is paid to somebody who has no machine: what is there is what was paid.
-        self.paid_to = self.new_address()
+        self.paid_to = self.new_wallet(f"{self.folder}/nobody")
         self.paid_units = 0
         self.watcher = Watcher(self.all)
         self.watcher.start()
         return self
-
-    def new_address(self):
-        done = subprocess.run(
-            ["ompi-chain", "network", "new", "--output", f"{self.folder}/nobody.json", "--data",
-             f"{self.folder}/nobody", "--password-file", self.password_file, "--json"],
-            env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=True)
-        return json.loads(done.stdout)["sealer"]
 
     def __exit__(self, kind, value, trace):
         self.watcher.end()
@@ -167,6 +162,28 @@ def agree(cloud):
         check_alive(cloud, "nothing is broken")
 
 
+def leases(cloud):
+    """Two ranks on two hosts, for a third: every node has the same bill, in blocks that are final."""
+    renter = cloud.nodes[cloud.renter]
+    cloud.wait_offers(cloud.renter)
+    run = renter.mpirun("--chain-lease", "2", "-np", "2", BUSY, "1")
+    assert "busy: 2 ranks" in run.out, run.text()
+    lease = run.report["lease"]
+
+    def settled_everywhere():
+        bills = [node.try_ask("lease", "show", lease) for node in cloud.all]
+        return all(bill and bill["state"] == "settled" for bill in bills) and bills
+
+    bills = wait_until(settled_everywhere, FINAL_S, "the lease is settled on all ledgers")
+    wait_final(cloud, cloud.all, max(node.status()["height"] for node in cloud.all))
+    check_histories(cloud)
+    paid = {json.dumps([leg["paid"]["units"] for leg in bill["legs"]]) for bill in bills}
+    assert len(paid) == 1 and run.report["paid"]["units"] > 0, (paid, run.report)
+    assert {leg["host"] for leg in run.report["legs"]} == set(cloud.lenders), run.report
+    say(f"   two ranks on {' and '.join(cloud.lenders)} for {cloud.renter}: mpirun took "
+        f"{run.wall_s:.1f} s, the bill is final at all")
+
+
 def partition(cloud):
     for _ in range(ROUNDS):
         names = list(cloud.names)
@@ -174,10 +191,11 @@ def partition(cloud):
         few, many = names[:3], names[3:]
         final = max(cloud.watcher.heights.values())
         cloud.lab.partition(few, many)
-        time.sleep(SILENT_S + 1)
+        healed_at = time.monotonic() + CUT_S
+        time.sleep(min(SILENT_S + 1, CUT_S))
         # Both sides make blocks, and neither can make one final.
         heights = [pay_all(cloud, [cloud.nodes[side[0]]]) for side in (few, many)]
-        time.sleep(4 * cloud.spacing_s)
+        time.sleep(max(0, healed_at - time.monotonic()))
         reached = max(cloud.watcher.heights.values())
         assert reached <= final + 2, (final, reached, "three and four are both too few")
         say(f"   {'+'.join(few)} | {'+'.join(many)}: blocks up to {heights}, final {reached}; "
@@ -186,16 +204,16 @@ def partition(cloud):
         check_alive(cloud, "healed")
 
 
-def killed_in_turn(cloud):
+def killed(cloud):
     for _ in range(ROUNDS):
-        for victim in cloud.all:
+        for victim in cloud.random.sample(cloud.all, cloud.victims):
             others = [node for node in cloud.all if node is not victim]
             victim.kill()
             height = pay_all(cloud, others[:2])
             wait_final(cloud, others, height)
             cloud.start_again(victim.name)
             wait_final(cloud, cloud.all, height)
-        check_alive(cloud, "each was killed and came back")
+        check_alive(cloud, f"{cloud.victims} were killed, one by one, and came back")
 
 
 def stopped(cloud):
@@ -251,13 +269,15 @@ class SevenMiners(Seven):
     spacing_s = 0.4
     founding = ("--consensus", "por", "--spacing", "400ms")
     joining = ("--mine", "1")
+    lenders, victims = (), 2
     live_blocks_max = 120
 
 
 def run_both():
-    tests = [("agree", agree), ("partition", partition), ("killed_in_turn", killed_in_turn),
-             ("stopped", stopped), ("slow_disk", slow_disk), ("wrong_clocks", wrong_clocks)]
-    miners = [("por_agree", agree), ("por_partition", partition), ("por_killed", stopped)]
+    tests = [("agree", agree), ("leases", leases), ("partition", partition),
+             ("killed", killed), ("stopped", stopped), ("slow_disk", slow_disk),
+             ("wrong_clocks", wrong_clocks)]
+    miners = [("por_agree", agree), ("por_partition", partition), ("por_killed", killed)]
     chosen = sys.argv[1:]
     failed = 0
     for kind, those in ((Seven, tests), (SevenMiners, miners)):

@@ -115,6 +115,10 @@ class Cloud:
     def listen_options(self, name):
         return ("--listen", self.addresses[name])
 
+    def options_of(self, name):
+        """Of its daemon, at each start."""
+        return (*self.listen_options(name), *self.joining)
+
     def make_node(self, name):
         return Node(self, name)
 
@@ -126,29 +130,41 @@ class Cloud:
             file.write("as good as any other\n")
         os.chmod(self.password_file, 0o600)
         self.addresses = self.places()
-        listed = ",".join(f"{name}@{address}" for name, address in self.addresses.items())
-        made = subprocess.run(
-            ["ompi-chain", "network", "new", "--name", "lab", "--output", f"{self.folder}/files",
-             "--validators", listed, *self.founding, "--password-file", self.password_file,
-             "--json"], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=COMMAND_TIMEOUT_S, check=False)
-        if made.returncode != 0:
-            raise Failure(f"network new: {made.stderr}")
-        self.made = json.loads(made.stdout)
         self.nodes = {name: self.make_node(name) for name in self.names}
         self.others = []
+        self.found()
+        return self
+
+    def found(self):
+        """The network; and every daemon joins it."""
+        listed = ",".join(f"{name}@{address}" for name, address in self.addresses.items())
+        self.made = self.run_alone("network", "new", "--name", "lab", "--output",
+                                   f"{self.folder}/files", "--validators", listed, *self.founding,
+                                   "--password-file", self.password_file)
         for name in self.names:
             self.join(name)
-        return self
+
+    def run_alone(self, *words):
+        """A command that asks no daemon."""
+        done = subprocess.run(["ompi-chain", *words, "--json"], env=self.environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=COMMAND_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            raise Failure(f"ompi-chain {' '.join(words)}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def new_wallet(self, data):
+        """In that data folder; its address."""
+        return self.run_alone("network", "new", "--output", f"{data}.json", "--data", data,
+                              "--password-file", self.password_file)["sealer"]
 
     def join(self, name):
         self.nodes[name].start("--join", self.made["validators"][name], "--password-file",
-                               self.password_file, *self.listen_options(name), *self.joining)
+                               self.password_file, *self.options_of(name))
 
     def start_again(self, name):
         """What an owner types after the first time: the data folder knows the rest."""
-        self.nodes[name].start("--password-file", self.password_file, *self.listen_options(name),
-                               *self.joining)
+        self.nodes[name].start("--password-file", self.password_file, *self.options_of(name))
 
     def __exit__(self, kind, value, trace):
         for node in [*self.nodes.values(), *self.others]:
