@@ -54,8 +54,8 @@ public:
     const Checkpoint & final() const { return consensus_->votes().final(); }
     bool is_final(std::uint64_t height) const;
     bool is_justified(std::uint64_t height) const;
-    // Own last vote and all votes kept: what is said again now and then.
-    std::vector<wire::SignedVote> votes_to_tell() const { return consensus_->votes().all(); }
+    // What is said again now and then.
+    std::vector<wire::SignedVote> votes_to_tell() const { return consensus_->votes().to_tell(); }
     std::vector<VoteEvidence> take_evidence() { return consensus_->take_evidence(); }
     // Headers whose blocks are to be fetched, in their order; at most `count_max`.
     std::vector<BlockId> missing_blocks(std::uint64_t now_ms, std::size_t count_max) const;

@@ -159,13 +159,20 @@ std::vector<wire::SignedVote> VotePool::votes_for_block_on(const BlockTree::Node
     return {};
 }
 
-std::vector<wire::SignedVote> VotePool::all() const {
+std::vector<wire::SignedVote> VotePool::to_tell() const {
     std::vector<wire::SignedVote> votes;
     for (const auto &[_, by_id] : justifications_)
         for (const auto &[__, justification] : by_id)
             votes.insert(votes.end(), justification.begin(), justification.end());
-    for (const auto &[_, by_one] : by_validator_)
-        for (const DecodedVote &vote : by_one.votes) votes.push_back(vote.signed_vote);
+    for (const auto &[_, by_one] : by_validator_) {
+        std::vector<const DecodedVote *> newest;
+        for (const DecodedVote &vote : by_one.votes) newest.push_back(&vote);
+        std::sort(newest.begin(), newest.end(), [](const DecodedVote *a, const DecodedVote *b) {
+            return a->link.target_height > b->link.target_height;
+        });
+        if (newest.size() > kToldPerValidator) newest.resize(kToldPerValidator);
+        for (const DecodedVote *const vote : newest) votes.push_back(vote->signed_vote);
+    }
     return votes;
 }
 

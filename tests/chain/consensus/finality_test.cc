@@ -191,6 +191,8 @@ TEST_F(VotePoolTest, OldVotesThatAreToldAgainAreNotNewAndPushNothingOut) {
     for (std::uint64_t at = 1; at <= count; ++at) EXPECT_TRUE(add(vote_for(1, at)));
     for (std::uint64_t at = 1; at <= count; ++at) EXPECT_FALSE(add(vote_for(1, at))) << at;
     EXPECT_EQ(pool_.size(), VotePool::kVotesPerValidatorMax);
+    // Told to a peer, all of them would keep the line busy, and useful votes from coming in time.
+    EXPECT_EQ(pool_.to_tell().size(), VotePool::kToldPerValidator);
     add(vote_for(2, count));
     add(vote_for(3, count));
     EXPECT_TRUE(pool_.count());
