@@ -51,6 +51,7 @@ struct BlockReceipt {
 class LedgerBackend final : public Backend {
 public:
     static constexpr std::size_t kBlocksPerAnswerMax = 256;
+    static constexpr std::size_t kHeadersPerAnswerMax = 1'000;
     static constexpr std::size_t kAnswerBytesMax = 1536u << 10;  // below a peer frame's limit
     static constexpr std::size_t kAnnounceAgainMax = 64;         // transactions per round
     // Transactions that wait for the loop's next turn, to be verified together on all cores.
@@ -111,9 +112,9 @@ public:
     // protocol); others: it does not count.
     Result<bool> accept_vote(const wire::SignedVote &vote);
     // Signed headers, without transactions or votes, in their order; whether they lead to a branch
-    // that is better is seen then. Errors: as of accept_block; kNotFound: the first one's parent is
-    // not known.
-    Status accept_headers(std::span<const wire::SignedBlock> headers);
+    // that is better is seen then. True: there may be more, once the blocks of these are here.
+    // Errors: as of accept_block; kNotFound: the first one's parent is not known.
+    Result<bool> accept_headers(std::span<const wire::SignedBlock> headers);
     // Headers after the newest of `known` that is on this chain, or after the genesis.
     Result<std::vector<wire::SignedBlock>> headers_after(const std::vector<ledger::BlockId> &known,
                                                          std::size_t count_max) const;

@@ -22,7 +22,8 @@ public:
                                                 const std::optional<KeyPair> &key);
 
     // A header whose parent is known, or why it is not taken: as of BlockTree::add and
-    // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already.
+    // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already. kProtocol:
+    // its sealer has no turn. kNotYet: whether it has one is known later.
     Status take_header(const ledger::Block &block, BlockTree::Origin origin, std::uint64_t now_ms);
     // The whole block; its header too, if that is new. Errors: the same; kTooLarge (no room).
     Status take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms);
@@ -66,6 +67,7 @@ private:
            std::optional<KeyPair> key)
         : chain_(chain), rule_(std::move(rule)), branch_(chain, folder), key_(std::move(key)) {}
     Status restore(std::unique_ptr<Voter> voter);
+    Status check_sealer(const ledger::Block &block, const BlockTree::Node &parent);
     Result<BlockSummary> summary_at(std::uint64_t height) const;
 
     ledger::Chain &chain_;

@@ -171,7 +171,7 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
         if (!id.ok()) return judge(peer, id.error());
         known.push_back(*id);
     }
-    auto headers = ledger_.headers_after(known, kHeadersPerReply);
+    auto headers = ledger_.headers_after(known, LedgerBackend::kHeadersPerAnswerMax);
     if (!headers.ok() || headers->empty()) return;
     wire::SyncMessage message;
     for (wire::SignedBlock &header : *headers)
@@ -181,12 +181,13 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
 
 void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) {
     const std::vector<wire::SignedBlock> all(headers.headers().begin(), headers.headers().end());
-    if (const Status taken = ledger_.accept_headers(all); !taken.ok()) {
+    const auto taken = ledger_.accept_headers(all);
+    if (!taken.ok()) {
         // The peer is on a branch that leaves ours below what is final: it has to be told.
         if (taken.error().code == ErrorCode::kNotFound) announce_tip(peer);
         return judge(peer, taken.error());
     }
-    fetching_[peer].has_more_headers = all.size() >= kHeadersPerReply;
+    fetching_[peer].has_more_headers = *taken;
     ask_for_missing(peer);
 }
 

@@ -17,7 +17,6 @@
 namespace chain::daemon {
 
 inline constexpr std::uint32_t kBlocksPerReply = 64;
-inline constexpr std::size_t kHeadersPerReply = 1'000;
 inline constexpr std::size_t kLocatorIdsMax = 64;
 inline constexpr std::uint64_t kAskAgainMs = 2'000;
 
