@@ -43,7 +43,8 @@ struct LedgerOptions {
 
 // What became of a block that a peer sent.
 struct BlockReceipt {
-    enum class Kind { kApplied, kKnown, kGap };
+    // kWrong: it is against the rules, as only executing it shows.
+    enum class Kind { kApplied, kKnown, kGap, kWrong };
     Kind kind = Kind::kKnown;
     std::uint64_t need_from_height = 0;  // kGap: ask for blocks from here on
 };

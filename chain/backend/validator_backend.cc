@@ -198,6 +198,7 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
     const auto origin = signed_blocks.size() > 1 ? consensus::BlockTree::Origin::kAsked
                                                  : consensus::BlockTree::Origin::kTold;
     Status status = ok_status();
+    std::vector<ledger::BlockId> taken_ids;
     for (const std::string_view bytes : signed_blocks) {
         auto block = ledger::decode_block(bytes, genesis(), &chain_->signatures());
         if (!block.ok()) {
@@ -206,6 +207,7 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
         }
         const std::uint64_t block_height = block->header.height();
         if (block_height <= engine_->consensus().tree().root().height()) continue;  // decided
+        taken_ids.push_back(block->id);
         const Status taken = engine_->take_block(std::move(*block), origin, clock_.unix_ms());
         if (taken.ok()) {
             receipt = {BlockReceipt::Kind::kApplied, 0};
@@ -219,6 +221,10 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
     }
     CHAIN_TRY(run_engine());
     CHAIN_TRY(status);
+    for (const ledger::BlockId &id : taken_ids) {
+        const consensus::BlockTree::Node *const node = engine_->consensus().tree().find(id);
+        if (node != nullptr && node->is_invalid) receipt.kind = BlockReceipt::Kind::kWrong;
+    }
     return receipt;
 }
 

@@ -94,7 +94,7 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
         case wire::Gossip::kOffer: return accept_offer(peer, gossip.offer());
         case wire::Gossip::kBlock: {
             const std::string_view block = gossip.block();
-            accept_blocks(peer, {&block, 1});
+            accept_blocks(peer, {&block, 1}, true);
             return;
         }
         case wire::Gossip::kVote: return on_vote(peer, gossip.vote());
@@ -225,7 +225,9 @@ void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksBy
     if (message.blocks().blocks_size() > 0) send(peer, message);
 }
 
-bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
+// Of blocks that were asked for, an honest peer may have some that it has not executed itself.
+bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks,
+                              bool are_told) {
     const auto receipt = ledger_.accept_blocks(blocks);
     if (!receipt.ok()) {
         if (is_of_store(receipt.error()))  // the block is good, and has to be had later
@@ -237,6 +239,10 @@ bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string
     stalled_ = false;
     if (receipt->kind == BlockReceipt::Kind::kGap) {
         ask_for_blocks(peer);
+        return false;
+    }
+    if (are_told && receipt->kind == BlockReceipt::Kind::kWrong) {
+        network_.disconnect(peer, "a block that is against the rules");
         return false;
     }
     // A branch that was not worth its blocks may be by now.

@@ -41,7 +41,9 @@ private:
     void ask_for_missing(const PublicKey &peer);
     void announce_tip(const PublicKey &peer);
     void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
-    bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks);
+    // `are_told`: the peer has executed what it tells, before it told us.
+    bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks,
+                       bool are_told = false);
     void stall(const Error &why);
     void accept_offer(const PublicKey &peer, const wire::SignedOffer &offer);
     void pass_on(const wire::SignedOffer &offer, const PublicKey *from);

@@ -198,8 +198,8 @@ TEST_F(ValidatorBackendTest, HeadersOfWhoHasNoTurnAreNotKept) {
     ASSERT_TRUE(run_until([&] { return all_final(id); })) << describe();
     const std::size_t size = nodes_[0]->engine()->consensus().tree().size();
     wire::BlockHeader header;
-    const ledger::Tip &tip = nodes_[0]->tip();
-    const KeyPair stranger = numbered_key(99);
+    const ledger::Tip tip = nodes_[0]->tip();
+    const KeyPair stranger = numbered_key(99), liar = numbered_key(2);
     header.set_version(ledger::kBlockVersion);
     header.set_height(tip.height + 1);
     header.set_previous(to_bytes(tip.id));
@@ -217,6 +217,11 @@ TEST_F(ValidatorBackendTest, HeadersOfWhoHasNoTurnAreNotKept) {
     EXPECT_EQ(nodes_[0]->accept_headers({&block.signed_block, 1}).error().code,
               ErrorCode::kProtocol);
     EXPECT_EQ(nodes_[0]->engine()->consensus().tree().size(), size);
+    // Who has a turn, and says something wrong: whoever told of it shall hear of it.
+    header.set_sealer(to_bytes(liar.public_key()));
+    const ledger::Block wrong = ledger::sign_block(header, {}, liar);
+    EXPECT_EQ(nodes_[0]->accept_block(wrong.signed_bytes)->kind, BlockReceipt::Kind::kWrong);
+    EXPECT_EQ(nodes_[0]->tip().id, tip.id);
 }
 
 TEST_F(ValidatorBackendTest, ThreeGoOnWithoutTheFourthWhichCatchesUp) {
