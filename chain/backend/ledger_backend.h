@@ -46,7 +46,8 @@ struct LedgerOptions {
 
 // What became of a block that a peer sent.
 struct BlockReceipt {
-    enum class Kind { kApplied, kKnown, kGap };
+    // kWrong: it is against the rules, as only executing it shows.
+    enum class Kind { kApplied, kKnown, kGap, kWrong };
     Kind kind = Kind::kKnown;
     std::uint64_t need_from_height = 0;  // kGap: ask for blocks from here on
 };
@@ -54,6 +55,7 @@ struct BlockReceipt {
 class LedgerBackend final : public Backend {
 public:
     static constexpr std::size_t kBlocksPerAnswerMax = 256;
+    static constexpr std::size_t kHeadersPerAnswerMax = 1'000;
     static constexpr std::size_t kAnswerBytesMax = 1536u << 10;  // below a peer frame's limit
     static constexpr std::size_t kAnnounceAgainMax = 64;         // transactions per round
     // Transactions that wait for the loop's next turn, to be verified together on all cores.
@@ -116,9 +118,10 @@ public:
     // protocol); others: it does not count.
     Result<bool> accept_vote(const wire::SignedVote &vote);
     // Signed headers, without transactions or votes, in their order; whether they lead to a branch
-    // that is better is seen then. Errors: as of accept_block; kNotFound: the first one's parent is
-    // not known; kProtocol: this chain has no validators.
-    Status accept_headers(std::span<const wire::SignedBlock> headers);
+    // that is better is seen then. True: there may be more, once the blocks of these are here.
+    // Errors: as of accept_block; kNotFound: the first one's parent is not known; kProtocol: this
+    // chain has no validators.
+    Result<bool> accept_headers(std::span<const wire::SignedBlock> headers);
     // Headers after the newest of `known` that is on this chain, or after the genesis.
     Result<std::vector<wire::SignedBlock>> headers_after(const std::vector<ledger::BlockId> &known,
                                                          std::size_t count_max) const;

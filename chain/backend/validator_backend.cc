@@ -16,9 +16,11 @@ constexpr std::size_t kLocatorMax = 32;
 // Leaves room for the header, the votes and the framing of each transaction.
 constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
 
-// A block that is known, or for which there is no room: whoever passes it on is not to blame.
+// A block that is known, for which there is no room, or whose turn comes to light later: whoever
+// passes it on is not to blame.
 bool is_passed_over(const Error &error) {
-    return error.code == ErrorCode::kConflict || error.code == ErrorCode::kTooLarge;
+    return error.code == ErrorCode::kConflict || error.code == ErrorCode::kTooLarge ||
+           error.code == ErrorCode::kNotYet;
 }
 
 }  // namespace
@@ -287,6 +289,7 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
     const auto origin = signed_blocks.size() > 1 ? consensus::BlockTree::Origin::kAsked
                                                  : consensus::BlockTree::Origin::kTold;
     Status status = ok_status();
+    std::vector<ledger::BlockId> taken_ids;
     for (const std::string_view bytes : signed_blocks) {
         auto block = ledger::decode_block(bytes, genesis(), &chain_->signatures());
         if (!block.ok()) {
@@ -295,6 +298,7 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
         }
         const std::uint64_t block_height = block->header.height();
         if (block_height <= engine_->consensus().tree().root().height()) continue;  // decided
+        taken_ids.push_back(block->id);
         const Status taken = engine_->take_block(std::move(*block), origin, clock_.unix_ms());
         if (taken.ok()) {
             receipt = {BlockReceipt::Kind::kApplied, 0};
@@ -308,21 +312,28 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
     }
     CHAIN_TRY(run_engine());
     CHAIN_TRY(status);
+    for (const ledger::BlockId &id : taken_ids) {
+        const consensus::BlockTree::Node *const node = engine_->consensus().tree().find(id);
+        if (node != nullptr && node->is_invalid) receipt.kind = BlockReceipt::Kind::kWrong;
+    }
     return receipt;
 }
 
-Status LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers) {
+Result<bool> LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers) {
     if (engine_ == nullptr)
         return make_error(ErrorCode::kProtocol, "headers where one key seals all blocks");
+    bool is_new = false;
     for (const wire::SignedBlock &header : headers) {
         CHAIN_ASSIGN(const ledger::Block block,
                      ledger::decode_header(header, genesis(), &chain_->signatures()));
         if (block.header.height() <= engine_->consensus().tree().root().height()) continue;
         const Status taken =
             engine_->take_header(block, consensus::BlockTree::Origin::kAsked, clock_.unix_ms());
-        if (!taken.ok() && !is_passed_over(taken.error())) return taken;
+        if (!taken.ok() && taken.error().code == ErrorCode::kNotYet) return is_new;
+        if (!taken.ok() && !is_passed_over(taken.error())) return taken.error();
+        is_new |= taken.ok();
     }
-    return ok_status();
+    return headers.size() >= kHeadersPerAnswerMax;
 }
 
 Result<std::vector<wire::SignedBlock>> LedgerBackend::headers_after(

@@ -2,6 +2,7 @@
 #include "chain/consensus/block_tree.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace chain::consensus {
 
@@ -108,6 +109,11 @@ BlockTree::Choice BlockTree::choose(const Checkpoint &justified, std::uint64_t n
     each([&](const Node &node) { nodes.push_back(&node); });
     std::sort(nodes.begin(), nodes.end(),
               [](const Node *a, const Node *b) { return a->order < b->order; });
+    // Two thirds of the validators know the time: what they have justified is not too early. What
+    // is built upon that, by anybody, may be.
+    std::unordered_set<const Node *> decided;
+    const Node *at = find(justified.id);
+    for (; at != nullptr && at != root_; at = at->parent) decided.insert(at);
     struct Standing {
         bool holds_justified = false;
         bool is_usable = false;
@@ -126,9 +132,7 @@ BlockTree::Choice BlockTree::choose(const Checkpoint &justified, std::uint64_t n
         own.is_usable =
             node == root_ ||
             (parent.is_usable && !node->is_invalid && (node->has_body || !with_bodies) &&
-             // Two thirds of the validators know the time.
-             (node->not_before_ms <= now_ms ||
-              (on_branch >= justified.height && justified.height > root_->height())));
+             (node->not_before_ms <= now_ms || decided.contains(node)));
         const Choice candidate{node, on_branch};
         if (own.is_usable && (node == root_ || is_better(candidate, best))) best = candidate;
     }

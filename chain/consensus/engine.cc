@@ -93,6 +93,24 @@ Status Engine::restore(std::unique_ptr<Voter> voter) {
     return consensus_->restore(above);
 }
 
+// Where a header costs a signature and nothing else, strangers' would fill the tree. Members of a
+// set that cannot be known yet are judged by the sets that are.
+Status Engine::check_sealer(const ledger::Block &block, const BlockTree::Node &parent) {
+    if (!rule_->is_free(block)) return ok_status();
+    CHAIN_ASSIGN(const PublicKey sealer, to_bytes32(block.header.sealer(), "sealer"));
+    const std::uint64_t height = parent.summary.block.previous_final_height;
+    if (height <= consensus_->tree().root().height()) {
+        const auto set = chain_.state().validator_set(height);
+        if (set.ok() && set->find(sealer) == nullptr)
+            return make_error(ErrorCode::kProtocol, "block ", block.header.height(), " (",
+                              short_hex(block.id), ") is of somebody who has no turn");
+        if (set.ok()) return ok_status();
+    }
+    if (consensus_->is_validator(sealer)) return ok_status();
+    return make_error(ErrorCode::kNotYet, "whether the sealer of block ", block.header.height(),
+                      " has a turn is not known yet");
+}
+
 Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
                            std::uint64_t now_ms) {
     const BlockTree &tree = consensus_->tree();
@@ -106,6 +124,7 @@ Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
     if (trusted_ && block.header.height() == trusted_->height && block.id != trusted_->id)
         return make_error(ErrorCode::kRefused, "block ", trusted_->height, " ", short_hex(block.id),
                           " is not the one of the checkpoint");
+    CHAIN_TRY(check_sealer(block, *parent));
     CHAIN_ASSIGN(const Work work, rule_->work_of(block, parent->summary.time_ms));
     // Clocks differ by less than a block; whose is further ahead waits for the others'.
     const std::uint64_t ahead_ms = chain_.genesis().consensus.spacing_ms;

@@ -37,7 +37,8 @@ public:
 
     // A header whose parent is known, or why it is not taken: as of BlockTree::add and
     // Rule::work_of. kNotFound: its parent is not known. kConflict: it is known already. kRefused:
-    // it is not the trusted one.
+    // it is not the trusted one. kProtocol: its sealer has no turn. kNotYet: whether it has one is
+    // known later.
     Status take_header(const ledger::Block &block, BlockTree::Origin origin, std::uint64_t now_ms);
     // The whole block; its header too, if that is new. Errors: the same; kTooLarge (no room).
     Status take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms);
@@ -71,8 +72,8 @@ public:
     const Checkpoint & final() const { return consensus_->votes().final(); }
     bool is_final(std::uint64_t height) const;
     bool is_justified(std::uint64_t height) const;
-    // Own last vote and all votes kept: what is said again now and then.
-    std::vector<wire::SignedVote> votes_to_tell() const { return consensus_->votes().all(); }
+    // What is said again now and then.
+    std::vector<wire::SignedVote> votes_to_tell() const { return consensus_->votes().to_tell(); }
     std::vector<VoteEvidence> take_evidence() { return consensus_->take_evidence(); }
     // Headers whose blocks are to be fetched, in their order; at most `count_max`.
     std::vector<BlockId> missing_blocks(std::uint64_t now_ms, std::size_t count_max) const;
@@ -88,6 +89,7 @@ private:
           trusted_(trusted) {}
     Status check_trusted() const;
     Status restore(std::unique_ptr<Voter> voter);
+    Status check_sealer(const ledger::Block &block, const BlockTree::Node &parent);
     Result<BlockSummary> summary_at(std::uint64_t height) const;
 
     ledger::Chain &chain_;

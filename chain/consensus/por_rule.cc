@@ -80,6 +80,10 @@ public:
         return consensus::work_of(base_target);
     }
 
+    bool is_free(const ledger::Block &block) const override {
+        return block.header.weight() == kRotationWeight;
+    }
+
 private:
     // Each header is looked at when it comes and when its block is executed, perhaps on another
     // thread; a hash of RandomX takes 40 ms. A block's id is its header's, and so is its parent.

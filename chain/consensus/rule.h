@@ -32,6 +32,9 @@ public:
     virtual Result<Work> work_of(const ledger::Block &block,
                                  std::uint64_t parent_time_ms) const = 0;
 
+    // Whoever may seal it needs no more than a signature for it.
+    virtual bool is_free(const ledger::Block &block) const = 0;
+
     // nullptr: blocks take no work.
     virtual const PowFunction *work_function() const { return nullptr; }
     Result<Bytes32> work_of_header(std::string_view header_bytes) const final;

@@ -27,12 +27,21 @@ Result<VotePool::Added> VotePool::add(const DecodedVote &vote, bool is_validator
         if (incentive::offence_of(known.link, vote.link) != incentive::Offence::kNone)
             added.evidence = VoteEvidence{known.signed_vote, vote.signed_vote};
     }
+    // The highest are kept: were it the latest to come, votes that are told again would push each
+    // other out, be new once more, and go around for ever.
+    if (votes.size() == kVotesPerValidatorMax) {
+        const auto lowest = std::min_element(votes.begin(), votes.end(),
+                                             [](const DecodedVote &a, const DecodedVote &b) {
+                                                 return a.link.target_height < b.link.target_height;
+                                             });
+        if (vote.link.target_height <= lowest->link.target_height) return added;
+        votes.erase(lowest);
+    }
     // Of two that contradict each other both count, for different branches: others may have counted
     // the other one. It costs the validator its stake, and whoever counts the same votes agrees.
     votes.push_back(vote);
     std::uint64_t &newest = newest_targets_[vote.validator];
     newest = std::max(newest, vote.link.target_height);
-    if (votes.size() > kVotesPerValidatorMax) votes.pop_front();
     added.is_new = true;
     return added;
 }
@@ -150,13 +159,20 @@ std::vector<wire::SignedVote> VotePool::votes_for_block_on(const BlockTree::Node
     return {};
 }
 
-std::vector<wire::SignedVote> VotePool::all() const {
+std::vector<wire::SignedVote> VotePool::to_tell() const {
     std::vector<wire::SignedVote> votes;
     for (const auto &[_, by_id] : justifications_)
         for (const auto &[__, justification] : by_id)
             votes.insert(votes.end(), justification.begin(), justification.end());
-    for (const auto &[_, by_one] : by_validator_)
-        for (const DecodedVote &vote : by_one.votes) votes.push_back(vote.signed_vote);
+    for (const auto &[_, by_one] : by_validator_) {
+        std::vector<const DecodedVote *> newest;
+        for (const DecodedVote &vote : by_one.votes) newest.push_back(&vote);
+        std::sort(newest.begin(), newest.end(), [](const DecodedVote *a, const DecodedVote *b) {
+            return a->link.target_height > b->link.target_height;
+        });
+        if (newest.size() > kToldPerValidator) newest.resize(kToldPerValidator);
+        for (const DecodedVote *const vote : newest) votes.push_back(vote->signed_vote);
+    }
     return votes;
 }
 

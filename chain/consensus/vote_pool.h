@@ -27,6 +27,8 @@ public:
     // About as many checkpoints as can wait between the final block and the tip, twice.
     static constexpr std::size_t kVotesPerValidatorMax = 64;
 
+    static constexpr std::size_t kToldPerValidator = 2;
+
     // Who decides about `target`, a checkpoint of the tree; nullptr: not known (yet).
     using SetsOf = std::function<const ledger::VotingSets *(const Checkpoint &target)>;
 
@@ -62,8 +64,9 @@ public:
     // Two thirds for a link to an ancestor of `tip`, its last one, that its chain does not prove
     // yet. Empty: none.
     std::vector<wire::SignedVote> votes_for_block_on(const BlockTree::Node &tip) const;
-    // All votes kept, and those that justify something: to tell a peer.
-    std::vector<wire::SignedVote> all() const;
+    // What a peer may lack, and can use: the votes that justify something, and each validator's
+    // newest. While nothing becomes final there are many more, of which no new agreement can come.
+    std::vector<wire::SignedVote> to_tell() const;
     // The highest target of the account's votes that were seen since the start; 0: none.
     std::uint64_t newest_target(const PublicKey &validator) const;
     // After final() moved: forgets votes for what is final.

@@ -97,7 +97,7 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
     switch (gossip.item_case()) {
         case wire::Gossip::kBlock: {
             const std::string_view block = gossip.block();
-            accept_blocks(peer, {&block, 1});
+            accept_blocks(peer, {&block, 1}, true);
             return;
         }
         case wire::Gossip::kAnnounce: taken = relay_.on_announce(peer, gossip.announce()); break;
@@ -201,7 +201,7 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
         if (!id.ok()) return judge(peer, id.error());
         known.push_back(*id);
     }
-    auto headers = ledger_.headers_after(known, kHeadersPerReply);
+    auto headers = ledger_.headers_after(known, LedgerBackend::kHeadersPerAnswerMax);
     if (!headers.ok() || headers->empty()) return;
     wire::SyncMessage message;
     for (wire::SignedBlock &header : *headers)
@@ -211,12 +211,13 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
 
 void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) {
     const std::vector<wire::SignedBlock> all(headers.headers().begin(), headers.headers().end());
-    if (const Status taken = ledger_.accept_headers(all); !taken.ok()) {
+    const auto taken = ledger_.accept_headers(all);
+    if (!taken.ok()) {
         // The peer is on a branch that leaves ours below what is final: it has to be told.
         if (taken.error().code == ErrorCode::kNotFound) announce_tip(peer);
         return judge(peer, taken.error());
     }
-    fetching_[peer].has_more_headers = all.size() >= kHeadersPerReply;
+    fetching_[peer].has_more_headers = *taken;
     ask_for_missing(peer);
 }
 
@@ -254,7 +255,9 @@ void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksBy
     if (message.blocks().blocks_size() > 0) send(peer, message);
 }
 
-bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks) {
+// Of blocks that were asked for, an honest peer may have some that it has not executed itself.
+bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks,
+                              bool are_told) {
     for (const std::string_view block : blocks) blocks_heard_.insert(tagged_hash(kBlockTag, block));
     const auto receipt = ledger_.accept_blocks(blocks);
     if (!receipt.ok()) {
@@ -267,6 +270,10 @@ bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string
     stalled_ = false;
     if (receipt->kind == BlockReceipt::Kind::kGap) {
         ask_for_blocks(peer);
+        return false;
+    }
+    if (are_told && receipt->kind == BlockReceipt::Kind::kWrong) {
+        network_.disconnect(peer, "a block that is against the rules");
         return false;
     }
     // A branch that was not worth its blocks may be by now.

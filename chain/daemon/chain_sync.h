@@ -18,7 +18,6 @@
 namespace chain::daemon {
 
 inline constexpr std::uint32_t kBlocksPerReply = 64;
-inline constexpr std::size_t kHeadersPerReply = 1'000;
 inline constexpr std::size_t kLocatorIdsMax = 64;
 inline constexpr std::uint64_t kAskAgainMs = 2'000;
 // A peer's block is told on after so long: most peers will have it from its sealer by then.
@@ -51,7 +50,9 @@ private:
     void ask_for_missing(const PublicKey &peer);
     void announce_tip(const PublicKey &peer);
     void send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted);
-    bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks);
+    // `are_told`: the peer has executed what it tells, before it told us.
+    bool accept_blocks(const PublicKey &peer, std::span<const std::string_view> blocks,
+                       bool are_told = false);
     void stall(const Error &why);
     void log_progress();
     void ask_for_blocks(const PublicKey &peer);

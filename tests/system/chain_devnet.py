@@ -548,6 +548,7 @@ def run_tests(tests, make_devnet):
     left = [(name, test) for name, test in tests if not sys.argv[1:] or name in sys.argv[1:]]
     failed = []
     while left:
+        name = None
         try:
             with make_devnet() as net:
                 while left:
@@ -557,8 +558,11 @@ def run_tests(tests, make_devnet):
                     test(net)
                     say(f"ok {name}: {time.monotonic() - started:.1f} s")
         except (AssertionError, OSError, subprocess.SubprocessError) as problem:
-            say(f"FAILED {name}: {type(problem).__name__}: {problem}")
+            say(f"FAILED {name or 'to start'}: {type(problem).__name__}: {problem}")
             traceback.print_exc(file=sys.stdout)
+            if name is None:  # nor will it start the next time
+                failed += [name for name, _ in left]
+                break
             failed.append(name)
     say(f"failed: {', '.join(failed)}" if failed else "all passed")
     return 1 if failed else 0

@@ -9,6 +9,7 @@
  *   append NAME CODE  rank 0 appends a line to the file, which must be there; ends with CODE
  *   linger SECONDS    rank 0 sleeps, the others wait for it
  *   wait SECONDS      rank 0 computes, the others wait for it in MPI_Recv
+ *   time SECONDS      rank 0 prints when it passed MPI_Init, in seconds since 1970, and computes as above
  *   arguments …       rank 0 prints each argument in brackets on a line of its own */
 #define _POSIX_C_SOURCE 200809L
 #include <mpi.h>
@@ -72,6 +73,13 @@ static int do_wait(double seconds, int computes) {
     return 0;
 }
 
+static int do_time(double seconds) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (rank == 0) printf("%ld.%09ld\n", (long)now.tv_sec, now.tv_nsec);
+    return do_wait(seconds, 1);
+}
+
 static int run(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     const int number = argc > 2 ? atoi(argv[2]) : 0;
@@ -88,6 +96,7 @@ static int run(int argc, char **argv) {
     if (strcmp(what, "append") == 0 && argc == 4) return do_append(argv[2], atoi(argv[3]));
     if (strcmp(what, "linger") == 0 && argc == 3) return do_wait(atof(argv[2]), 0);
     if (strcmp(what, "wait") == 0 && argc == 3) return do_wait(atof(argv[2]), 1);
+    if (strcmp(what, "time") == 0 && argc == 3) return do_time(atof(argv[2]));
     if (strcmp(what, "arguments") == 0) {
         for (int i = 2; rank == 0 && i < argc; ++i) printf("[%s]\n", argv[i]);
         return 0;

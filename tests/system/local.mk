@@ -4,9 +4,12 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/errors_test.py tests/system/network_test.py tests/system/devnet_test.py \
   tests/system/money_test.py tests/system/peer_loss_test.py \
   tests/system/daemon_kill_test.py tests/system/kill_matrix_test.py tests/system/wallet_test.py \
-  tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py
+  tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py \
+  tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
+  tests/system/por_lease_test.py tests/system/byzantine_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
-  tests/system/chain_money.py tests/system/busy.c tests/system/errand.c
+  tests/system/chain_money.py tests/system/busy.c tests/system/errand.c \
+  tests/system/net_lab.py tests/system/odd_machine.c
 
 # A program of a renter: built with Open MPI's own wrapper, nothing of ours.
 check_SCRIPTS += tests/system/busy tests/system/errand
@@ -17,3 +20,19 @@ tests/system/busy: tests/system/busy.c
 tests/system/errand: tests/system/errand.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
 	  $(top_srcdir)/tests/system/errand.c
+
+# Hosts in network namespaces, with a network between them that delays and loses; and what makes one
+# of them odd.
+check_PROGRAMS += tests/system/net_switch
+tests_system_net_switch_SOURCES = tests/system/net_switch.cc
+check_SCRIPTS += tests/system/odd_machine.so
+CLEANFILES += tests/system/odd_machine.so
+tests/system/odd_machine.so: tests/system/odd_machine.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -fPIC -shared -o $@ \
+	  $(top_srcdir)/tests/system/odd_machine.c
+
+# Does to real daemons what no honest node does.
+check_PROGRAMS += tests/system/hostile
+tests_system_hostile_SOURCES = tests/system/hostile.cc
+tests_system_hostile_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_system_hostile_LDADD = $(TEST_LIBS)

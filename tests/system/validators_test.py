@@ -31,7 +31,7 @@ class Node:
 
     def start(self, *options):
         with open(self.log_path, "ab") as log:
-            self.daemon = subprocess.Popen(
+            self.daemon = self.popen(
                 ["ompi-chaind", "--data", self.data, *options], cwd=self.cloud.folder,
                 env=self.cloud.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -41,6 +41,9 @@ class Node:
             return self.try_ask("node", "status") is not None
 
         wait_until(answers, 20, f"{self.name}'s daemon answers")
+
+    def popen(self, command, **options):
+        return subprocess.Popen(command, **options)
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
@@ -93,50 +96,82 @@ class Node:
 class Cloud:
     """Four validators; their daemons end with it."""
 
+    names = NAMES
     founding = ("--spacing", "300ms")
     joining = ()
 
-    def __enter__(self):
+    def make_folder(self):
         # Short: a control socket's path has a limit.
         self.folder_owner = tempfile.TemporaryDirectory(prefix="cv-", dir="/tmp")
-        self.folder = self.folder_owner.name
+        return self.folder_owner.name
+
+    def remove_folder(self):
+        self.folder_owner.cleanup()
+
+    def places(self):
+        """Where each validator is."""
+        return {name: f"127.0.0.1:{free_port()}" for name in self.names}
+
+    def listen_options(self, name):
+        return ("--listen", self.addresses[name])
+
+    def options_of(self, name):
+        """Of its daemon, at each start."""
+        return (*self.listen_options(name), *self.joining)
+
+    def make_node(self, name):
+        return Node(self, name)
+
+    def __enter__(self):
+        self.folder = self.make_folder()
         self.environment = Devnet.clean_environment(self.folder)
         self.password_file = f"{self.folder}/password"
         with open(self.password_file, "w", encoding="ascii") as file:
             file.write("as good as any other\n")
         os.chmod(self.password_file, 0o600)
-        self.ports = {name: free_port() for name in NAMES}
-        listed = ",".join(f"{name}@127.0.0.1:{port}" for name, port in self.ports.items())
-        made = subprocess.run(
-            ["ompi-chain", "network", "new", "--name", "lab", "--output", f"{self.folder}/files",
-             "--validators", listed, *self.founding, "--password-file", self.password_file,
-             "--json"], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, timeout=COMMAND_TIMEOUT_S, check=False)
-        if made.returncode != 0:
-            raise Failure(f"network new: {made.stderr}")
-        self.made = json.loads(made.stdout)
-        self.nodes = {name: Node(self, name) for name in NAMES}
+        self.addresses = self.places()
+        self.nodes = {name: self.make_node(name) for name in self.names}
         self.others = []
-        for name in NAMES:
-            self.join(name)
+        self.found()
         return self
+
+    def found(self):
+        """The network; and every daemon joins it."""
+        listed = ",".join(f"{name}@{address}" for name, address in self.addresses.items())
+        self.made = self.run_alone("network", "new", "--name", "lab", "--output",
+                                   f"{self.folder}/files", "--validators", listed, *self.founding,
+                                   "--password-file", self.password_file)
+        for name in self.names:
+            self.join(name)
+
+    def run_alone(self, *words):
+        """A command that asks no daemon."""
+        done = subprocess.run(["ompi-chain", *words, "--json"], env=self.environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=COMMAND_TIMEOUT_S, check=False)
+        if done.returncode != 0:
+            raise Failure(f"ompi-chain {' '.join(words)}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def new_wallet(self, data):
+        """In that data folder; its address."""
+        return self.run_alone("network", "new", "--output", f"{data}.json", "--data", data,
+                              "--password-file", self.password_file)["sealer"]
 
     def join(self, name):
         self.nodes[name].start("--join", self.made["validators"][name], "--password-file",
-                               self.password_file, "--listen", f"127.0.0.1:{self.ports[name]}",
-                               *self.joining)
+                               self.password_file, *self.options_of(name))
 
     def start_again(self, name):
         """What an owner types after the first time: the data folder knows the rest."""
-        self.nodes[name].start("--password-file", self.password_file, "--listen",
-                               f"127.0.0.1:{self.ports[name]}", *self.joining)
+        self.nodes[name].start("--password-file", self.password_file, *self.options_of(name))
 
     def __exit__(self, kind, value, trace):
         for node in [*self.nodes.values(), *self.others]:
             node.stop()
             if kind is not None:
                 print(f"--- {node.name}\n{node.log()}", flush=True)
-        self.folder_owner.cleanup()
+        self.remove_folder()
 
 
 def pay(sender, receiver, units):

@@ -88,7 +88,7 @@ protected:
     void catch_up(std::size_t from, std::size_t to) {
         const auto headers = nodes_[from]->headers_after(nodes_[to]->locator(), 1'000);
         ASSERT_TRUE(headers.ok());
-        const Status taken = nodes_[to]->accept_headers(*headers);
+        const auto taken = nodes_[to]->accept_headers(*headers);
         if (!taken.ok() && taken.error().code == ErrorCode::kNotFound) {
             // A branch that is below what is final here: the other one has to be told.
             return later([this, from, to] {
@@ -189,6 +189,39 @@ TEST_F(ValidatorBackendTest, ATransferBecomesFinalEverywhere) {
     // Idle: no block for nothing.
     const std::uint64_t height = nodes_[0]->height();
     EXPECT_FALSE(run_until([&] { return nodes_[0]->height() > height + 4; }, 300));
+}
+
+// A header costs a stranger a signature: 16,000 of them filled the tree, and no block was taken any
+// more.
+TEST_F(ValidatorBackendTest, HeadersOfWhoHasNoTurnAreNotKept) {
+    const auto id = nodes_[0]->submit(transfer(0, 0, 1, 5)).value();
+    ASSERT_TRUE(run_until([&] { return all_final(id); })) << describe();
+    const std::size_t size = nodes_[0]->engine()->consensus().tree().size();
+    wire::BlockHeader header;
+    const ledger::Tip tip = nodes_[0]->tip();
+    const KeyPair stranger = numbered_key(99), liar = numbered_key(2);
+    header.set_version(ledger::kBlockVersion);
+    header.set_height(tip.height + 1);
+    header.set_previous(to_bytes(tip.id));
+    header.set_chain_id(to_bytes(genesis_.chain_id));
+    header.set_time_ms(tip.time_ms + kSpacingMs);
+    header.set_tx_root(to_bytes(ledger::tx_root(wire::SignedBlock())));
+    header.set_state_digest(Bytes(32, 'x'));
+    header.set_sealer(to_bytes(stranger.public_key()));
+    header.set_weight(kNodes);
+    header.set_justified_height(tip.finality.justified.height);
+    header.set_final_height(tip.finality.final.height);
+    header.set_previous_final_height(tip.finality.previous_final_height);
+    const ledger::Block block = ledger::sign_block(header, {}, stranger);
+    EXPECT_EQ(nodes_[0]->accept_block(block.signed_bytes).error().code, ErrorCode::kProtocol);
+    EXPECT_EQ(nodes_[0]->accept_headers({&block.signed_block, 1}).error().code,
+              ErrorCode::kProtocol);
+    EXPECT_EQ(nodes_[0]->engine()->consensus().tree().size(), size);
+    // Who has a turn, and says something wrong: whoever told of it shall hear of it.
+    header.set_sealer(to_bytes(liar.public_key()));
+    const ledger::Block wrong = ledger::sign_block(header, {}, liar);
+    EXPECT_EQ(nodes_[0]->accept_block(wrong.signed_bytes)->kind, BlockReceipt::Kind::kWrong);
+    EXPECT_EQ(nodes_[0]->tip().id, tip.id);
 }
 
 TEST_F(ValidatorBackendTest, ThreeGoOnWithoutTheFourthWhichCatchesUp) {

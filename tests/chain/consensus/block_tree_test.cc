@@ -110,6 +110,17 @@ TEST_F(BlockTreeTest, NeitherWrongNorMissingNorFutureBlocks) {
     EXPECT_EQ(best(tree().find(future.block.id)->summary.block, 0), future.block.id);
 }
 
+// A sealer whose clock was an hour ahead had its block taken, and the network waited an hour.
+TEST_F(BlockTreeTest, AFutureBlockIsNotTakenBecauseItsParentIsJustified) {
+    const auto &a = add(tree().root(), 1, 1);
+    BlockSummary future = child_of(a, 2, 50);
+    ASSERT_TRUE(tree().add(future, BlockTree::Origin::kTold, 1'000).ok());
+    tree().set_body(future.block.id);
+    EXPECT_EQ(best(a.summary.block, 999), a.id());
+    EXPECT_EQ(tree().wanted(a.summary.block, 999), nullptr);
+    EXPECT_EQ(best(a.summary.block, 1'000), future.block.id);
+}
+
 TEST_F(BlockTreeTest, PathsLeadOverTheLastCommonAncestor) {
     const auto &a = add(tree().root(), 1);
     const auto &b = add(a, 2);

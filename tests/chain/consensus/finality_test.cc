@@ -180,6 +180,25 @@ TEST_F(VotePoolTest, FindsContradictionsAndKeepsToItsLimits) {
     EXPECT_EQ(pool_.size(), VotePool::kVotesPerValidatorMax);
 }
 
+// After a partition that lasted longer than the pool has room, votes that were told again pushed
+// newer ones out and were passed on as new, without end, and nothing became final any more.
+TEST_F(VotePoolTest, OldVotesThatAreToldAgainAreNotNewAndPushNothingOut) {
+    const std::uint64_t count = 2 * VotePool::kVotesPerValidatorMax;
+    const BlockTree::Node &tip = forest_.grow(2 * count + 1);
+    const auto vote_for = [&](std::uint8_t number, std::uint64_t checkpoint) {
+        return vote(number, forest_.tree().root(), *forest_.tree().ancestor(tip, 2 * checkpoint));
+    };
+    for (std::uint64_t at = 1; at <= count; ++at) EXPECT_TRUE(add(vote_for(1, at)));
+    for (std::uint64_t at = 1; at <= count; ++at) EXPECT_FALSE(add(vote_for(1, at))) << at;
+    EXPECT_EQ(pool_.size(), VotePool::kVotesPerValidatorMax);
+    // Told to a peer, all of them would keep the line busy, and useful votes from coming in time.
+    EXPECT_EQ(pool_.to_tell().size(), VotePool::kToldPerValidator);
+    add(vote_for(2, count));
+    add(vote_for(3, count));
+    EXPECT_TRUE(pool_.count());
+    EXPECT_EQ(pool_.justified().height, 2 * count);
+}
+
 TEST_F(VotePoolTest, VotesThatJustifyOutliveTheFloodOfTheirSender) {
     const auto &tip = forest_.grow(3);
     const auto &root = forest_.tree().root();

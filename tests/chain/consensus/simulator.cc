@@ -275,7 +275,7 @@ void World::say_again(std::size_t number) {
     Node &node = nodes_[number];
     for (std::size_t to = 0; to < nodes_.size(); ++to) {
         send_block(number, to, node.consensus->tip().id(), BlockTree::Origin::kTold);
-        for (const wire::SignedVote &vote : node.consensus->votes().all())
+        for (const wire::SignedVote &vote : node.consensus->votes().to_tell())
             send_vote(number, to, vote);
     }
 }
