@@ -84,6 +84,12 @@ void BlockTree::set_invalid(const BlockId &id) {
         if (is_ancestor(wrong, *node)) node->is_invalid = true;
 }
 
+void BlockTree::pass_over(const BlockId &id, std::uint64_t until_ms) {
+    const auto found = nodes_.find(id);
+    CHAIN_CHECK(found != nodes_.end() && found->second.get() != root_);
+    found->second->passed_over_until_ms = until_ms;
+}
+
 const BlockTree::Node *BlockTree::ancestor(const Node &node, std::uint64_t height) const {
     const Node *at = &node;
     while (at != nullptr && at->height() > height) at = at->parent;
@@ -131,7 +137,8 @@ BlockTree::Choice BlockTree::choose(const Checkpoint &justified, std::uint64_t n
             own.holds_justified ? std::max(proved, justified.height) : proved;
         own.is_usable =
             node == root_ ||
-            (parent.is_usable && !node->is_invalid && (node->has_body || !with_bodies) &&
+            (parent.is_usable && !node->is_invalid &&
+             (node->has_body || (!with_bodies && node->passed_over_until_ms <= now_ms)) &&
              (node->not_before_ms <= now_ms || decided.contains(node)));
         const Choice candidate{node, on_branch};
         if (own.is_usable && (node == root_ || is_better(candidate, best))) best = candidate;

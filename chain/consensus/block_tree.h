@@ -44,6 +44,7 @@ public:
         bool has_body = false;
         bool is_invalid = false;
         std::uint64_t not_before_ms = 0;  // its time is too far ahead of our clock before this
+        std::uint64_t passed_over_until_ms = 0;  // as nobody has its block; if it has no body
 
         std::uint64_t height() const { return summary.block.height; }
         const BlockId &id() const { return summary.block.id; }
@@ -67,6 +68,8 @@ public:
     void set_body(const BlockId &id);
     // And all that is built upon it. Precondition: not the root.
     void set_invalid(const BlockId &id);
+    // Nobody has its block: before `until_ms` it is not wanted. Precondition: not the root.
+    void pass_over(const BlockId &id, std::uint64_t until_ms);
 
     // Where to be, by our own count of votes, too: `justified` may be ahead of what blocks prove.
     // The root at least.

@@ -65,6 +65,7 @@ public:
                       std::uint64_t not_before_ms = 0);
     // The block can be appended from now on. Precondition: its header was added.
     void add_body(const BlockId &id);
+    void pass_over(const BlockId &id, std::uint64_t until_ms) { tree_.pass_over(id, until_ms); }
     // True: new. Errors: of VotePool::add.
     Result<bool> add_vote(const DecodedVote &vote);
 

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/consensus/engine.h"
 
+#include "chain/base/log.h"
 #include "chain/base/units.h"
 
 namespace chain::consensus {
+
+constexpr std::uint64_t kLookForWithheldMs = 1'000;
+// A full answer on a line of 1 Mbit/s takes 13 s.
+constexpr std::uint64_t kWithheldMs = 30'000;
+constexpr std::uint64_t kPassedOverMs = 120'000;
 
 Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_ptr<const Rule> rule,
                                              const std::string &folder,
@@ -153,7 +159,26 @@ Result<bool> Engine::take_vote(const wire::SignedVote &vote) {
     return consensus_->add_vote(decoded);
 }
 
+// A header says what it likes of work and votes before its block is here. Who sends one and keeps
+// the block must not keep others from the branch that there is.
+void Engine::look_for_withheld(std::uint64_t now_ms) {
+    if (now_ms < missing_.looked_ms + kLookForWithheldMs && now_ms >= missing_.looked_ms) return;
+    missing_.looked_ms = now_ms;
+    const std::vector<BlockId> missing = missing_blocks(now_ms, 1);
+    const BlockId first = missing.empty() ? BlockId{} : missing.front();
+    if (missing.empty() || first != missing_.id) {
+        missing_.id = first;
+        missing_.since_ms = now_ms;
+    } else if (now_ms >= missing_.since_ms + kWithheldMs) {
+        log(LogLevel::kNote, "consensus", "nobody has block ", short_hex(first),
+            ", whose header is here: it is passed over for a while");
+        consensus_->pass_over(first, now_ms + kPassedOverMs);
+        missing_.id = {};
+    }
+}
+
 Engine::Outcome Engine::run(std::uint64_t now_ms) {
+    look_for_withheld(now_ms);
     consensus_->hold_votes(!knows_trusted());
     Consensus::Outcome moved = consensus_->run(now_ms);
     for (const BlockId &id : moved.dropped) branch_.forget(id);

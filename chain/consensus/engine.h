@@ -88,6 +88,7 @@ private:
           key_(std::move(key)),
           trusted_(trusted) {}
     Status check_trusted() const;
+    void look_for_withheld(std::uint64_t now_ms);
     Status restore(std::unique_ptr<Voter> voter);
     Status check_sealer(const ledger::Block &block, const BlockTree::Node &parent);
     Result<BlockSummary> summary_at(std::uint64_t height) const;
@@ -98,6 +99,13 @@ private:
     const std::optional<KeyPair> key_;
     const std::optional<TrustedBlock> trusted_;
     std::unique_ptr<Consensus> consensus_;
+    // The block that is missing first, and since when.
+    struct Missing {
+        BlockId id{};
+        std::uint64_t since_ms = 0;
+        std::uint64_t looked_ms = 0;
+    };
+    Missing missing_;
 };
 
 }  // namespace chain::consensus

@@ -239,6 +239,9 @@ void ChainSync::ask_for_missing(const PublicKey &peer) {
 }
 
 void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksById &wanted) {
+    if (wanted.ids_size() > static_cast<int>(kBlocksPerReply))
+        return judge(peer, make_error(ErrorCode::kTooLarge, "asks for more than ", kBlocksPerReply,
+                                      " blocks at once"));
     wire::SyncMessage message;
     std::size_t size_bytes = 0;
     for (const Bytes &bytes : wanted.ids()) {
@@ -250,7 +253,6 @@ void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksBy
         if (message.blocks().blocks_size() > 0 && size_bytes > LedgerBackend::kAnswerBytesMax)
             break;
         message.mutable_blocks()->add_blocks(std::move(*block));
-        if (message.blocks().blocks_size() == static_cast<int>(kBlocksPerReply)) break;
     }
     if (message.blocks().blocks_size() > 0) send(peer, message);
 }

@@ -2,6 +2,7 @@
 #include "chain/daemon/gossip_relay.h"
 
 #include <algorithm>
+#include <set>
 
 namespace chain::daemon {
 namespace {
@@ -14,11 +15,13 @@ Result<std::vector<GossipRelay::ItemId>> read_ids(const wire::GossipIds &message
     if (message.ids_size() > GossipRelay::kIdsPerMessageMax)
         return make_error(ErrorCode::kTooLarge, "more than ", GossipRelay::kIdsPerMessageMax,
                           " ids at once");
-    std::vector<GossipRelay::ItemId> ids;
+    std::set<GossipRelay::ItemId> ids;
     for (const Bytes &bytes : message.ids()) {
-        CHAIN_ASSIGN(ids.emplace_back(), to_bytes32(bytes, "id of gossip"));
+        CHAIN_ASSIGN(const GossipRelay::ItemId id, to_bytes32(bytes, "id of gossip"));
+        if (!ids.insert(id).second)
+            return make_error(ErrorCode::kProtocol, "an id stands twice in one message");
     }
-    return ids;
+    return std::vector<GossipRelay::ItemId>(ids.begin(), ids.end());
 }
 
 }  // namespace
@@ -57,7 +60,10 @@ void GossipRelay::flush() {
     flush_timer_.cancel();
     for (auto &[key, peer] : peers_) {
         if (peer.to_announce.empty()) continue;
-        send_ids(key, std::exchange(peer.to_announce, {}), false);
+        std::vector<ItemId> ids = std::exchange(peer.to_announce, {});
+        std::sort(ids.begin(), ids.end());
+        ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+        send_ids(key, ids, false);
     }
 }
 

@@ -62,7 +62,7 @@ public:
     // It was refused: it is not asked for again for a while.
     void on_refused(const wire::Gossip &item);
 
-    // Errors: kProtocol (an id of another length), kTooLarge (too many at once).
+    // Errors: kProtocol (an id of another length, or twice), kTooLarge (too many at once).
     Status on_announce(const PublicKey &peer, const wire::GossipIds &ids);
     Status on_want(const PublicKey &peer, const wire::GossipIds &ids);
     void on_peer_gone(const PublicKey &peer) { peers_.erase(peer); }

@@ -89,7 +89,7 @@ public:
         : clock_(kGenesisTimeMs + 60'000), book_(genesis.chain_id, clock_) {
         ledger_ =
             LedgerBackend::open(loop(), clock_, make_memory_store(), genesis, std::nullopt).value();
-        sync_.emplace(*ledger_, book_, network_);
+        sync_.emplace(loop(), *ledger_, book_, network_);
         for (unsigned peer = 0; peer < kPeers; ++peer) network_.peer_up(peer);
     }
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Proof of resource, with real miners: four validators who look for blocks at idle priority, and vote.
-Transfers become final, one is killed and comes back, and a network without miners goes on in turns."""
+Transfers become final, shares are counted, one is killed and comes back, and one makes shares up."""
 
+import os
+import random
 import sys
 import time
 
@@ -9,10 +11,11 @@ from chain_devnet import run_tests, say, wait_until
 from validators_test import Cloud, check_same, pay, wait_final
 
 FINAL_S = 90
+SHARES_S = 150  # of 6 s each: some epochs
 
 
 class Miners(Cloud):
-    founding = ("--consensus", "por", "--spacing", "400ms")
+    founding = ("--consensus", "por", "--spacing", "400ms", "--share-epoch", "16")
     joining = ("--mine", "1")
 
 
@@ -43,5 +46,75 @@ def one_is_killed(cloud):
         assert node.ask("block", "verify")["ok"]
 
 
+class Ledger:
+    """What the blocks of a node hold, each looked at once."""
+
+    def __init__(self, node):
+        self.node, self.height, self.txs = node, 0, []
+
+    def kinds(self):
+        """(kind, sender) of every transaction so far."""
+        while self.height < self.node.status()["height"]:
+            self.height += 1
+            block = self.node.ask("block", "show", str(self.height))
+            self.txs += [(tx["kind"], tx["sender"]) for tx in block["txs"]]
+        return self.txs
+
+
+def shares_are_opened(cloud):
+    ledger = Ledger(cloud.nodes["ash"])
+    wait_until(lambda: [who for kind, who in ledger.kinds() if kind == "open-shares"], SHARES_S,
+               lambda: f"somebody has opened shares: {ledger.txs}")
+    status = cloud.nodes["ash"].status()
+    assert status["mines"] and status["hashes_per_s"] > 0, status
+    kinds = {kind for kind, _ in ledger.txs}
+    assert "commit-shares" in kinds and "share-fault" not in kinds, kinds
+
+
+def invented(path):
+    """Adds shares to a file of found ones, with hashes that their headers do not have."""
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(4), "little")
+        file.read(32)
+        header = file.read(size)
+    with open(path, "ab") as file:
+        for nonce in range(64):
+            other = header[:-8] + nonce.to_bytes(8, "little")
+            work = bytes(3) + random.randbytes(29)
+            file.write(len(other).to_bytes(4, "little") + work + other)
+
+
+def invented_shares_cost_the_stake(cloud):
+    liar = cloud.nodes["doug"]
+    address = liar.address()
+    folder = f"{liar.data}/consensus/shares"
+
+    def newest():
+        found = [name for name in os.listdir(folder) if name.startswith("found-")]
+        return max(found, key=lambda name: int(name[6:]), default=None)
+
+    # Shares of an epoch that is not over, so that it has not committed to them.
+    wait_until(lambda: newest() and int(newest()[6:]) == liar.status()["height"] // 16, SHARES_S,
+               "doug has found a share in this epoch", 0.01)
+    liar.kill()
+    invented(f"{folder}/{newest()}")
+    cloud.start_again("doug")
+    ledger = Ledger(cloud.nodes["ash"])
+    wait_until(lambda: "share-fault" in {kind for kind, _ in ledger.kinds()}, SHARES_S,
+               lambda: f"somebody has found a false share: {ledger.txs[-20:]}")
+    fault = next(who for kind, who in ledger.txs if kind == "share-fault")
+    assert fault != address
+    others = [node for node in cloud.nodes.values() if node is not liar]
+    staked = others[0].ask("wallet", "show", address)["staked"]["units"]
+    assert staked == 0, staked
+    wait_until(lambda: address not in
+               {one["address"] for one in others[0].ask("validator", "list")["validators"]},
+               FINAL_S, "who made shares up is no validator any more")
+    wait_final(others, pay(others[0], others[1].address(), 1_000))
+    say(f"64 invented shares of {address[:12]}: found by {fault[:12]}, its stake is gone")
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests([("mines", mines_and_agrees), ("killed", one_is_killed)], Miners))
+    sys.exit(run_tests([("mines", mines_and_agrees), ("shares", shares_are_opened),
+                        ("killed", one_is_killed),
+                        ("invented", invented_shares_cost_the_stake)], Miners))

@@ -121,6 +121,22 @@ TEST_F(BlockTreeTest, AFutureBlockIsNotTakenBecauseItsParentIsJustified) {
     EXPECT_EQ(best(a.summary.block, 1'000), future.block.id);
 }
 
+// A header may promise anything; what nobody has stands in nobody's way for ever.
+TEST_F(BlockTreeTest, WhatNobodyHasIsPassedOver) {
+    const auto &a = add(tree().root(), 1);
+    BlockSummary promised = child_of(tree().root(), 2, 1'000);
+    ASSERT_TRUE(tree().add(promised, BlockTree::Origin::kAsked).ok());
+    const auto real = child_of(a, 3);
+    ASSERT_TRUE(tree().add(real, BlockTree::Origin::kAsked).ok());
+    EXPECT_EQ(tree().wanted({}, 0)->id(), promised.block.id);
+    tree().pass_over(promised.block.id, 500);
+    EXPECT_EQ(tree().wanted({}, 499)->id(), real.block.id);
+    EXPECT_EQ(tree().wanted({}, 500)->id(), promised.block.id);
+    tree().set_body(promised.block.id);
+    tree().pass_over(promised.block.id, 500);
+    EXPECT_EQ(best({}, 0), promised.block.id) << "it is here after all";
+}
+
 TEST_F(BlockTreeTest, PathsLeadOverTheLastCommonAncestor) {
     const auto &a = add(tree().root(), 1);
     const auto &b = add(a, 2);

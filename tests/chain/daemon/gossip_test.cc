@@ -153,7 +153,9 @@ TEST_F(GossipTest, IdsOfAStrangerHaveLimits) {
     EXPECT_EQ(relay.on_announce(stranger, ids).error().code, ErrorCode::kProtocol);
     EXPECT_EQ(relay.on_want(stranger, ids).error().code, ErrorCode::kProtocol);
     ids.clear_ids();
-    for (int i = 0; i <= GossipRelay::kIdsPerMessageMax; ++i) ids.add_ids(Bytes(32, 'x'));
+    for (int i = 0; i < 2; ++i) ids.add_ids(Bytes(32, 'x'));
+    EXPECT_EQ(relay.on_want(stranger, ids).error().code, ErrorCode::kProtocol) << "twice";
+    for (int i = 0; i < GossipRelay::kIdsPerMessageMax; ++i) ids.add_ids(Bytes(32, 'x'));
     EXPECT_EQ(relay.on_announce(stranger, ids).error().code, ErrorCode::kTooLarge);
     // More than are remembered: nothing but time is lost.
     for (std::size_t round = 0; round < 3 * GossipRelay::kWantedMax / 1'000; ++round) {
