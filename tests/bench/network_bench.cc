@@ -20,6 +20,7 @@ constexpr std::uint32_t kNodes = 7;
 constexpr std::uint64_t kLinkMs = 25;  // one way
 constexpr std::uint32_t kOffers = 1'000;
 constexpr double kOfferRefreshS = 60;
+constexpr std::uint64_t kFullBlocks = 40;
 
 wire::SignedTx transfer(const ledger::Genesis &genesis, std::uint32_t from, std::uint64_t nonce) {
     wire::TxBody body;
@@ -255,8 +256,7 @@ int main(int argc, char **argv) {
     const char *const blocks = std::getenv("BENCH_BLOCKS");
     const std::uint64_t count = blocks != nullptr ? std::strtoull(blocks, nullptr, 10) : 3'000;
     bench::bench_sync(folder, std::min(rounds, 3), "empty_blocks", count, 0);
-    bench::bench_sync(folder, std::min(rounds, 3), "full_blocks",
-                      std::max<std::uint64_t>(count / 50, 20), 1'000);
+    bench::bench_sync(folder, std::min(rounds, 3), "full_blocks", bench::kFullBlocks, 1'000);
     bench::bench_offers(folder);
     bench::must(remove_tree(folder));
     return 0;

@@ -112,7 +112,7 @@ public:
         inner_ = p2p::Network::start(loop_, node_key_, options).value();
         network_.emplace(loop_, *inner_);
         network_->sealer = key_.public_key();
-        sync_.emplace(*backend_, *book_, *network_);
+        sync_.emplace(loop_, *backend_, *book_, *network_);
         network_->on_peer([this](const PublicKey &, bool up, const std::string &why) {
             if (!up) ended_.push_back(why);
         });
