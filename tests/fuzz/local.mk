@@ -44,7 +44,8 @@ FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/
   chain/consensus chain/p2p chain/backend chain/market
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
   $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
-  chain/client/bill.lo chain/client/text.lo chain/daemon/chain_sync.lo
+  chain/client/bill.lo chain/client/text.lo chain/daemon/chain_sync.lo \
+  chain/daemon/gossip_relay.lo
 FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS) \
   $(RANDOMX_LIBS) $(LDNS_LIBS) $(MINIUPNPC_LIBS) $(NATPMP_LIBS)
 
