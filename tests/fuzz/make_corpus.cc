@@ -221,6 +221,7 @@ int main(int argument_count, char **arguments) {
     put_choices("tx", 16);
     put_choices("block", 12);
     put_choices("voucher", 8);
+    put_choices("shares", 12);
     for (unsigned i = 0; i < 4; ++i)
         put("genesis", "choices-" + std::to_string(i),
             with_mode(0, chain::to_bytes(chain::tagged_hash("ompi-chain/fuzz-corpus",
