@@ -45,7 +45,7 @@ public:
 
     static constexpr std::size_t kKeptMax = 50'000;
     static constexpr std::size_t kKeptBytesMax = 32u << 20;
-    static constexpr std::size_t kKnownPerPeerMax = 50'000;
+    static constexpr std::size_t kKnownPerPeerMax = 10'000;  // a megabyte
     static constexpr int kIdsPerMessageMax = 1'000;
     static constexpr std::size_t kWantedMax = 20'000;
     static constexpr std::uint64_t kAskAgainMs = 2'000;     // another peer, if the first is silent
