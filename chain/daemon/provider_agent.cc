@@ -55,7 +55,10 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
     : node_(node), options_(std::move(options)), publish_(std::move(publish)) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
-    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { settle_forgotten_leases(); });
+    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
+        on_new_block();  // a block becomes surer by votes, too, without another one
+        settle_forgotten_leases();
+    });
 }
 
 ProviderAgent::~ProviderAgent() = default;

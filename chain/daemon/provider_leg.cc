@@ -50,12 +50,6 @@ ProviderLeg::ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms,
     record_.set_host(terms_.host);
     std::uint64_t reservation_ms = kReservationMs + node_.backend.inclusion_wait_ms();
     if (terms_.begins_at != TxStatus::kIncluded) reservation_ms += node_.backend.finality_wait_ms();
-    // A block becomes surer by votes, without another one.
-    const Status watched =
-        node_.backend.watch(key_.lease, [this, alive = alive_](const TxOutcome &) {
-            if (*alive) on_new_block();
-        });
-    if (!watched.ok()) log(LogLevel::kWarning, kCategory, watched.error().message);
     set_deadline(reservation_ms, [this] {
         log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease),
             " was not funded in time; its slots are free again");
