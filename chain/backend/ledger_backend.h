@@ -180,13 +180,12 @@ public:
     // Digest and totals of the stored state, counted anew. Errors: kCorrupt, kIo.
     Status check_recount() const { return chain_->check_recount(); }
 
-    // 0 and empty where this node does not mine.
     struct Mining {
         std::uint64_t hashes_per_s = 0;
         std::size_t shares = 0;  // found in this share epoch
         std::string pause_reason;
     };
-    std::optional<Mining> mining() const;
+    std::optional<Mining> mining() const;  // nullopt: this node does not mine
 
 private:
     // What is looked for, and what was before it: a nonce may be on its way here.

@@ -44,4 +44,12 @@ void figure_at_most(const std::string &name, double value, const std::string &un
     figure_with_goal(name, value, unit, "<=", goal, value <= goal);
 }
 
+KeyPair numbered_key(std::uint32_t number) {
+    Bytes32 secret{};
+    secret[0] = 1;
+    for (int i = 0; i < 4; ++i)
+        secret[28 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> 8 * i);
+    return must(KeyPair::from_secret(secret));
+}
+
 }  // namespace chain::bench

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the benches share: a clock, and figures as they are printed.
+// What the benches share: a clock, figures as they are printed, and keys.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "chain/base/result.h"
+#include "chain/identity/keys.h"
 
 namespace chain::bench {
 
@@ -29,5 +30,7 @@ T must(Result<T> result) {
 inline void must(const Status &status) {
     if (!status.ok()) check_failed("bench", 0, status.error().message.c_str());
 }
+
+KeyPair numbered_key(std::uint32_t number);
 
 }  // namespace chain::bench

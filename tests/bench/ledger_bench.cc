@@ -15,14 +15,6 @@
 
 namespace chain::bench {
 
-KeyPair numbered_key(std::uint32_t number) {
-    Bytes32 secret{};
-    secret[0] = 1;
-    for (int i = 0; i < 4; ++i)
-        secret[28 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> 8 * i);
-    return must(KeyPair::from_secret(secret));
-}
-
 KeyPair sealer_key() {
     return numbered_key(~0u);
 }

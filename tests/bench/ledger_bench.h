@@ -12,7 +12,6 @@ namespace chain::bench {
 inline constexpr std::uint64_t kStartMs = 1'700'000'000'000;
 inline constexpr std::int64_t kStartUnits = 1'000'000'000;
 
-KeyPair numbered_key(std::uint32_t number);
 KeyPair sealer_key();
 // `count` accounts, those of numbered_key(0), (1), …, with kStartUnits each.
 ledger::Genesis genesis_of(const std::vector<KeyPair> &keys, std::int64_t units = kStartUnits);

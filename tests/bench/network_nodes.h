@@ -18,7 +18,6 @@ namespace chain::bench {
 inline constexpr std::uint64_t kStartUnits = 1'000'000'000'000;
 inline constexpr std::int64_t kStakeUnits = 1'000'000'000'000;
 
-KeyPair numbered_key(std::uint32_t number);
 // Validators are numbered_key(0), (1), …; each has kStartUnits besides its stake.
 ledger::Genesis validators_genesis(std::uint32_t count, std::uint64_t time_ms,
                                    std::uint64_t spacing_ms);
