@@ -170,25 +170,31 @@ ledger::ShareTree ShareKeeper::tree_of(const Epoch &epoch) {
     return ledger::ShareTree(std::move(leaves));
 }
 
+ShareKeeper::Epoch *ShareKeeper::idle_epoch(std::uint64_t number, std::uint64_t tip_height) {
+    const auto found = epochs_.find(number);
+    if (found == epochs_.end()) return nullptr;
+    const std::uint64_t proposed_at = found->second.proposed_at;
+    const bool is_under_way = proposed_at > 0 && tip_height < proposed_at + kAgainBlocks;
+    return is_under_way ? nullptr : &found->second;
+}
+
 Result<std::optional<wire::TxBody>> ShareKeeper::commitment(const ledger::StateReader &state,
                                                             std::uint64_t number,
                                                             std::uint64_t tip_height) {
     const std::optional<wire::TxBody> nothing;
-    const auto found = epochs_.find(number);
-    if (found == epochs_.end()) return nothing;
-    Epoch &epoch = found->second;
-    if (epoch.proposed_at > 0 && tip_height < epoch.proposed_at + kAgainBlocks) return nothing;
+    Epoch *const epoch = idle_epoch(number, tip_height);
+    if (epoch == nullptr) return nothing;
     CHAIN_ASSIGN(const auto record, state.shares(account_, number));
     if (record && record->epoch == number) return nothing;
-    if (!epoch.committed) CHAIN_TRY(settle(state, number, epoch));
-    if (epoch.shares.empty()) return nothing;
-    const ledger::ShareTree tree = tree_of(epoch);
+    if (!epoch->committed) CHAIN_TRY(settle(state, number, *epoch));
+    if (epoch->shares.empty()) return nothing;
+    const ledger::ShareTree tree = tree_of(*epoch);
     wire::TxBody body;
     wire::CommitShares &action = *body.mutable_commit_shares();
     action.set_epoch(number);
     action.set_count(static_cast<std::uint32_t>(tree.size()));
     action.set_root(to_bytes(tree.root()));
-    epoch.proposed_at = tip_height;
+    epoch->proposed_at = tip_height;
     return std::optional(std::move(body));
 }
 
@@ -196,16 +202,14 @@ Result<std::optional<wire::TxBody>> ShareKeeper::opening(const ledger::StateRead
                                                          std::uint64_t number,
                                                          std::uint64_t tip_height) {
     const std::optional<wire::TxBody> nothing;
-    const auto found = epochs_.find(number);
-    if (found == epochs_.end() || !found->second.committed) return nothing;
-    Epoch &epoch = found->second;
-    if (epoch.proposed_at > 0 && tip_height < epoch.proposed_at + kAgainBlocks) return nothing;
+    Epoch *const epoch = idle_epoch(number, tip_height);
+    if (epoch == nullptr || !epoch->committed || epoch->shares.empty()) return nothing;
     CHAIN_ASSIGN(const auto record, state.shares(account_, number));
     if (!record || record->epoch != number || record->opened || record->is_false) return nothing;
     CHAIN_ASSIGN(const auto drawing,
                  state.recent_block(ledger::share_draw_height(number, params_.share_epoch_blocks)));
     if (!drawing) return nothing;
-    const ledger::ShareTree tree = tree_of(epoch);
+    const ledger::ShareTree tree = tree_of(*epoch);
     // Otherwise another daemon's, with this wallet.
     if (tree.size() != record->count || tree.root() != record->root) return nothing;
     wire::TxBody body;
@@ -213,10 +217,10 @@ Result<std::optional<wire::TxBody>> ShareKeeper::opening(const ledger::StateRead
     action.set_epoch(number);
     for (std::uint32_t draw = 0; draw < params_.share_openings; ++draw) {
         const std::uint32_t index = ledger::drawn_share(*drawing, account_, draw, record->count);
-        const Share &share = epoch.shares[index];
+        const Share &share = epoch->shares[index];
         *action.add_openings() = ledger::open_share(tree, index, share.leaf, share.header);
     }
-    epoch.proposed_at = tip_height;
+    epoch->proposed_at = tip_height;
     return std::optional(std::move(body));
 }
 

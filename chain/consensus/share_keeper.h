@@ -62,6 +62,9 @@ private:
     Result<std::optional<wire::TxBody>> opening(const ledger::StateReader &state,
                                                 std::uint64_t epoch, std::uint64_t tip_height);
     Status settle(const ledger::StateReader &state, std::uint64_t number, Epoch &epoch);
+    // nullptr: nothing was found in it, or a transaction about it is under way.
+    Epoch *idle_epoch(std::uint64_t number, std::uint64_t tip_height);
+    // Precondition: it has shares.
     static ledger::ShareTree tree_of(const Epoch &epoch);
     void forget_before(std::uint64_t epoch);
 

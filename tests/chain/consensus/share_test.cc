@@ -314,6 +314,16 @@ TEST_F(Shares, AllOfThemTwiceAreNotOpened) {
     EXPECT_EQ(counted(), 0u);
 }
 
+// Another daemon with this wallet may have committed; here the file of what was is empty.
+TEST_F(Shares, WithNothingLeftNothingIsOpened) {
+    mine_to(kEpoch);
+    const auto commitment = wait_due(2 * kEpoch);
+    ASSERT_TRUE(commitment && apply(kMiner, *commitment).ok());
+    ASSERT_TRUE(write_file_atomic(folder_.path() + "/shares/committed-0", "", 0600).ok());
+    open();
+    EXPECT_FALSE(wait_due(2 * kEpoch + kEpoch / 2 + 4));
+}
+
 // What a cheat would do: claim a hash that the header has not. It counts, until somebody looks.
 TEST_F(Shares, AFalseOneCostsTheStakeOfWhoeverOpensIt) {
     Turn turn = world_.turns(kMiner)[0];
