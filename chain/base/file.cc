@@ -62,6 +62,12 @@ Result<Bytes> read_file(const std::string &path, std::size_t limit_bytes) {
     }
 }
 
+Result<FileDescriptor> open_append(const std::string &path) {
+    FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    if (!file.valid()) return errno_error(errno, "write " + path);
+    return file;
+}
+
 Status write_all(int fd, std::string_view bytes, std::string_view doing) {
     while (!bytes.empty()) {
         const ssize_t put = write(fd, bytes.data(), bytes.size());

@@ -39,6 +39,9 @@ Result<Bytes> read_file(const std::string &path, std::size_t limit_bytes);
 // stands and no temporary one is left. Errors: kDiskFull, kPermission, kIo.
 Status write_file_atomic(const std::string &path, std::string_view content, unsigned mode);
 
+// Opens a file to write at its end, made with 0600 if it is not there. Errors as errno_error.
+Result<FileDescriptor> open_append(const std::string &path);
+
 // mkdir -p; an existing folder is fine and keeps its mode.
 Status make_folders(const std::string &path, unsigned mode);
 // rm -rf that follows no symbolic link; a missing path is fine.

@@ -5,6 +5,7 @@ libompi_chain_la_SOURCES += \
   chain/base/file.cc chain/base/file.h \
   chain/base/log.cc chain/base/log.h \
   chain/base/loop.cc chain/base/loop.h \
+  chain/base/recent_set.h \
   chain/base/parallel.cc chain/base/parallel.h \
   chain/base/result.cc chain/base/result.h \
   chain/base/units.cc chain/base/units.h

@@ -126,9 +126,7 @@ Result<Pipe> make_pipe() {
 
 Result<ProcessIdentity> spawn_daemon(const DaemonSpec &spec) {
     CHAIN_CHECK(!spec.argv.empty());
-    const FileDescriptor log(
-        open(spec.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (!log.valid()) return errno_error(errno, "write " + spec.log_path);
+    CHAIN_ASSIGN(const FileDescriptor log, open_append(spec.log_path));
     CHAIN_ASSIGN(Pipe go, make_pipe());
     CHAIN_ASSIGN(Pipe trouble, make_pipe());
     std::vector<char *> argv;

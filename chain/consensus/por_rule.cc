@@ -8,10 +8,9 @@
 //
 // So that a network whose machines are all leased does not stand still, validators may seal without
 // work when nobody has for 10 x spacing: in turns, and for one unit of work.
-#include <deque>
 #include <mutex>
-#include <unordered_set>
 
+#include "chain/base/recent_set.h"
 #include "chain/consensus/rule.h"
 
 namespace chain::consensus {
@@ -93,18 +92,13 @@ private:
     }
     void note_known(const ledger::BlockId &id) const {
         const std::lock_guard lock(mutex_);
-        if (!known_.insert(id).second) return;
-        oldest_first_.push_back(id);
-        if (oldest_first_.size() <= kKnownMax) return;
-        known_.erase(oldest_first_.front());
-        oldest_first_.pop_front();
+        known_.insert(id);
     }
 
     const std::unique_ptr<PowFunction> pow_;
     const AsertParams asert_;
     mutable std::mutex mutex_;
-    mutable std::unordered_set<ledger::BlockId, Bytes32Hash> known_;  // with enough work
-    mutable std::deque<ledger::BlockId> oldest_first_;
+    mutable RecentSet<ledger::BlockId, Bytes32Hash> known_{kKnownMax};  // with enough work
 };
 
 }  // namespace

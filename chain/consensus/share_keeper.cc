@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "chain/base/file.h"
@@ -106,9 +105,7 @@ Status ShareKeeper::add(const wire::BlockHeader &header, const Bytes &header_byt
     epoch.shares.push_back(std::move(share));
     if (folder_.empty()) return ok_status();
     const std::string path = path_of(number, false);
-    const FileDescriptor file(
-        ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (!file.valid()) return errno_error(errno, "open " + path);
+    CHAIN_ASSIGN(const FileDescriptor file, open_append(path));
     return write_all(file.get(), entry_of(header_bytes, work), "write " + path);
 }
 

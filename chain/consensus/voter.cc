@@ -97,13 +97,8 @@ Result<std::optional<wire::SignedVote>> Voter::vote(const BlockTree &tree,
     if (sets == nullptr ||
         (sets->present.find(account_) == nullptr && sets->previous.find(account_) == nullptr))
         return nothing;
-    wire::VoteBody body;
-    body.set_chain_id(to_bytes(chain_id_));
-    body.set_validator(to_bytes(account_));
-    body.set_source_height(source->height());
-    body.set_source(to_bytes(source->id()));
-    body.set_target_height(height);
-    body.set_target(to_bytes(target->id()));
+    const wire::VoteBody body = ledger::vote_body(
+        chain_id_, account_, {source->height(), source->id(), height, target->id()});
     VoteMemory memory{source->height(), height, ledger::sign_vote(body, key_)};
     CHAIN_TRY(store_->save(memory));
     memory_ = std::move(memory);

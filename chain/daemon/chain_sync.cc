@@ -110,29 +110,30 @@ void ChainSync::on_gossip(const PublicKey &peer, std::string_view payload) {
 // An offer that has expired on its way, a transaction that another one overtook: no fault of the
 // peer's, but not asked for again at once.
 void ChainSync::on_item(const PublicKey &peer, wire::Gossip gossip) {
-    if (!relay_.on_item(peer, gossip)) return;
-    const auto refuse = [this, peer](const wire::Gossip &item, const Error &error) {
-        relay_.on_refused(item);
+    const auto id = relay_.on_item(peer, gossip);
+    if (!id) return;
+    const auto refuse = [this, peer, id = *id](const Error &error) {
+        relay_.on_refused(id);
         judge(peer, error);
     };
     switch (gossip.item_case()) {
         case wire::Gossip::kTx: {
             // Others that came with it are verified together, at the loop's next turn. What is
             // taken is spread by on_tx_accepted.
-            ledger_.accept_tx_soon(gossip.tx(), [refuse, gossip](const Result<bool> &taken) {
-                if (!taken.ok()) refuse(gossip, taken.error());
+            ledger_.accept_tx_soon(gossip.tx(), [refuse](const Result<bool> &taken) {
+                if (!taken.ok()) refuse(taken.error());
             });
             return;
         }
         case wire::Gossip::kOffer: {
             const auto taken = book_.accept(gossip.offer());
-            if (!taken.ok()) return refuse(gossip, taken.error());
+            if (!taken.ok()) return refuse(taken.error());
             if (*taken) relay_.spread(gossip);
             return;
         }
         case wire::Gossip::kVote: {
             const auto taken = ledger_.accept_vote(gossip.vote());
-            if (!taken.ok()) return refuse(gossip, taken.error());
+            if (!taken.ok()) return refuse(taken.error());
             if (*taken) relay_.spread(gossip);
             return;
         }

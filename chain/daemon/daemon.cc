@@ -8,7 +8,6 @@
 #include <csignal>
 #include <thread>
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -181,9 +180,7 @@ Status Daemon::override_finality() {
                              ": the operator gave up this node's history (kept in *" + suffix +
                              ") for the one with block " + options_.checkpoint;
     CHAIN_TRY(make_folders(folder + "/consensus", 0700));
-    const FileDescriptor file(
-        ::open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    if (!file.valid()) return errno_error(errno, "open " + log_path);
+    CHAIN_ASSIGN(const FileDescriptor file, open_append(log_path));
     CHAIN_TRY(write_all(file.get(), said + "\n", "write " + log_path));
     log(LogLevel::kWarning, kCategory, said);
     return ok_status();

@@ -77,16 +77,18 @@ void GossipRelay::send_ids(const PublicKey &peer, const std::vector<ItemId> &ids
     }
 }
 
-bool GossipRelay::on_item(const PublicKey &peer, const wire::Gossip &item) {
+std::optional<GossipRelay::ItemId> GossipRelay::on_item(const PublicKey &peer,
+                                                        const wire::Gossip &item) {
     const ItemId id = id_of(item.SerializeAsString());
     peer_of(peer).known.insert(id);
     heard_.insert(id);
-    return !kept_.contains(id);
+    if (kept_.contains(id)) return std::nullopt;
+    return id;
 }
 
-void GossipRelay::on_refused(const wire::Gossip &item) {
+void GossipRelay::on_refused(const ItemId &id) {
     if (not_before_ms_.size() >= kWantedMax) not_before_ms_.clear();
-    not_before_ms_[id_of(item.SerializeAsString())] = system_clock().steady_ms() + kRefusedForMs;
+    not_before_ms_[id] = system_clock().steady_ms() + kRefusedForMs;
 }
 
 Status GossipRelay::on_announce(const PublicKey &peer, const wire::GossipIds &message) {

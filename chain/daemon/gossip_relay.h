@@ -10,34 +10,15 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "chain/base/clock.h"
+#include "chain/base/recent_set.h"
 #include "chain/p2p/network.h"
 #include "chain/wire/peer.pb.h"
 
 namespace chain::daemon {
-
-// The newest of a stream, oldest forgotten first.
-template <class Key, class Hash>
-class RecentSet {
-public:
-    explicit RecentSet(std::size_t count_max) : count_max_(count_max) {}
-    bool contains(const Key &key) const { return keys_.contains(key); }
-    void insert(const Key &key) {
-        if (!keys_.insert(key).second) return;
-        oldest_first_.push_back(key);
-        if (oldest_first_.size() <= count_max_) return;
-        keys_.erase(oldest_first_.front());
-        oldest_first_.pop_front();
-    }
-
-private:
-    const std::size_t count_max_;
-    std::unordered_set<Key, Hash> keys_;
-    std::deque<Key> oldest_first_;
-};
 
 class GossipRelay {
 public:
@@ -57,10 +38,10 @@ public:
     // What this node has taken for right: new, its own or a peer's; or said once more, which
     // announces it to everybody, as a peer may have dropped it.
     void spread(const wire::Gossip &item);
-    // An item has come from a peer, before it is judged. False: this node has it already.
-    bool on_item(const PublicKey &peer, const wire::Gossip &item);
+    // An item has come from a peer, before it is judged: its id, if this node lacks it.
+    std::optional<ItemId> on_item(const PublicKey &peer, const wire::Gossip &item);
     // It was refused: it is not asked for again for a while.
-    void on_refused(const wire::Gossip &item);
+    void on_refused(const ItemId &id);
 
     // Errors: kProtocol (an id of another length, or twice), kTooLarge (too many at once).
     Status on_announce(const PublicKey &peer, const wire::GossipIds &ids);

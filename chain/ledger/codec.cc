@@ -158,6 +158,18 @@ Result<DecodedVote> decode_vote(const wire::SignedVote &vote, const Bytes32 &cha
     return decoded;
 }
 
+wire::VoteBody vote_body(const Bytes32 &chain_id, const PublicKey &validator,
+                         const incentive::CheckpointVote &link) {
+    wire::VoteBody body;
+    body.set_chain_id(to_bytes(chain_id));
+    body.set_validator(to_bytes(validator));
+    body.set_source_height(link.source_height);
+    body.set_source(to_bytes(link.source));
+    body.set_target_height(link.target_height);
+    body.set_target(to_bytes(link.target));
+    return body;
+}
+
 wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator) {
     wire::SignedVote vote;
     vote.set_body(body.SerializeAsString());

@@ -20,12 +20,7 @@ bool SignatureCache::verify(std::string_view tag, std::string_view bytes, const 
     }
     if (!chain::verify(tag, bytes, key, signature)) return false;
     const std::lock_guard lock(mutex_);
-    if (!known_.insert(name).second) return true;
-    oldest_first_.push_back(name);
-    if (oldest_first_.size() > entries_max_) {
-        known_.erase(oldest_first_.front());
-        oldest_first_.pop_front();
-    }
+    known_.insert(name);
     return true;
 }
 

@@ -9,10 +9,9 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <mutex>
-#include <unordered_set>
 
+#include "chain/base/recent_set.h"
 #include "chain/identity/keys.h"
 
 namespace chain::ledger {
@@ -21,7 +20,7 @@ class SignatureCache {
 public:
     static constexpr std::size_t kEntriesMax = 1 << 16;  // about 5 MiB
 
-    explicit SignatureCache(std::size_t entries_max = kEntriesMax) : entries_max_(entries_max) {}
+    explicit SignatureCache(std::size_t entries_max = kEntriesMax) : known_(entries_max) {}
 
     bool verify(std::string_view tag, std::string_view bytes, const PublicKey &key,
                 const SignatureBytes &signature);
@@ -29,11 +28,9 @@ public:
     std::size_t size() const;
 
 private:
-    const std::size_t entries_max_;
     mutable std::mutex mutex_;
     std::size_t hit_count_ = 0;
-    std::unordered_set<Bytes32, Bytes32Hash> known_;
-    std::deque<Bytes32> oldest_first_;
+    RecentSet<Bytes32, Bytes32Hash> known_;
 };
 
 // With a cache, or plainly without.

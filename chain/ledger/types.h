@@ -215,6 +215,8 @@ struct DecodedVote {
 // later than its source).
 Result<DecodedVote> decode_vote(const wire::SignedVote &vote, const Bytes32 &chain_id,
                                 SignatureCache *cache = nullptr);
+wire::VoteBody vote_body(const Bytes32 &chain_id, const PublicKey &validator,
+                         const incentive::CheckpointVote &link);
 wire::SignedVote sign_vote(const wire::VoteBody &body, const KeyPair &validator);
 
 // Human text of a transaction, for `block show` and logs.

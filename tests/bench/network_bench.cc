@@ -117,13 +117,9 @@ std::vector<Bytes> make_blocks(const ledger::Genesis &genesis, std::uint64_t cou
             const auto target = must(chain->checkpoint_at(deep));
             const auto source = must(chain->checkpoint_at(target.justified_height));
             for (std::uint32_t i = 0; i < 3; ++i) {
-                wire::VoteBody body;
-                body.set_chain_id(to_bytes(genesis.chain_id));
-                body.set_validator(to_bytes(numbered_key(i).public_key()));
-                body.set_source_height(source.height);
-                body.set_source(to_bytes(source.id));
-                body.set_target_height(target.height);
-                body.set_target(to_bytes(target.id));
+                const auto body =
+                    ledger::vote_body(genesis.chain_id, numbered_key(i).public_key(),
+                                      {source.height, source.id, target.height, target.id});
                 votes.push_back(ledger::sign_vote(body, numbered_key(i)));
             }
         }

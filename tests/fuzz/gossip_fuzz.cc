@@ -128,12 +128,8 @@ private:
 wire::SignedVote right_vote(const Validators &world, unsigned voter) {
     const auto target = world.chain->checkpoint_at(2).value();
     const auto source = world.chain->checkpoint_at(0).value();
-    wire::VoteBody body;
-    body.set_chain_id(to_bytes(world.genesis.chain_id));
-    body.set_validator(to_bytes(world.keys[voter].public_key()));
-    body.set_source(to_bytes(source.id));
-    body.set_target_height(target.height);
-    body.set_target(to_bytes(target.id));
+    const auto body = ledger::vote_body(world.genesis.chain_id, world.keys[voter].public_key(),
+                                        {source.height, source.id, target.height, target.id});
     return ledger::sign_vote(body, world.keys[voter]);
 }
 

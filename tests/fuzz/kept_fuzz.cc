@@ -30,13 +30,11 @@ Bytes changed(Bytes bytes, Choices &choices) {
 // ---- votes
 
 consensus::VoteMemory one_vote() {
-    wire::VoteBody body;
-    body.set_chain_id(to_bytes(world().genesis.chain_id));
-    body.set_validator(to_bytes(world().keys[0].public_key()));
-    body.set_source_height(2);
-    body.set_source(Bytes(32, 's'));
-    body.set_target_height(300);
-    body.set_target(Bytes(32, 't'));
+    Bytes32 source, target;
+    source.fill('s');
+    target.fill('t');
+    const wire::VoteBody body = ledger::vote_body(
+        world().genesis.chain_id, world().keys[0].public_key(), {2, source, 300, target});
     return {2, 300, ledger::sign_vote(body, world().keys[0])};
 }
 

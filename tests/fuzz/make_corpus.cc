@@ -184,12 +184,9 @@ void put_consensus() {
     empty.mutable_headers();
     put("gossip", "headers-to-one-sealer", with_mode(238, empty.SerializeAsString()));
     const Validators &world = Validators::get(ledger::ConsensusKind::kPoa);
-    wire::VoteBody body;
-    body.set_chain_id(to_bytes(world.genesis.chain_id));
-    body.set_validator(to_bytes(world.keys[0].public_key()));
-    body.set_source(to_bytes(world.chain->checkpoint_at(0)->id));
-    body.set_target_height(2);
-    body.set_target(to_bytes(world.chain->checkpoint_at(2)->id));
+    const auto body = ledger::vote_body(
+        world.genesis.chain_id, world.keys[0].public_key(),
+        {0, world.chain->checkpoint_at(0)->id, 2, world.chain->checkpoint_at(2)->id});
     const wire::SignedVote vote = ledger::sign_vote(body, world.keys[0]);
     put("votes", "signed", with_mode(0, vote.SerializeAsString()));
     put("kept", "votes",

@@ -60,13 +60,9 @@ private:
         else
             for (const Checkpoint &block : blocks_)
                 if (block.height == target.justified_height) source = block;
-        wire::VoteBody body;
-        body.set_chain_id(to_bytes(world_.genesis.chain_id));
-        body.set_validator(to_bytes(world_.keys[voter].public_key()));
-        body.set_source_height(source.height);
-        body.set_source(to_bytes(source.id));
-        body.set_target_height(target.height);
-        body.set_target(to_bytes(target.id));
+        wire::VoteBody body =
+            ledger::vote_body(world_.genesis.chain_id, world_.keys[voter].public_key(),
+                              {source.height, source.id, target.height, target.id});
         if (choices_.one_in(8)) {
             wire::VoteBody other;
             fill(other, choices_, world_.hints);

@@ -198,17 +198,13 @@ private:
 
     wire::SignedVote signed_vote(std::uint64_t source_height, std::uint64_t target_height,
                                  std::uint8_t number) {
-        wire::VoteBody body;
-        body.set_chain_id(to_bytes(backend_->chain_id()));
-        body.set_validator(to_bytes(key_.public_key()));
-        body.set_source_height(source_height);
-        const auto source = backend_->block_view(source_height);
-        body.set_source(from_hex(source.value().block_id()).value());
-        body.set_target_height(target_height);
+        const auto view = backend_->block_view(source_height).value();
+        const auto source = to_bytes32(from_hex(view.block_id()).value(), "block id").value();
         Bytes32 target{};
         target.fill(number);
-        body.set_target(to_bytes(target));
-        return ledger::sign_vote(body, key_);
+        return ledger::sign_vote(ledger::vote_body(backend_->chain_id(), key_.public_key(),
+                                                   {source_height, source, target_height, target}),
+                                 key_);
     }
 
     int vote(bool surround) {

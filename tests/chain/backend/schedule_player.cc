@@ -17,10 +17,10 @@ constexpr std::array<std::array<unsigned, 16>, 2> kWeights = {{
     {1, 0, 1, 1, 1, 0, 1, 1, 1, 5, 3, 4, 6, 7, 2, 5},
 }};
 
-Bytes hash_of(std::uint64_t number) {
+Bytes32 hash_of(std::uint64_t number) {
     Bytes32 out{};
     out[0] = static_cast<std::uint8_t>(number);
-    return to_bytes(out);
+    return out;
 }
 
 std::int64_t some_units(Dice &dice, Amount held) {
@@ -66,13 +66,9 @@ const wire::SignedVote &VoteBook::vote(unsigned validator, unsigned signer, std:
                                        std::uint64_t target, unsigned fork) {
     const auto [found, is_new] = votes_.try_emplace({validator, signer, source, target, fork});
     if (is_new) {
-        wire::VoteBody body;
-        body.set_chain_id(to_bytes(world_.genesis.chain_id));
-        body.set_validator(to_bytes(world_.keys[validator].public_key()));
-        body.set_source_height(source);
-        body.set_source(hash_of(source));
-        body.set_target_height(target);
-        body.set_target(hash_of(target * 2 + fork));
+        const auto body =
+            ledger::vote_body(world_.genesis.chain_id, world_.keys[validator].public_key(),
+                              {source, hash_of(source), target, hash_of(target * 2 + fork)});
         found->second = ledger::sign_vote(body, world_.keys[signer]);
     }
     return found->second;

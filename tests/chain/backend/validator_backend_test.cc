@@ -311,12 +311,9 @@ TEST_F(ValidatorBackendTest, ABlockThatIsNotPermittedStopsNobody) {
             body.set_sender(to_bytes(numbered_key(other + 1).public_key()));
             body.set_nonce(nodes_[0]->next_nonce(numbered_key(other + 1).public_key()).value());
             wire::SignedVote &vote = *body.mutable_vote()->mutable_vote();
-            wire::VoteBody says;  // of an account without stake
-            says.set_chain_id(to_bytes(genesis_.chain_id));
-            says.set_validator(to_bytes(numbered_key(77).public_key()));
-            says.set_source(Bytes(32, 's'));
-            says.set_target(Bytes(32, 't'));
-            says.set_target_height(1);
+            const auto says =  // of an account without stake
+                ledger::vote_body(genesis_.chain_id, numbered_key(77).public_key(),
+                                  {0, tagged_hash("test", "s"), 1, tagged_hash("test", "t")});
             vote = ledger::sign_vote(says, numbered_key(77));
             const Bytes tx = ledger::sign_tx(body, numbered_key(other + 1)).SerializeAsString();
             drafted.draft.txs = {ledger::decode_tx(tx, genesis_.chain_id).value()};

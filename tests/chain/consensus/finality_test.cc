@@ -97,13 +97,9 @@ protected:
     }
     DecodedVote vote(std::uint8_t number, const BlockTree::Node &source,
                      const BlockTree::Node &target) {
-        wire::VoteBody body;
-        body.set_chain_id(Bytes(32, '\0'));
-        body.set_validator(to_bytes(key_of(number).public_key()));
-        body.set_source_height(source.height());
-        body.set_source(to_bytes(source.id()));
-        body.set_target_height(target.height());
-        body.set_target(to_bytes(target.id()));
+        const auto body =
+            ledger::vote_body(Bytes32{}, key_of(number).public_key(),
+                              {source.height(), source.id(), target.height(), target.id()});
         return ledger::decode_vote(ledger::sign_vote(body, key_of(number)), Bytes32{}).value();
     }
     bool add(const DecodedVote &vote) { return pool_.add(vote, true)->is_new; }

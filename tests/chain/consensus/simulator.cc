@@ -282,14 +282,10 @@ void World::say_again(std::size_t number) {
 
 wire::SignedVote World::sign_link(std::size_t number, const BlockTree::Node &source,
                                   const BlockTree::Node &target) const {
-    wire::VoteBody body;
-    body.set_chain_id(to_bytes(chain_id_));
-    body.set_validator(to_bytes(keys_[number].public_key()));
-    body.set_source_height(source.height());
-    body.set_source(to_bytes(source.id()));
-    body.set_target_height(target.height());
-    body.set_target(to_bytes(target.id()));
-    return ledger::sign_vote(body, keys_[number]);
+    return ledger::sign_vote(
+        ledger::vote_body(chain_id_, keys_[number].public_key(),
+                          {source.height(), source.id(), target.height(), target.id()}),
+        keys_[number]);
 }
 
 // A vote that no honest node would send.

@@ -78,13 +78,9 @@ public:
         const auto source = chain_->checkpoint_at(target.justified_height).value();
         std::vector<wire::SignedVote> votes;
         for (std::uint8_t i = 1; i <= voters; ++i) {
-            wire::VoteBody body;
-            body.set_chain_id(to_bytes(genesis_.chain_id));
-            body.set_validator(to_bytes(key_of(i).public_key()));
-            body.set_source_height(source.height);
-            body.set_source(to_bytes(source.id));
-            body.set_target_height(target.height);
-            body.set_target(to_bytes(target.id));
+            const auto body =
+                ledger::vote_body(genesis_.chain_id, key_of(i).public_key(),
+                                  {source.height, source.id, target.height, target.id});
             votes.push_back(ledger::sign_vote(body, key_of(i)));
         }
         return votes;

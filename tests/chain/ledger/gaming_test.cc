@@ -393,14 +393,13 @@ TEST(Gaming, BadMouthing) {
 TEST(Gaming, Stake) {
     Play play;
     const auto vote = [&](char branch) {
-        wire::VoteBody body;
-        body.set_chain_id(to_bytes(play.world().genesis.chain_id));
-        body.set_validator(to_bytes(play.world().keys[kFirst].public_key()));
-        body.set_source_height(10);
-        body.set_source(Bytes(32, 's'));
-        body.set_target_height(20);
-        body.set_target(Bytes(32, branch));
-        return sign_vote(body, play.world().keys[kFirst]);
+        Bytes32 source, target;
+        source.fill('s');
+        target.fill(static_cast<std::uint8_t>(branch));
+        const KeyPair &key = play.world().keys[kFirst];
+        return sign_vote(
+            vote_body(play.world().genesis.chain_id, key.public_key(), {10, source, 20, target}),
+            key);
     };
     wire::TxBody stake = play.from(kFirst);
     stake.mutable_stake()->set_amount(kStartUnits / 10);

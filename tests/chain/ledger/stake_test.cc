@@ -25,14 +25,10 @@ protected:
     }
     wire::VoteBody link(unsigned who, std::uint64_t source, std::uint64_t target,
                         char branch = 'a') {
-        wire::VoteBody body;
-        body.set_chain_id(to_bytes(world_.genesis.chain_id));
-        body.set_validator(to_bytes(world_.keys[who].public_key()));
-        body.set_source_height(source);
-        body.set_source(Bytes(32, branch));
-        body.set_target_height(target);
-        body.set_target(Bytes(32, branch));
-        return body;
+        Bytes32 id;
+        id.fill(static_cast<std::uint8_t>(branch));
+        return vote_body(world_.genesis.chain_id, world_.keys[who].public_key(),
+                         {source, id, target, id});
     }
     wire::SignedVote signed_link(unsigned who, std::uint64_t source, std::uint64_t target,
                                  char branch = 'a') {
