@@ -107,6 +107,17 @@ Bytes32 tagged_hash(std::string_view tag, std::string_view message) {
     return result_of(digest.get());
 }
 
+Bytes with_digest(std::string_view tag, std::string_view message) {
+    return to_bytes(tagged_hash(tag, message)) + Bytes(message);
+}
+
+std::optional<std::string_view> without_digest(std::string_view tag, std::string_view file) {
+    if (file.size() < sizeof(Bytes32)) return std::nullopt;
+    const std::string_view message = file.substr(sizeof(Bytes32));
+    if (view_of(tagged_hash(tag, message)) != file.substr(0, sizeof(Bytes32))) return std::nullopt;
+    return message;
+}
+
 std::string to_hex(std::string_view bytes) {
     static constexpr char kDigits[] = "0123456789abcdef";
     std::string hex;

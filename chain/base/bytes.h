@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,11 @@ using Bytes64 = std::array<std::uint8_t, 64>;
 // SHA-256(SHA-256(tag) || SHA-256(tag) || message), BIP 340 "tagged hashes". Thread-safe; what the
 // tag makes of it is computed once per thread.
 Bytes32 tagged_hash(std::string_view tag, std::string_view message);
+
+// How a file tells that a bad disk has not altered it: the message behind its tagged hash.
+Bytes with_digest(std::string_view tag, std::string_view message);
+// The message; nothing if it is not the one that the hash is of. It points into `file`.
+std::optional<std::string_view> without_digest(std::string_view tag, std::string_view file);
 
 // Plain SHA-256, fed in pieces: for files.
 class Sha256 {

@@ -37,7 +37,7 @@ constexpr ErrorTraits kErrorTraits[] = {
     {ErrorCode::kTimeout, "timeout", 1, ""},
     {ErrorCode::kPeerLost, "peer-lost", 1, ""},
     {ErrorCode::kRefused, "refused", 1, ""},
-    {ErrorCode::kNotYet, "not-yet", 1, "Leave the flag out for now."},
+    {ErrorCode::kNotYet, "not-yet", 1, ""},
     {ErrorCode::kConflict, "conflict", 1, ""},
     {ErrorCode::kBadSignature, "bad-signature", 1, ""},
     {ErrorCode::kCancelled, "cancelled", 2, ""},

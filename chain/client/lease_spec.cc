@@ -63,7 +63,7 @@ Status set_condition(std::string_view part, std::string_view key, std::string_vi
                      wire::LeaseSpec &spec) {
     if (key == "gpu" || key == "image")
         return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part, "\": ", key,
-                          "= is not there yet in this version.");
+                          "= is not there yet in this version; leave it out.");
     if (value.empty()) return spec_error(part, "the value is missing");
     if (key == "mem") {
         const auto size = parse_size_bytes(value);
@@ -82,7 +82,7 @@ Status set_condition(std::string_view part, std::string_view key, std::string_vi
     } else if (key == "reputation") {
         if (value != "0" && value != "0.0")
             return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part,
-                              "\": peers have no reputation yet in this version.");
+                              "\": peers have no reputation yet in this version; leave it out.");
     } else {
         return spec_error(part, "there is no such condition");
     }

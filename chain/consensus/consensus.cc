@@ -65,19 +65,29 @@ const ledger::VotingSets *Consensus::sets_of(const Checkpoint &target) {
     }
     const std::pair key{target.final_height, target.previous_final_height};
     if (const auto known = sets_.find(key); known != sets_.end()) return &known->second;
-    auto present = branch_.validator_set(key.first);
-    auto previous = branch_.validator_set(key.second);
-    if (!present.ok() || !previous.ok()) return nullptr;
-    return &sets_.emplace(key, ledger::VotingSets{std::move(*present), std::move(*previous)})
-                .first->second;
+    const ledger::ValidatorSet *const present = set_at(key.first);
+    const ledger::ValidatorSet *const previous = set_at(key.second);
+    if (present == nullptr || previous == nullptr) return nullptr;
+    return &sets_.emplace(key, ledger::VotingSets{*present, *previous}).first->second;
+}
+
+const ledger::ValidatorSet *Consensus::set_at(std::uint64_t height) {
+    if (const auto known = set_at_.find(height); known != set_at_.end()) return &known->second;
+    auto set = branch_.validator_set(height);
+    return set.ok() ? &set_at_.emplace(height, std::move(*set)).first->second : nullptr;
+}
+
+void Consensus::forget_sets() {
+    sets_.clear();
+    set_at_.clear();
 }
 
 bool Consensus::is_validator(const PublicKey &account) {
     const ledger::Finality &proved = branch_.proved();
     for (const std::uint64_t height :
          {proved.final.height, proved.previous_final_height, votes_.final().height}) {
-        const auto set = branch_.validator_set(height);
-        if (set.ok() && set->find(account) != nullptr) return true;
+        const ledger::ValidatorSet *const set = set_at(height);
+        if (set != nullptr && set->find(account) != nullptr) return true;
     }
     return false;
 }
@@ -106,7 +116,7 @@ Status Consensus::append_all(std::vector<const BlockTree::Node *> nodes, Outcome
 
 Status Consensus::go_to(const BlockTree::Node &best, Outcome &outcome) {
     const BlockTree::Path path = tree_.path(*tip_, best);
-    if (!path.down.empty()) sets_.clear();
+    if (!path.down.empty()) forget_sets();
     for (const BlockTree::Node *const node : path.down) {
         CHAIN_TRY(branch_.take_back());
         outcome.taken_back.push_back(node->id());
@@ -141,7 +151,7 @@ void Consensus::prune(Outcome &outcome) {
     if (final == nullptr || final == &tree_.root() || !tree_.is_ancestor(*final, *tip_)) return;
     for (const BlockId &id : tree_.prune(final->id())) outcome.dropped.push_back(id);
     votes_.prune();
-    sets_.clear();
+    forget_sets();
 }
 
 // No vote for a branch that lacks what others have justified.

@@ -89,6 +89,9 @@ public:
     bool is_validator(const PublicKey &account);
 
 private:
+    // As the chain has it after `height`; nullptr: it has none.
+    const ledger::ValidatorSet *set_at(std::uint64_t height);
+    void forget_sets();
     Status go_to(const BlockTree::Node &best, Outcome &outcome);
     Status append_all(std::vector<const BlockTree::Node *> nodes, Outcome &outcome);
     Status save_known(Outcome &outcome);
@@ -105,6 +108,7 @@ private:
     const BlockTree::Node *tip_;
     KnownFinality saved_;
     std::map<std::pair<std::uint64_t, std::uint64_t>, ledger::VotingSets> sets_;
+    std::map<std::uint64_t, ledger::ValidatorSet> set_at_;
     std::vector<VoteEvidence> evidence_;
 };
 

@@ -9,6 +9,7 @@ namespace {
 
 // 512 votes of 300 bytes.
 constexpr std::size_t kFileBytesMax = 1u << 20;
+constexpr std::string_view kFileTag = "ompi-chain/finality-file";
 
 void write(const Checkpoint &from, record::FinalityFileRecord::CheckpointRecord &to) {
     to.set_height(from.height);
@@ -39,7 +40,9 @@ Result<KnownFinality> parse_finality(const std::string &path, std::string_view b
                           "block that you have from somebody you trust");
     };
     record::FinalityFileRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return damaged();
+    const auto message = without_digest(kFileTag, bytes);
+    if (!message || !in.ParseFromArray(message->data(), static_cast<int>(message->size())))
+        return damaged();
     if (in.chain_id() != to_bytes(chain_id))
         return make_error(ErrorCode::kConflict, path, " belongs to another chain");
     KnownFinality known;
@@ -58,7 +61,7 @@ Bytes format_finality(const KnownFinality &known, const Bytes32 &chain_id) {
     write(known.final, *out.mutable_final());
     write(known.justified, *out.mutable_justified());
     for (const wire::SignedVote &vote : known.votes) *out.add_votes() = vote;
-    return out.SerializeAsString();
+    return with_digest(kFileTag, out.SerializeAsString());
 }
 
 Result<KnownFinality> read_finality_file(const std::string &path, const Bytes32 &chain_id) {

@@ -116,7 +116,8 @@ Status check_lag(const Tx &tx, const TxContext &context) {
     }
     return make_error(ErrorCode::kNotYet, "block ", context.height, " is ", lag,
                       " blocks above the final one: until validators agree, blocks take only "
-                      "votes, evidence and what ends leases and stakes");
+                      "votes, evidence and what ends leases and stakes; try again then "
+                      "(ompi-chain validator list)");
 }
 
 }  // namespace chain::ledger

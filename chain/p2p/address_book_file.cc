@@ -61,18 +61,15 @@ Bytes AddressBook::format() const {
     file.set_secret(to_bytes(secret_));
     for (const auto &[address, entry] : entries_) write_record(entry, *file.add_records());
     const Bytes message = file.SerializeAsString();
-    return to_bytes(tagged_hash(kFileTag, message)) + message;
+    return with_digest(kFileTag, message);
 }
 
 Result<std::unique_ptr<AddressBook>> AddressBook::parse(const Clock &clock, std::string_view file) {
-    constexpr std::size_t kDigestBytes = 32;
-    if (file.size() < kDigestBytes) return damaged("is cut short");
-    const std::string_view message = file.substr(kDigestBytes);
-    if (view_of(tagged_hash(kFileTag, message)) != file.substr(0, kDigestBytes))
-        return damaged("its digest is another one");
+    const auto message = without_digest(kFileTag, file);
+    if (!message) return damaged("its digest is another one");
     wire::AddressBookFile parsed;
     const Status strict =
-        wire::parse_strict(message, kMaxAddressBookBytes, "the address book", parsed);
+        wire::parse_strict(*message, kMaxAddressBookBytes, "the address book", parsed);
     if (!strict.ok()) return damaged(strict.error().message);
     const auto secret = to_bytes32(parsed.secret(), "secret");
     if (!secret.ok()) return damaged(secret.error().message);

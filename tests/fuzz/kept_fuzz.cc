@@ -27,6 +27,9 @@ Bytes changed(Bytes bytes, Choices &choices) {
     return bytes;
 }
 
+constexpr std::string_view kFinalityTag = "ompi-chain/finality-file";
+constexpr std::string_view kAddressesTag = "ompi-chain/address-book";
+
 // ---- votes
 
 consensus::VoteMemory one_vote() {
@@ -82,10 +85,6 @@ void read_finality(std::string_view bytes) {
 
 // ---- addresses
 
-Bytes with_digest(std::string_view message) {
-    return to_bytes(tagged_hash("ompi-chain/address-book", message)) + Bytes(message);
-}
-
 void read_addresses(std::string_view file) {
     static const ManualClock clock;
     const auto book = p2p::AddressBook::parse(clock, file);
@@ -111,7 +110,7 @@ void read_random_addresses(Choices &choices) {
         record.mutable_address()->set_port(record.address().port() % 65'536);
         if (!choices.one_in(4)) record.clear_node_key();
     }
-    read_addresses(with_digest(file.SerializeAsString()));
+    read_addresses(with_digest(kAddressesTag, file.SerializeAsString()));
 }
 
 }  // namespace
@@ -125,14 +124,22 @@ CHAIN_FUZZ_TARGET(kept) {
                                                               world().keys[0].public_key());
             return read_votes(changed(right, choices), true);
         }
-        case 2: return read_finality(choices.rest());
+        case 2: {
+            const Bytes right =
+                consensus::format_finality(some_finality(), world().genesis.chain_id);
+            const Bytes other = choices.one_in(2) ? changed(right, choices) : choices.rest();
+            if (other != right)
+                CHAIN_CHECK(!consensus::parse_finality("", other, world().genesis.chain_id).ok());
+            return;
+        }
         case 3: {
             const Bytes right =
                 consensus::format_finality(some_finality(), world().genesis.chain_id);
-            return read_finality(changed(right, choices));
+            const Bytes message(*without_digest(kFinalityTag, right));
+            return read_finality(with_digest(kFinalityTag, changed(message, choices)));
         }
         case 4: return read_addresses(choices.rest());
-        case 5: return read_addresses(with_digest(choices.rest()));
+        case 5: return read_addresses(with_digest(kAddressesTag, choices.rest()));
         default: return read_random_addresses(choices);
     }
 }
