@@ -272,6 +272,10 @@ Result<int> run_block_show(Invocation &invocation) {
 }
 
 Result<int> run_block_verify(Invocation &invocation) {
+    // The replay may take hours; that a daemon answers at all does not.
+    wire::ControlRequest hello;
+    hello.mutable_node_status();
+    CHAIN_TRY(invocation.call(hello));
     wire::ControlRequest request;
     request.mutable_block_verify();
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request, kVerifyTimeoutMs));

@@ -87,7 +87,8 @@ std::string describe_tx(const wire::TxBody &body) {
             std::uint64_t slot_count = 0;
             for (const auto &leg : body.open_lease().legs()) slot_count += leg.slot_count();
             return "leases " + std::to_string(slot_count) + " slots in " +
-                   std::to_string(body.open_lease().legs_size()) + " legs at " +
+                   std::to_string(body.open_lease().legs_size()) +
+                   (body.open_lease().legs_size() == 1 ? " leg at " : " legs at ") +
                    tokens_of(body.open_lease().price_per_ghz_h()) + " per GHz·h";
         }
         case wire::TxBody::kClaimVoucher: {
