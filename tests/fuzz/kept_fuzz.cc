@@ -127,7 +127,7 @@ CHAIN_FUZZ_TARGET(kept) {
         case 2: {
             const Bytes right =
                 consensus::format_finality(some_finality(), world().genesis.chain_id);
-            const Bytes other = choices.one_in(2) ? changed(right, choices) : choices.rest();
+            const Bytes other = choices.one_in(2) ? changed(right, choices) : Bytes(choices.rest());
             if (other != right)
                 CHAIN_CHECK(!consensus::parse_finality("", other, world().genesis.chain_id).ok());
             return;
