@@ -24,6 +24,7 @@ AM_TESTS_ENVIRONMENT = \
 SYSTEM_TESTS =
 
 include tests/chain/base/local.mk
+include tests/chain/host/local.mk
 include tests/chain/identity/local.mk
 include tests/chain/ledger/local.mk
 include tests/chain/backend/local.mk

@@ -49,6 +49,8 @@ constexpr const char *kUsage =
     "                        history is taken\n"
     "  --override-finality   give up this node's history, once, for the one with the checkpoint\n"
     "  --lend SLOTS          offer so many slots of this machine\n"
+    "  --lend-cap PERCENT    of this machine's processors at most, for all leases together "
+    "(default 80)\n"
     "  --ask PRICE           for at least PRICE tokens per GHz·h (default 0.01)\n"
     "  --host-name NAME      name of this machine in a lease (default: its own)\n"
     "  --region NAME         where it is, for renters who ask\n"
@@ -74,6 +76,7 @@ enum Option {
     kCheckpoint,
     kOverrideFinality,
     kLend,
+    kLendCap,
     kAsk,
     kHostName,
     kRegion,
@@ -100,6 +103,7 @@ constexpr option kOptions[] = {
     {"checkpoint", required_argument, nullptr, kCheckpoint},
     {"override-finality", no_argument, nullptr, kOverrideFinality},
     {"lend", required_argument, nullptr, kLend},
+    {"lend-cap", required_argument, nullptr, kLendCap},
     {"ask", required_argument, nullptr, kAsk},
     {"host-name", required_argument, nullptr, kHostName},
     {"region", required_argument, nullptr, kRegion},
@@ -152,6 +156,12 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
                 CHAIN_ASSIGN(const std::uint64_t slots,
                              chain::parse_integer(optarg, 0, 4096, "--lend"));
                 options.provider.slot_count = static_cast<std::uint32_t>(slots);
+                break;
+            }
+            case kLendCap: {
+                CHAIN_ASSIGN(const std::uint64_t percent,
+                             chain::parse_integer(optarg, 1, 100, "--lend-cap"));
+                options.provider.cap_percent = static_cast<std::uint32_t>(percent);
                 break;
             }
             case kAsk: {

@@ -70,6 +70,14 @@ void ProviderAgent::recover() {
 }
 
 void ProviderAgent::calibrate() {
+    if (!groups_) {
+        const auto cores = static_cast<std::uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+        groups_.emplace(host::read_cgroup_layout(),
+                        host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
+        if (!groups_->support().is_full())
+            log(LogLevel::kNote, kCategory,
+                "no cgroup here bounds or counts: ", groups_->support().missing());
+    }
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
         cannot_lend_ = probed.error().message;
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
@@ -255,7 +263,7 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
         terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
     answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
-    legs_.emplace(key, std::make_unique<ProviderLeg>(node_, key, peer, std::move(*terms),
+    legs_.emplace(key, std::make_unique<ProviderLeg>(node_, *groups_, key, peer, std::move(*terms),
                                                      options_.scratch_folder,
                                                      [this, key] { drop_leg(key); }));
     static_cast<void>(node_.send_trade(peer, answer));

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "chain/daemon/node.h"
@@ -23,7 +24,8 @@ struct ProviderOptions {
     std::uint64_t memory_bytes = 0;  // 0: half of the machine's
     std::string host;                // empty: the machine's name
     std::string region;
-    std::string scratch_folder;  // job folders of leases
+    std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
+    std::string scratch_folder;      // job folders of leases
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;
@@ -77,6 +79,7 @@ private:
     std::string cannot_lend_;  // why; empty: can
     std::uint64_t hz_ = 0;     // calibrated; 0: not yet
     std::uint64_t offer_sequence_ = 0;
+    std::optional<host::GroupTree> groups_;  // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
     std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs
     LoopHandle refresh_timer_;

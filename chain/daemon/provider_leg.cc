@@ -38,9 +38,10 @@ std::string describe_exit(int wait_status) {
 
 }  // namespace
 
-ProviderLeg::ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms,
-                         std::string scratch_folder, std::function<void()> on_end)
+ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer,
+                         LegTerms terms, std::string scratch_folder, std::function<void()> on_end)
     : node_(node),
+      groups_(groups),
       key_(key),
       peer_(peer),
       terms_(std::move(terms)),
@@ -236,8 +237,12 @@ void ProviderLeg::launch(const wire::Launch &launch) {
 }
 
 Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
-    CHAIN_ASSIGN(meter_, meter::make_lease_meter(terms_.hz_max));
+    CHAIN_ASSIGN(group_, groups_.make({.cpu_percent = terms_.slot_count * 100,
+                                       .memory_bytes = terms_.memory_bytes,
+                                       .processes_max = kProcessesPerSlot * terms_.slot_count}));
+    CHAIN_ASSIGN(meter_, meter::make_lease_meter(terms_.hz_max, group_.get()));
     provider::SandboxSpec spec;
+    spec.group = group_.get();
     spec.lease_folder = lease_folder_;
     spec.host_name = wire::is_valid_host_name(launch.host()) ? launch.host() : terms_.host;
     spec.job_folder = launch.job_folder();
@@ -386,6 +391,7 @@ void ProviderLeg::pack() {
     last_reading_sent_ = true;
     sandbox_.reset();
     meter_.reset();
+    group_.reset();
     set_deadline(kStagingMaxMs, [this] { close(); });
     struct Found {
         std::vector<provider::StagedFile> files;
@@ -459,6 +465,7 @@ void ProviderLeg::close() {
     deadline_.cancel();
     sandbox_.reset();
     meter_.reset();
+    group_.reset();
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(key_.lease));
     if (record_.has_voucher()) *body.mutable_close_lease()->add_vouchers() = record_.voucher();

@@ -31,6 +31,7 @@ inline constexpr std::uint64_t kReadingIntervalMs = 2'000;
 inline constexpr unsigned kUnsignedReadingsMax = 3;  // then it stops: the renter does not pay
 inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter says no word
 inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
+inline constexpr std::uint32_t kProcessesPerSlot = 1'024;  // and threads
 inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
 
 // What was agreed, as far as this leg goes.
@@ -53,8 +54,8 @@ class ProviderLeg {
 public:
     enum class Phase { kReserved, kStaging, kReady, kRunning, kPacking, kClosing, kSettled };
 
-    ProviderLeg(Node &node, LegKey key, PublicKey peer, LegTerms terms, std::string scratch_folder,
-                std::function<void()> on_end);
+    ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer, LegTerms terms,
+                std::string scratch_folder, std::function<void()> on_end);
     ~ProviderLeg();
 
     void on_trade(const wire::TradeMessage &message);
@@ -97,6 +98,7 @@ private:
     void remember();
 
     Node &node_;
+    host::GroupTree &groups_;
     const LegKey key_;
     const PublicKey peer_;
     const LegTerms terms_;
@@ -112,6 +114,7 @@ private:
     std::unique_ptr<provider::StageSender> results_;
     std::vector<provider::StagedFile> staged_;
     std::vector<std::string> stage_out_;
+    std::unique_ptr<host::ControlGroup> group_;  // outlives the two below
     std::unique_ptr<meter::LeaseMeter> meter_;
     std::unique_ptr<provider::Sandbox> sandbox_;
     std::uint64_t launched_at_ms_ = 0;  // steady

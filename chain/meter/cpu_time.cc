@@ -19,70 +19,14 @@
 namespace chain::meter {
 namespace {
 
-constexpr std::size_t kProcFileBytesMax = 1u << 20;
-constexpr std::string_view kGroupPrefix = "ompi-chain.";
-
-// Where this process is in the cgroup v2 hierarchy, as a folder. Handles version 2 alone and
-// hybrid (/sys/fs/cgroup/unified).
-Result<std::string> own_cgroup_folder() {
-    CHAIN_ASSIGN(const Bytes mounts, read_file("/proc/self/mounts", kProcFileBytesMax));
-    CHAIN_ASSIGN(const Bytes groups, read_file("/proc/self/cgroup", kProcFileBytesMax));
-    std::string mount_point;
-    std::istringstream mount_lines(mounts);
-    for (std::string line; std::getline(mount_lines, line);) {
-        std::istringstream fields(line);
-        std::string device, folder, type;
-        fields >> device >> folder >> type;
-        if (type == "cgroup2") mount_point = folder;
-    }
-    std::istringstream group_lines(groups);
-    for (std::string line; std::getline(group_lines, line);) {
-        if (!mount_point.empty() && line.starts_with("0::/"))
-            return mount_point + (line == "0::/" ? "" : line.substr(3));
-    }
-    return make_error(ErrorCode::kNotFound, "there is no cgroup version 2 here");
-}
-
-// Folders of daemons that were killed: empty, since their sandboxes died with them.
-void remove_stale_groups(const std::string &parent) {
-    DIR *folder = opendir(parent.c_str());
-    if (folder == nullptr) return;
-    while (const dirent *entry = readdir(folder)) {
-        const std::string_view name = entry->d_name;
-        if (!name.starts_with(kGroupPrefix)) continue;
-        int pid = 0;
-        std::from_chars(name.data() + kGroupPrefix.size(), name.data() + name.size(), pid);
-        if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH)
-            rmdir((parent + "/" + entry->d_name).c_str());
-    }
-    closedir(folder);
-}
-
-class CgroupCpuTime final : public CpuTimeSource {
+class GroupCpuTime final : public CpuTimeSource {
 public:
-    explicit CgroupCpuTime(std::string folder) : folder_(std::move(folder)) {}
-    ~CgroupCpuTime() override { rmdir(folder_.c_str()); }
-
-    Status adopt(int pid) override {
-        FileDescriptor procs(open((folder_ + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
-        if (!procs.valid()) return errno_error(errno, "open the lease's cgroup");
-        return write_all(procs.get(), std::to_string(pid), "put a process into its cgroup");
-    }
-
-    Result<std::uint64_t> read_ns() override {
-        CHAIN_ASSIGN(const Bytes text, read_file(folder_ + "/cpu.stat", kProcFileBytesMax));
-        constexpr std::string_view kKey = "usage_usec ";
-        const std::size_t at = text.find(kKey);
-        std::uint64_t usage_us = 0;
-        if (at == std::string::npos ||
-            std::from_chars(text.data() + at + kKey.size(), text.data() + text.size(), usage_us)
-                    .ec != std::errc())
-            return make_error(ErrorCode::kIo, "cpu.stat has no usage_usec");
-        return usage_us * 1000;
-    }
+    explicit GroupCpuTime(const host::ControlGroup &group) : group_(group) {}
+    Status adopt(int) override { return ok_status(); }  // the group has it already
+    Result<std::uint64_t> read_ns() override { return group_.cpu_time_ns(); }
 
 private:
-    std::string folder_;
+    const host::ControlGroup &group_;
 };
 
 class PerfCpuTime final : public CpuTimeSource {
@@ -192,16 +136,8 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<CpuTimeSource>> make_cgroup_cpu_time() {
-    static std::atomic<unsigned> sequence{0};
-    CHAIN_ASSIGN(const std::string parent, own_cgroup_folder());
-    remove_stale_groups(parent);
-    const std::string folder = parent + "/" + std::string(kGroupPrefix) + std::to_string(getpid()) +
-                               "." + std::to_string(++sequence);
-    if (mkdir(folder.c_str(), 0755) != 0) return errno_error(errno, "make the cgroup " + folder);
-    std::unique_ptr<CpuTimeSource> source = std::make_unique<CgroupCpuTime>(folder);
-    if (const auto usage_ns = source->read_ns(); !usage_ns.ok()) return usage_ns.error();
-    return source;
+std::unique_ptr<CpuTimeSource> make_group_cpu_time(const host::ControlGroup &group) {
+    return std::make_unique<GroupCpuTime>(group);
 }
 
 std::unique_ptr<CpuTimeSource> make_perf_cpu_time() {

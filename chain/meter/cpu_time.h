@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "chain/base/file.h"
+#include "chain/host/control_group.h"
 #include "chain/meter/perf_counter.h"
 
 namespace chain::meter {
@@ -23,9 +24,9 @@ public:
     virtual Result<std::uint64_t> read_ns() = 0;
 };
 
-// cpu.stat's usage_usec of a cgroup (version 2) made for the purpose: nothing inside can leave it.
-// Errors: kNotFound (no cgroup v2), kPermission, kIo.
-Result<std::unique_ptr<CpuTimeSource>> make_cgroup_cpu_time();
+// What a group counts: nothing inside can leave it. It must outlive the source; whoever starts the
+// processes puts them into the group.
+std::unique_ptr<CpuTimeSource> make_group_cpu_time(const host::ControlGroup &group);
 
 // The perf task clock. A process that executes a file which it may not read drops out of it
 // (the kernel ends monitoring at such an exec).

@@ -6,7 +6,6 @@
 
 #include <unistd.h>
 
-#include "chain/base/log.h"
 #include "chain/meter/cpu_time.h"
 #include "chain/meter/perf_counter.h"
 
@@ -124,15 +123,13 @@ MeterSupport probe_meter() {
             "CPU time x measured frequency"};
 }
 
-Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz) {
+Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz,
+                                                     const host::ControlGroup *group) {
     if (hz == 0)
         return make_error(ErrorCode::kInvalidInput, "the frequency of a core must not be 0");
     std::vector<std::unique_ptr<CpuTimeSource>> sources;
-    auto cgroup = make_cgroup_cpu_time();
-    if (cgroup.ok())
-        sources.push_back(std::move(cgroup).value());
-    else
-        log(LogLevel::kDebug, "meter", cgroup.error().message);
+    if (group != nullptr && group->support().cpu_time)
+        sources.push_back(make_group_cpu_time(*group));
     if (PerfCounter::open(PerfCounter::Event::kTaskClock, getpid()).ok())
         sources.push_back(make_perf_cpu_time());
     sources.push_back(make_process_tree_cpu_time());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "chain/base/units.h"
+#include "chain/host/control_group.h"
 
 namespace chain::meter {
 
@@ -45,8 +46,10 @@ public:
     virtual Result<Usage> read() = 0;
 };
 
-// The best meter of this machine. `hz` from calibrate_hz().
-Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz);
+// The best meter of this machine. `hz` from calibrate_hz(). The group that the processes are put
+// into, if there is one, must outlive the meter.
+Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz,
+                                                     const host::ControlGroup *group = nullptr);
 // Which class make_lease_meter would give here, and why not a better one, in words.
 struct MeterSupport {
     MeterClass meter_class;

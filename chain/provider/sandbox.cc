@@ -107,7 +107,7 @@ public:
         CHAIN_TRY(open_pipe(info_, plan.info));
         CHAIN_TRY(open_pipe(output_, plan.output));
         CHAIN_TRY(open_gate(plan.block));
-        CHAIN_ASSIGN(pid_, spawn_bwrap(std::move(plan), &meter));
+        CHAIN_ASSIGN(pid_, spawn_bwrap(std::move(plan), spec.group, &meter));
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
         outer_watch_ = loop_.on_readable(outer_.get(), [this] { on_outer_ended(); });
@@ -285,7 +285,7 @@ Status probe_sandbox() {
     plan.output = FileDescriptor(ends[1]);
     plan.info = FileDescriptor(open("/dev/null", O_WRONLY | O_CLOEXEC));
     plan.block = FileDescriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    CHAIN_ASSIGN(const int pid, spawn_bwrap(std::move(plan), nullptr));
+    CHAIN_ASSIGN(const int pid, spawn_bwrap(std::move(plan), nullptr, nullptr));
     int status = 0;
     waitpid(pid, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ok_status();

@@ -15,6 +15,7 @@
 
 #include "chain/base/bytes.h"
 #include "chain/base/loop.h"
+#include "chain/host/control_group.h"
 #include "chain/meter/meter.h"
 #include "chain/wire/peer.pb.h"
 
@@ -27,7 +28,8 @@ struct SandboxSpec {
     std::vector<std::string> argv;  // inside
     std::vector<std::pair<std::string, std::string>> environment;  // the whole of it
     std::vector<std::pair<std::string, std::string>> read_only;    // {host path, path inside}
-    std::uint64_t memory_bytes = 0;  // of /dev/shm and /tmp; 0: a quarter of the machine's
+    std::uint64_t memory_bytes = 0;       // of /dev/shm and /tmp; 0: a quarter of the machine's
+    host::ControlGroup *group = nullptr;  // around all processes; it must outlive the sandbox
 };
 
 // Why nothing can be lent here, in words (no bwrap, no user namespaces); ok otherwise.

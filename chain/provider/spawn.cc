@@ -143,10 +143,12 @@ ChildWord hear(int status_fd) {
     return word;
 }
 
-Status guide_child(int pid, int status_fd, int go_fd, meter::LeaseMeter *meter) {
+Status guide_child(int pid, int status_fd, int go_fd, host::ControlGroup *group,
+                   meter::LeaseMeter *meter) {
     const ChildWord first = hear(status_fd);
     if (std::string_view(first.step) != kAttached)
         return errno_error(first.errno_value, std::string(first.step) + " for a sandbox");
+    if (group != nullptr) CHAIN_TRY(group->adopt(pid));
     if (meter != nullptr) CHAIN_TRY(meter->adopt(pid));
     if (write(go_fd, "g", 1) != 1) return errno_error(errno, "start a sandbox");
     const ChildWord last = hear(status_fd);
@@ -177,7 +179,7 @@ Result<std::string> find_bwrap() {
                       "apt-get install bubblewrap");
 }
 
-Result<int> spawn_bwrap(SpawnPlan plan, meter::LeaseMeter *meter) {
+Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter) {
     CHAIN_ASSIGN(FileDescriptor arguments, make_arguments_file(plan.words));
     CHAIN_ASSIGN(Pipe status, make_pipe());
     CHAIN_ASSIGN(Pipe go, make_pipe());
@@ -211,7 +213,7 @@ Result<int> spawn_bwrap(SpawnPlan plan, meter::LeaseMeter *meter) {
     }
     status.writer.reset();
     go.reader.reset();
-    if (const Status guided = guide_child(pid, status.reader.get(), go.writer.get(), meter);
+    if (const Status guided = guide_child(pid, status.reader.get(), go.writer.get(), group, meter);
         !guided.ok()) {
         kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);

@@ -35,8 +35,8 @@ struct SpawnPlan {
 // Where bubblewrap is. Errors: kNotFound, with what to install.
 Result<std::string> find_bwrap();
 
-// Returns when exec has succeeded: the pid. `meter` may be null. Errors: kPermission, kIo; then no
-// child is left.
-Result<int> spawn_bwrap(SpawnPlan plan, meter::LeaseMeter *meter);
+// Returns when exec has succeeded: the pid. `group` and `meter` may be null. Errors: kPermission,
+// kIo; then no child is left.
+Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter);
 
 }  // namespace chain::provider

@@ -158,39 +158,53 @@ TEST(LeaseMeter, NeverDecreasesWhileItRuns) {
 
 TEST(LeaseMeter, CountsOneThatExecutesAFileItMayNotRead) {
     if (geteuid() != 0) GTEST_SKIP() << "needs root, to become another user";
-    if (!make_cgroup_cpu_time().ok()) GTEST_SKIP() << "no cgroup v2 to count in";
+    host::GroupTree tree(host::read_cgroup_layout(), {});
+    if (!tree.support().cpu_time) GTEST_SKIP() << "no cgroup counts CPU time here";
+    const auto group = tree.make({});
+    ASSERT_TRUE(group.ok());
     TestFolder folder;
     std::filesystem::copy("/bin/bash", folder / "closed");
     ASSERT_EQ(chmod((folder / "closed").c_str(), 0111), 0);
     const std::string program = folder / "closed";
-    auto meter = make_lease_meter(1'000'000'000);
+    auto meter = make_lease_meter(1'000'000'000, group->get());
     ASSERT_TRUE(meter.ok());
-    const std::uint64_t used_ns =
-        run_adopted([&](int pid) { ASSERT_TRUE((*meter)->adopt(pid).ok()); },
-                    [&] {
-                        if (fork() == 0) {
-                            if (setresuid(65534, 65534, 65534) != 0) _exit(1);
-                            execl(program.c_str(), "closed", "-c",
-                                  "for ((i=0;i<150000;i++)); do :; done", nullptr);
-                            _exit(1);
-                        }
-                    });
+    const std::uint64_t used_ns = run_adopted(
+        [&](int pid) {
+            ASSERT_TRUE((*group)->adopt(pid).ok());
+            ASSERT_TRUE((*meter)->adopt(pid).ok());
+        },
+        [&] {
+            if (fork() == 0) {
+                if (setresuid(65534, 65534, 65534) != 0) _exit(1);
+                execl(program.c_str(), "closed", "-c", "for ((i=0;i<150000;i++)); do :; done",
+                      nullptr);
+                _exit(1);
+            }
+        });
     expect_within((*meter)->read()->cpu_time_ns, used_ns, 0.05);
 }
 
 // Each way to count alone, against rusage; as root and as an ordinary user.
-void check_source(const std::function<std::unique_ptr<CpuTimeSource>()> &make, double share) {
+void check_source(const std::function<std::unique_ptr<CpuTimeSource>()> &make, double share,
+                  host::ControlGroup *group = nullptr) {
     auto source = make();
-    const std::uint64_t used_ns =
-        run_adopted([&](int pid) { ASSERT_TRUE(source->adopt(pid).ok()); }, mixed_tree);
+    const std::uint64_t used_ns = run_adopted(
+        [&](int pid) {
+            if (group != nullptr) ASSERT_TRUE(group->adopt(pid).ok());
+            ASSERT_TRUE(source->adopt(pid).ok());
+        },
+        mixed_tree);
     const auto counted_ns = source->read_ns();
     ASSERT_TRUE(counted_ns.ok());
     expect_within(*counted_ns, used_ns, share);
 }
 
-TEST(CpuTimeSource, CgroupIsExact) {
-    if (auto cgroup = make_cgroup_cpu_time(); !cgroup.ok()) GTEST_SKIP() << cgroup.error().message;
-    check_source([] { return make_cgroup_cpu_time().value(); }, 0.02);
+TEST(CpuTimeSource, GroupIsExact) {
+    host::GroupTree tree(host::read_cgroup_layout(), {});
+    if (!tree.support().cpu_time) GTEST_SKIP() << "no cgroup counts CPU time here";
+    const auto group = tree.make({});
+    ASSERT_TRUE(group.ok());
+    check_source([&] { return make_group_cpu_time(**group); }, 0.02, group->get());
 }
 
 bool perf_is_allowed() {
