@@ -36,8 +36,9 @@ public:
             ASSERT_TRUE(relay.on_want(peer, gossip.want()).ok());
         } else {
             ++received;
-            if (!relay.on_item(peer, gossip)) return;
-            if (refuses) return relay.on_refused(gossip);
+            const auto id = relay.on_item(peer, gossip);
+            if (!id) return;
+            if (refuses) return relay.on_refused(*id);
             if (drops) return;
             if (items.insert(gossip.tx()).second) relay.spread(gossip);
         }
