@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-check_PROGRAMS += tests/meter_test tests/sandbox_test tests/staging_test
-TESTS += tests/meter_test tests/sandbox_test tests/staging_test
+check_PROGRAMS += tests/meter_test tests/sandbox_test tests/staging_test \
+  tests/owner_test
+TESTS += tests/meter_test tests/sandbox_test tests/staging_test tests/owner_test
 
 tests_meter_test_SOURCES = \
   tests/chain/meter/meter_test.cc tests/chain/meter/rank_folder_test.cc \
@@ -19,3 +20,7 @@ tests_staging_test_SOURCES = \
   tests/chain/provider/support.h
 tests_staging_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_staging_test_LDADD = $(TEST_LIBS)
+
+tests_owner_test_SOURCES = tests/chain/provider/owner_policy_test.cc
+tests_owner_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_owner_test_LDADD = $(TEST_LIBS)
