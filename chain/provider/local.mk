@@ -13,4 +13,5 @@ libompi_chain_la_SOURCES += \
   chain/provider/spawn.cc chain/provider/spawn.h \
   chain/provider/stage_receiver.cc chain/provider/stage_sender.cc chain/provider/staging.h
 libompi_chain_la_SOURCES += chain/provider/orted_command.cc chain/provider/orted_command.h \
-  chain/provider/owner_policy.cc chain/provider/owner_policy.h
+  chain/provider/owner_policy.cc chain/provider/owner_policy.h \
+  chain/provider/owner_watch.cc chain/provider/owner_watch.h
