@@ -342,6 +342,7 @@ Result<std::vector<wire::BlockView>> LedgerBackend::block_views(std::uint64_t be
     for (; height > 0 && views.size() < count_max; --height) {
         CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(height));
         CHAIN_ASSIGN(wire::BlockView view, to_view(block, false));
+        view.set_is_final(is_final(height));
         views.push_back(std::move(view));
     }
     return views;
@@ -349,7 +350,9 @@ Result<std::vector<wire::BlockView>> LedgerBackend::block_views(std::uint64_t be
 
 Result<wire::BlockView> LedgerBackend::block_view(std::uint64_t height) const {
     CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(height));
-    return to_view(block, true);
+    CHAIN_ASSIGN(wire::BlockView view, to_view(block, true));
+    view.set_is_final(is_final(height));
+    return view;
 }
 
 Result<wire::BlockView> LedgerBackend::block_view(const ledger::BlockId &id) const {

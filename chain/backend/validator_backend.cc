@@ -145,9 +145,14 @@ void LedgerBackend::count_shares() {
         submit_own(std::move(**body), "shares");
 }
 
-// Blocks are for transactions, and to make those before them final; who is idle seals nothing.
+// Blocks are for transactions, and to make those before them final; who is idle seals nothing. And
+// when what the chain itself proves lags behind what the votes say: while that is far behind, no
+// transaction is taken that could ask for a block.
 bool LedgerBackend::wants_block() const {
-    return mempool_->count() > 0 || engine_->final().height < busy_height_;
+    const std::uint64_t proved = tip().finality.final.height;
+    const bool must_prove = engine_->final().height > proved &&
+                            height() - proved > genesis().consensus.lag_blocks_max / 2;
+    return mempool_->count() > 0 || engine_->final().height < busy_height_ || must_prove;
 }
 
 void LedgerBackend::pause_mining(const std::string &reason) {

@@ -74,6 +74,10 @@ struct Invocation {
     static constexpr int kCallTimeoutMs = 10'000;
 };
 
+// For calls that are answered when a block has taken something: the daemon gives up first, and says
+// why.
+inline constexpr int kInclusionTimeoutMs = 3'600'000;
+
 // Runs what `words` (argv without the program's name) say; returns the exit code of trade.md 2.
 int run_cli(const std::vector<std::string> &words, Console &console);
 
@@ -127,6 +131,8 @@ Result<std::string> read_password(const Invocation &invocation, std::string_view
 // One word of a POSIX shell; quoted only where it must be.
 std::string shell_quoted(const std::string &text);
 // "ompc1qxy…k2p9": enough of an address to tell it from another in a table.
+// " in block 21, which is not final yet, transaction 3f…".
+std::string included_text(const wire::TxReceipt &receipt);
 std::string short_address(std::string_view address);
 // Lines of "name  value", the values aligned.
 std::string format_fields(const std::vector<std::pair<std::string, std::string>> &fields);

@@ -154,6 +154,12 @@ std::string short_address(std::string_view address) {
            std::string(address.substr(address.size() - kTail));
 }
 
+std::string included_text(const wire::TxReceipt &receipt) {
+    return " in block " + std::to_string(receipt.height()) +
+           (receipt.is_final() ? "" : ", which is not final yet") + ", transaction " +
+           client::printable(receipt.tx_id());
+}
+
 std::string format_fields(const std::vector<std::pair<std::string, std::string>> &fields) {
     client::Table table({{"", client::Align::kLeft}, {"", client::Align::kLeft, 200}});
     for (const auto &[name, value] : fields) table.add_row({name, value});

@@ -146,7 +146,8 @@ void print_network(const Invocation &invocation, const Founding &founding,
 
 Result<int> run_new(Invocation &invocation) {
     if (invocation.arguments.has("validators")) return found_validators(invocation);
-    for (const std::string_view option : {"spacing", "consensus"})
+    for (const std::string_view option :
+         {"spacing", "consensus", "proof-of-work", "share-epoch", "rewards"})
         if (invocation.arguments.has(option))
             return make_error(ErrorCode::kInvalidInput, "--", option, " goes with --validators");
     CHAIN_ASSIGN(const Founding founding, founding_of(invocation));
@@ -187,16 +188,24 @@ std::vector<Command> network_commands() {
              "or\nNAME@HOST:PORT for each. --output is a folder then, with a file for each of "
              "them, which\nholds its wallet, and one for everybody else; each joins by "
              "`ompi-chaind --join FILE`. With\nNAME=ADDRESS@HOST a validator keeps the wallet "
-             "that it has. Four validators go on when\none is away or lies, three do not.\n",
+             "that it has (`ompi-chain wallet new\n--data DIR` makes one before there is a "
+             "network), "
+             "and whoever founds the network knows none of\ntheir keys. Four validators go on when "
+             "one "
+             "is away or lies, three do not.\n",
          .options =
              {{"output", "FILE", "the genesis file"},
-              {"name", "NAME", "of the network (default: friends)"},
+              {"name", "NAME", "of the network (default: friends; with --validators: cloud)"},
               {"tokens", "T", "that there will ever be; of each validator (default: 1000000)"},
               {"validators", "LIST", "who keeps the ledger: NAME@HOST, with commas"},
-              {"spacing", "TIME", "between two blocks of validators (default: 1s; por: 15s)"},
+              {"spacing", "TIME",
+               "between two blocks of validators, 10ms to 24h (default: 1s; por: 15s)"},
               {"consensus", "KIND", "of validators: poa (turns; the default) or por (work)"},
               {"proof-of-work", "NAME", "of por: sha256d (default) or randomx"},
-              {"share-epoch", "BLOCKS", "of por: shares are counted by so many (default 1024)"},
+              {"share-epoch", "BLOCKS",
+               "of por: shares are counted by so many (default 1024; 0: not)"},
+              {"rewards", "T",
+               "of por: tokens for those who seal, over the years (default 1000000)"},
               {"password-file", "FILE", "read the password from FILE; `-`: from standard input"}},
          .run = run_new},
     };

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <ostream>
 #include <set>
+
+#include <arpa/inet.h>
 
 #include "chain/base/clock.h"
 #include "chain/base/file.h"
@@ -22,7 +25,8 @@ namespace chain::cli {
 namespace {
 
 constexpr char kPort[] = "7660";
-constexpr char kDefaultTokens[] = "1000000";  // of each validator
+constexpr char kDefaultTokens[] = "1000000";   // of each validator
+constexpr char kDefaultRewards[] = "1000000";  // of the network, for those who seal by work
 constexpr std::size_t kValidatorsMax = 256;
 // A tenth of a validator's tokens is its stake.
 constexpr std::int64_t kStakePart = 10;
@@ -32,8 +36,41 @@ struct Founder {
     std::string address;  // host:port
     PublicKey account{};
     bool has_own_wallet = false;
-    std::string wallet;  // the file's text, where it was made here
+    std::optional<KeyPair> key;  // of a wallet that is made here
+    std::string wallet;          // the file's text
 };
+
+// What is written there reaches a machine: a name or an address, and a port.
+bool is_reachable(const std::string &address) {
+    const std::size_t colon = address.rfind(':');
+    if (colon == std::string::npos) return false;
+    std::string host = address.substr(0, colon);
+    const auto port = parse_integer(address.substr(colon + 1), 1, 65'535, "port");
+    if (!port.ok()) return false;
+    if (host.size() > 2 && host.front() == '[' && host.back() == ']') {
+        in6_addr ignored{};
+        return inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &ignored) == 1;
+    }
+    if (host.find_first_not_of("0123456789.") == std::string::npos) {
+        in_addr ignored{};
+        return inet_pton(AF_INET, host.c_str(), &ignored) == 1;
+    }
+    for (std::size_t from = 0; from <= host.size();) {
+        const std::size_t dot = std::min(host.find('.', from), host.size());
+        if (!wire::is_valid_host_name(host.substr(from, dot - from))) return false;
+        from = dot + 1;
+    }
+    return true;
+}
+
+// Where the daemon listens that is reached as `address`: on every interface, but for what stays on
+// this machine.
+std::string listen_address_for(const std::string &address) {
+    const std::size_t colon = address.rfind(':');
+    const std::string host = address.substr(0, colon);
+    const bool is_loopback = host.starts_with("127.") || host == "localhost" || host == "[::1]";
+    return (is_loopback ? host : "0.0.0.0") + address.substr(colon);
+}
 
 // NAME@HOST[:PORT] or NAME=ADDRESS@HOST[:PORT].
 Result<Founder> parse_founder(const std::string &text) {
@@ -60,19 +97,38 @@ Result<Founder> parse_founder(const std::string &text) {
                          (founder.address.front() == '[' && founder.address.back() == ']');
     if (founder.address.empty()) return bad("the host is missing");
     if (is_bare) founder.address += std::string(":") + kPort;
+    if (!is_reachable(founder.address))
+        return bad("HOST is a name or an IP address, PORT 1 to 65535");
+    if (!founder.has_own_wallet) {
+        founder.key = KeyPair::generate();
+        founder.account = founder.key->public_key();
+    }
     return founder;
 }
 
 Result<std::vector<Founder>> parse_founders(const std::string &list) {
     std::vector<Founder> founders;
-    std::set<std::string> names, addresses;
+    std::set<std::string> names, addresses, accounts;
+    const auto once = [](std::set<std::string> &seen, const std::string &what) -> Status {
+        if (seen.insert(what).second) return ok_status();
+        return make_error(ErrorCode::kInvalidInput, "--validators: ", what,
+                          " stands there twice; each validator has a name, a machine and a wallet "
+                          "of its own");
+    };
+    if (list.find_first_not_of(", ") == std::string::npos)
+        return make_error(ErrorCode::kInvalidInput,
+                          "--validators names nobody\nWrite NAME@HOST:PORT for each, with commas "
+                          "between them.");
     for (std::size_t from = 0; from <= list.size();) {
         const std::size_t comma = std::min(list.find(',', from), list.size());
-        CHAIN_ASSIGN(const Founder founder, parse_founder(list.substr(from, comma - from)));
-        if (!names.insert(founder.name).second || !addresses.insert(founder.address).second)
-            return make_error(ErrorCode::kInvalidInput, "--validators: \"", founder.name, "\" or ",
-                              founder.address, " stands there twice");
-        founders.push_back(founder);
+        if (comma == from)
+            return make_error(ErrorCode::kInvalidInput,
+                              "--validators: there is nothing before or after a comma");
+        CHAIN_ASSIGN(Founder founder, parse_founder(list.substr(from, comma - from)));
+        CHAIN_TRY(once(names, founder.name));
+        CHAIN_TRY(once(addresses, founder.address));
+        CHAIN_TRY(once(accounts, to_address(founder.account)));
+        founders.push_back(std::move(founder));
         from = comma + 1;
     }
     if (founders.size() > kValidatorsMax)
@@ -82,9 +138,7 @@ Result<std::vector<Founder>> parse_founders(const std::string &list) {
 
 // Made in the folder of the output, read, and removed: its text goes into the validator's file.
 Status make_wallet(Founder &founder, const std::string &path, std::string_view password) {
-    const KeyPair key = KeyPair::generate();
-    founder.account = key.public_key();
-    CHAIN_TRY(create_wallet(path, key, password));
+    CHAIN_TRY(create_wallet(path, *founder.key, password));
     const auto text = read_private_file(path, 1u << 20, ErrorCode::kNoWallet, "wallet");
     if (std::remove(path.c_str()) != 0) return make_error(ErrorCode::kIo, "cannot remove ", path);
     if (!text.ok()) return text.error();
@@ -92,14 +146,34 @@ Status make_wallet(Founder &founder, const std::string &path, std::string_view p
     return ok_status();
 }
 
-std::string port_of(const std::string &address) {
-    return address.substr(address.rfind(':') + 1);
+std::string path_in(std::string folder, const std::string &name) {
+    while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+    return folder + "/" + name;
 }
 
 // Blocks may come several times in a second: "300ms".
 Result<std::uint64_t> parse_spacing_ms(const std::string &text) {
-    if (!text.ends_with("ms")) return parse_duration_ms(text);
-    return parse_integer(text.substr(0, text.size() - 2), 10, 1'000'000, "--spacing");
+    constexpr std::uint64_t kLeastMs = 10, kMostMs = 24 * 3'600'000;
+    std::uint64_t ms = 0;
+    if (text.ends_with("ms")) {
+        const auto number = parse_integer(text.substr(0, text.size() - 2), 0, kMostMs, "--spacing");
+        if (number.ok()) ms = *number;
+    } else if (const auto parsed = parse_duration_ms(text); parsed.ok()) {
+        ms = *parsed;
+    }
+    if (ms < kLeastMs || ms > kMostMs)
+        return make_error(ErrorCode::kInvalidInput, "--spacing \"", client::printable(text),
+                          "\": from 10ms to 24h, as in 300ms, 1s, 15s, 2m");
+    return ms;
+}
+
+// Of the target at the beginning: that one thread finds a block in about a spacing. It follows the
+// miners there are within some half-lives.
+std::uint32_t first_bits(const std::string &proof_of_work, std::uint64_t spacing_ms) {
+    const std::uint64_t hashes_per_s = proof_of_work == "randomx" ? 8 : 1u << 18;
+    std::uint32_t bits = 1;
+    for (std::uint64_t hashes = hashes_per_s * spacing_ms / 1'000; hashes > 1; hashes /= 2) ++bits;
+    return bits;
 }
 
 Result<ledger::Genesis> make_genesis(const Invocation &invocation,
@@ -130,6 +204,11 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
         consensus.half_life_ms = 30 * consensus.spacing_ms;
         if (arguments.has("proof-of-work"))
             consensus.proof_of_work = arguments.value("proof-of-work");
+        if (consensus.proof_of_work != "sha256d" && consensus.proof_of_work != "randomx")
+            return make_error(ErrorCode::kInvalidInput, "--proof-of-work \"",
+                              client::printable(consensus.proof_of_work),
+                              "\": it is sha256d or randomx");
+        consensus.first_target_bits = first_bits(consensus.proof_of_work, consensus.spacing_ms);
         // A share about every ten seconds of a thread.
         consensus.share_bits = consensus.proof_of_work == "randomx" ? 8 : 22;
         if (arguments.has("share-epoch")) {
@@ -138,6 +217,10 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
             consensus.share_epoch_blocks = static_cast<std::uint32_t>(blocks);
         }
     } else {
+        for (const std::string_view option : {"proof-of-work", "share-epoch", "rewards"})
+            if (arguments.has(option))
+                return make_error(ErrorCode::kInvalidInput, "--", option,
+                                  " goes with --consensus por");
         consensus.epoch_blocks = 1;
         consensus.vote_depth = 0;
     }
@@ -148,6 +231,12 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
     if (stake.units == 0)
         return make_error(ErrorCode::kInvalidInput, "--tokens is too little: a tenth is staked");
     consensus.validator_stake_min_units = static_cast<std::uint64_t>(stake.units);
+    if (by_work) {
+        CHAIN_ASSIGN(
+            const Amount pool,
+            parse_tokens(arguments.has("rewards") ? arguments.value("rewards") : kDefaultRewards));
+        genesis.params.reward_pool_units = static_cast<std::uint64_t>(pool.units);
+    }
     for (const Founder &founder : founders) {
         genesis.allocations.emplace_back(founder.account, Amount{tokens.units - stake.units});
         genesis.validators.emplace_back(founder.account, stake);
@@ -183,21 +272,21 @@ Result<int> found_validators(Invocation &invocation) {
     CHAIN_TRY(check_output(folder, founders, chain_name));
     const bool makes_wallets = std::any_of(founders.begin(), founders.end(),
                                            [](const auto &one) { return !one.has_own_wallet; });
-    CHAIN_TRY(make_folders(folder, 0700));
-    if (makes_wallets) {
-        CHAIN_ASSIGN(std::string password,
-                     read_password(invocation, "Password of the new wallets: ", true));
-        Status made = ok_status();
-        for (Founder &founder : founders)
-            if (made.ok() && !founder.has_own_wallet)
-                made = make_wallet(founder, folder + "/" + founder.name + ".wallet", password);
-        wipe(password);
-        CHAIN_TRY(made);
-    }
+    // Everything that can be refused is refused before a folder is made.
     CHAIN_ASSIGN(const ledger::Genesis genesis, make_genesis(invocation, founders));
+    std::string password;
+    if (makes_wallets) {
+        CHAIN_ASSIGN(password, read_password(invocation, "Password of the new wallets: ", true));
+    }
+    Status made = make_folders(folder, 0700);
+    for (Founder &founder : founders)
+        if (made.ok() && founder.key)
+            made = make_wallet(founder, path_in(folder, founder.name + ".wallet"), password);
+    wipe(password);
+    CHAIN_TRY(made);
     const std::string text = ledger::format_genesis(genesis);
     const auto path_of = [&](const std::string &name) {
-        return folder + "/" + chain_name + "-" + name + ".join";
+        return path_in(folder, chain_name + "-" + name + ".join");
     };
     client::JoinFile member;
     member.genesis = text;
@@ -206,7 +295,7 @@ Result<int> found_validators(Invocation &invocation) {
         client::JoinFile join;
         join.genesis = text;
         join.wallet = founder.wallet;
-        join.listen_address = "0.0.0.0:" + port_of(founder.address);
+        join.listen_address = listen_address_for(founder.address);
         join.announce_address = founder.address;
         for (const std::string &seed : member.seeds)
             if (seed != founder.address) join.seeds.push_back(seed);
@@ -227,13 +316,28 @@ Result<int> found_validators(Invocation &invocation) {
                                   {"member", path_of("member")}});
         return 0;
     }
-    out << "The network \"" << chain_name << "\" of " << founders.size() << " validators: " << liars
-        << " of them may be away or lie" << (liars == 0 ? ". With four, one might.\n" : ".\n")
-        << "\nOne file for each, which holds its wallet: give it to nobody else.\n";
+    out << "The network \"" << chain_name << "\" of " << founders.size()
+        << (founders.size() == 1 ? " validator: " : " validators: ");
+    if (liars == 0)
+        out << "none of them may be away or lie; with four, one might.\n";
+    else
+        out << liars << " of them may be away or lie.\n";
+    out << "\nOne file for each"
+        << (makes_wallets
+                ? ", which holds its wallet under the password: bring it to that machine by "
+                  "a way that you\ntrust, give it to nobody else, and remove it here"
+                : ", to be brought to its machine")
+        << ".\n";
+    const std::string mine =
+        genesis.consensus.kind == ledger::ConsensusKind::kPor ? " --mine 1" : "";
     for (const Founder &founder : founders)
         out << "  " << founder.name << ": ompi-chaind --join "
-            << shell_quoted(path_of(founder.name)) << " --password-file PASSWORD-FILE\n";
+            << shell_quoted(path_of(founder.name)) << " --password-file PASSWORD-FILE" << mine
+            << "\n";
     out << "\nEverybody else:\n  ompi-chaind --join " << shell_quoted(path_of("member")) << "\n";
+    if (!mine.empty())
+        out << "\nBlocks are found by work: whoever has a wallet may mine, too (--mine THREADS "
+               "--password-file FILE).\n";
     return 0;
 }
 

@@ -55,7 +55,8 @@ Json json_status(const wire::NodeStatus &status) {
             {"mines", status.mines()},
             {"hashes_per_s", status.hashes_per_s()},
             {"shares", status.shares()},
-            {"mining_paused", status.mining_paused()}};
+            {"mining_paused", status.mining_paused()},
+            {"votes", status.votes()}};
 }
 
 std::string network_text(const wire::NodeStatus &status) {
@@ -99,7 +100,9 @@ Result<int> run_status(Invocation &invocation) {
         {"peers", std::to_string(status.peer_count())},
         {"wallet", status.wallet_state()},
         {"lends", lends},
-        {"meter", status.meter_class() + ", " + client::format_ghz(status.hz()) + " GHz a slot"},
+        {"meter", status.meter_class() +
+                      (status.hz() == 0 ? ", measured when something is lent"
+                                        : ", " + client::format_ghz(status.hz()) + " GHz a slot")},
         {"sandbox", status.sandbox()}};
     if (!status.final_id().empty())
         fields.emplace_back("checkpoint",
@@ -110,6 +113,7 @@ Result<int> run_status(Invocation &invocation) {
                                                std::to_string(status.shares()) +
                                                " shares in this epoch"
                                          : "no: " + status.mining_paused());
+    if (!status.votes().empty()) fields.emplace_back("votes", status.votes());
     if (!status.lag().empty()) fields.emplace_back("lags", status.lag());
     invocation.console.out << format_fields(fields);
     return 0;
@@ -194,7 +198,8 @@ Json json_block(const wire::BlockView &block) {
             {"time", client::json_time(block.time_ms())},
             {"state_digest", block.state_digest()},
             {"sealer", block.sealer()},
-            {"tx_count", block.tx_count()}};
+            {"tx_count", block.tx_count()},
+            {"final", block.is_final()}};
 }
 
 Result<int> run_block_list(Invocation &invocation) {
@@ -223,11 +228,13 @@ Result<int> run_block_list(Invocation &invocation) {
                          {"txs", Align::kRight},
                          {"block", Align::kLeft},
                          {"state", Align::kLeft},
-                         {"sealer", Align::kLeft}});
+                         {"sealer", Align::kLeft},
+                         {"", Align::kLeft}});
     for (const auto &block : reply.blocks().blocks())
         table.add_row({std::to_string(block.height()), format_utc(block.time_ms()),
                        std::to_string(block.tx_count()), client::short_id(block.block_id()),
-                       client::short_id(block.state_digest()), short_address(block.sealer())});
+                       client::short_id(block.state_digest()), short_address(block.sealer()),
+                       block.is_final() ? "final" : ""});
     invocation.console.out << table.format();
     return 0;
 }
@@ -263,6 +270,7 @@ Result<int> run_block_show(Invocation &invocation) {
                                              {"time", format_utc(block.time_ms())},
                                              {"state", block.state_digest()},
                                              {"sealer", block.sealer()},
+                                             {"final", block.is_final() ? "yes" : "not yet"},
                                              {"transactions", std::to_string(block.tx_count())}});
     client::Table table({{"", Align::kLeft}, {"", Align::kLeft}, {"", Align::kLeft, 100}});
     for (const auto &tx : block.txs())

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <chrono>
 #include <limits>
 #include <ostream>
+#include <thread>
 
 #include "chain/base/clock.h"
 #include "chain/base/units.h"
@@ -72,6 +74,9 @@ Result<int> run_list(Invocation &invocation) {
     return print_offers(invocation, !invocation.arguments.has("all"));
 }
 
+constexpr int kOfferLooks = 50;
+constexpr std::chrono::milliseconds kOfferLookEvery{100};
+
 Result<int> run_set(Invocation &invocation) {
     const Arguments &arguments = invocation.arguments;
     if (!arguments.has("slots") || !arguments.has("ask"))
@@ -100,6 +105,14 @@ Result<int> run_set(Invocation &invocation) {
     }
     offer.set_region(arguments.value("region"));
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    // The first time the daemon measures a core before it offers anything.
+    for (int look = 0; look < kOfferLooks; ++look) {
+        wire::ControlRequest list;
+        list.mutable_offer_list()->set_mine(true);
+        CHAIN_ASSIGN(const wire::ControlReply mine, invocation.call(list));
+        if (mine.offers().offers_size() > 0) break;
+        std::this_thread::sleep_for(kOfferLookEvery);
+    }
     return print_offers(invocation, true);
 }
 

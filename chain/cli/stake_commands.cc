@@ -12,8 +12,6 @@
 namespace chain::cli {
 namespace {
 
-// Until the transaction stands in a block.
-constexpr int kInclusionTimeoutMs = 60'000;
 constexpr std::uint64_t kLegNumberMax = 1'000'000;  // the ledger's limit is lower
 
 Result<int> send(Invocation &invocation, const wire::ControlRequest &request,
@@ -23,9 +21,28 @@ Result<int> send(Invocation &invocation, const wire::ControlRequest &request,
         invocation.console.out << client::json_text(
             {{"tx", reply.tx().tx_id()}, {"height", reply.tx().height()}});
     else
-        invocation.console.out << done << " in block " << reply.tx().height() << ", transaction "
-                               << client::printable(reply.tx().tx_id()) << "\n";
+        invocation.console.out << done << included_text(reply.tx()) << "\n";
     return 0;
+}
+
+// What the stake is now good for, where there are validators.
+void explain_stake(Invocation &invocation) {
+    wire::ControlRequest ask_list, ask_wallet;
+    ask_list.mutable_validator_list();
+    ask_wallet.mutable_wallet_show();
+    const auto list = invocation.call(ask_list);
+    const auto wallet = invocation.call(ask_wallet);
+    if (invocation.json() || !list.ok() || !wallet.ok()) return;  // one key seals all blocks
+    const Amount stake{wallet->wallet().staked()}, least{list->validators().stake_min()};
+    std::ostream &err = invocation.console.err;
+    err << "This account's stake is " << format_tokens(stake)
+        << " tokens; a validator's is at least " << format_tokens(least) << ".\n";
+    if (stake >= least)
+        err << "It is a validator from the next final checkpoint on, and counts as one that is "
+               "away unless its\ndaemon runs with --seal and --password-file (`ompi-chain node "
+               "status`).\n";
+    else
+        err << "It is no validator, or will not be one from the next final checkpoint on.\n";
 }
 
 Result<Amount> positive_tokens(const std::string &text) {
@@ -41,14 +58,18 @@ Result<int> run_stake(Invocation &invocation) {
                                       "unstake`."));
     wire::ControlRequest request;
     request.mutable_wallet_stake()->set_bond(amount.units);
-    return send(invocation, request, "staked " + format_tokens(amount));
+    CHAIN_ASSIGN(const int done, send(invocation, request, "staked " + format_tokens(amount)));
+    explain_stake(invocation);
+    return done;
 }
 
 Result<int> run_unstake(Invocation &invocation) {
     CHAIN_ASSIGN(const Amount amount, positive_tokens(invocation.arguments.words[0]));
     wire::ControlRequest request;
     request.mutable_wallet_stake()->set_unbond(amount.units);
-    return send(invocation, request, "unbonding " + format_tokens(amount));
+    CHAIN_ASSIGN(const int done, send(invocation, request, "unbonding " + format_tokens(amount)));
+    explain_stake(invocation);
+    return done;
 }
 
 Result<int> run_withdraw_stake(Invocation &invocation) {
@@ -85,10 +106,14 @@ std::vector<Command> stake_commands() {
          .arguments = "AMOUNT",
          .arguments_min = 1,
          .arguments_max = 1,
-         .summary = "Put AMOUNT tokens behind this account's votes",
+         .summary = "Put AMOUNT tokens behind this account's votes: become a validator",
          .examples = "  ompi-chain wallet stake 100\n",
-         .details = "Stake of an account that signs two votes that contradict each other is lost "
-                    "whole. It\nserves for nothing yet but votes and the boost of a sealer.\n",
+         .details = "From the least stake on that `ompi-chain validator list` shows, the account "
+                    "is a validator: its\ndaemon must run with --seal and --password-file, or it "
+                    "counts as one that is away. Blocks become\nfinal by two thirds of all stake. "
+                    "Stake of an account that signs two votes that contradict each\nother is lost "
+                    "whole. To leave: `ompi-chain wallet unstake`, and let the daemon vote until\n"
+                    "`ompi-chain validator list` shows the account no more.\n",
          .run = run_stake},
         {.noun = "wallet",
          .verb = "unstake",
@@ -98,7 +123,8 @@ std::vector<Command> stake_commands() {
          .summary = "Begin to take AMOUNT of the stake back",
          .examples = "  ompi-chain wallet unstake 100\n"
                      "  ompi-chain wallet show            # from when it can be withdrawn\n",
-         .details = "It unbonds for as long as the network's rules say, counted anew for all that "
+         .details = "With less than the least stake left the account is no validator any more. It "
+                    "unbonds for as\nlong as the network's rules say, counted anew for all that "
                     "unbonds, and\ncan be lost until then.\n",
          .run = run_unstake},
         {.noun = "wallet",

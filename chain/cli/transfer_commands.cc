@@ -19,8 +19,6 @@ namespace {
 constexpr std::string_view kFormat = "ompi-chain transfer";
 constexpr int kVersion = 1;
 constexpr std::size_t kTransferFileMaxBytes = 16u << 10;
-// Until the transfer stands in a block.
-constexpr int kInclusionTimeoutMs = 60'000;
 
 struct Transfer {
     ledger::Tx tx;

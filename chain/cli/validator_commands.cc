@@ -38,10 +38,12 @@ Result<int> run_list(Invocation &invocation) {
                                   {"voted_height", validator.voted_height()},
                                   {"sealed_height", validator.sealed_height()},
                                   {"mine", validator.mine()}});
-        invocation.console.out << client::json_text({{"height", list.height()},
-                                                     {"final_height", list.final_height()},
-                                                     {"justified_height", list.justified_height()},
-                                                     {"validators", std::move(validators)}});
+        invocation.console.out << client::json_text(
+            {{"height", list.height()},
+             {"final_height", list.final_height()},
+             {"justified_height", list.justified_height()},
+             {"stake_min", client::json_amount(list.stake_min())},
+             {"validators", std::move(validators)}});
         return 0;
     }
     client::Table table({{"validator", Align::kLeft},
@@ -55,7 +57,8 @@ Result<int> run_list(Invocation &invocation) {
                        percent(validator.weight_ppm()), height_or_dash(validator.voted_height()),
                        height_or_dash(validator.sealed_height()), validator.mine() ? "mine" : ""});
     invocation.console.out << table.format() << "Height " << list.height() << ", final up to "
-                           << list.final_height() << ".\n";
+                           << list.final_height() << ". A validator has a stake of at least "
+                           << format_tokens(Amount{list.stake_min()}) << " tokens.\n";
     return 0;
 }
 

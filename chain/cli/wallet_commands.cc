@@ -2,18 +2,18 @@
 #include <ostream>
 
 #include "chain/base/clock.h"
+#include "chain/base/file.h"
 #include "chain/base/units.h"
 #include "chain/cli/cli.h"
 #include "chain/client/json.h"
 #include "chain/client/text.h"
+#include "chain/identity/keystore.h"
 
 namespace chain::cli {
 namespace {
 
 // Stretching a password takes about a second, on a busy machine several.
 constexpr int kPasswordTimeoutMs = 60'000;
-// Until the transfer stands in a block.
-constexpr int kInclusionTimeoutMs = 60'000;
 
 constexpr Option kPasswordFile = {"password-file", "FILE",
                                   "read the password from FILE; `-`: from standard input"};
@@ -72,14 +72,37 @@ Result<int> print_wallet(const Invocation &invocation, const std::string &addres
     return 0;
 }
 
+// For whoever needs an address before there is a network to belong to, as a founder of one.
+Status make_without_daemon(const Invocation &invocation, std::string_view password) {
+    const std::string path = invocation.wallet_path();
+    const KeyPair key = KeyPair::generate();
+    CHAIN_TRY(make_folders(path.substr(0, path.rfind('/')), 0700));
+    CHAIN_TRY(create_wallet(path, key, password));
+    const std::string address = to_address(key.public_key());
+    invocation.console.err << "No daemon runs here: the wallet was made in " << path
+                           << ". Nobody can restore its\npassword: keep it. And write down the "
+                              "words that `ompi-chain wallet backup` shows.\n";
+    if (invocation.json())
+        invocation.console.out << client::json_text({{"address", address}, {"wallet", path}});
+    else
+        invocation.console.out << format_fields({{"address", address}});
+    return ok_status();
+}
+
 Result<int> run_new(Invocation &invocation) {
     CHAIN_ASSIGN(std::string password,
                  read_password(invocation, "Password of the new wallet: ", true));
     wire::ControlRequest request;
     request.mutable_wallet_new()->set_password(password);
     const auto reply = invocation.call(request, kPasswordTimeoutMs);
-    wipe(password);
     wipe(*request.mutable_wallet_new()->mutable_password());
+    if (!reply.ok() && reply.error().code == ErrorCode::kDaemonNotRunning) {
+        const Status made = make_without_daemon(invocation, password);
+        wipe(password);
+        CHAIN_TRY(made);
+        return 0;
+    }
+    wipe(password);
     if (!reply.ok()) return reply.error();
     invocation.console.err << "The wallet is made. Nobody can restore its password: keep it. And "
                               "write down the words\nthat `ompi-chain wallet backup` shows.\n";
@@ -112,17 +135,18 @@ Result<int> run_send(Invocation &invocation) {
     wire::ControlRequest request;
     request.mutable_wallet_send()->set_to_address(to);
     request.mutable_wallet_send()->set_amount(amount.units);
+    request.mutable_wallet_send()->set_wait_final(invocation.arguments.has("wait-final"));
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request, kInclusionTimeoutMs));
     if (invocation.json())
         invocation.console.out << client::json_text(
             {{"tx", reply.tx().tx_id()},
              {"height", reply.tx().height()},
+             {"final", reply.tx().is_final()},
              {"to", to},
              {"amount", client::json_amount(amount.units)}});
     else
-        invocation.console.out << "sent " << format_tokens(amount) << " in block "
-                               << reply.tx().height() << ", transaction "
-                               << client::printable(reply.tx().tx_id()) << "\n";
+        invocation.console.out << "sent " << format_tokens(amount) << included_text(reply.tx())
+                               << "\n";
     return 0;
 }
 
@@ -135,8 +159,9 @@ std::vector<Command> wallet_commands() {
          .summary = "Make the wallet of this daemon, under a password",
          .examples = "  ompi-chain wallet new\n"
                      "  ompi-chain wallet new --password-file ~/.wallet-password\n",
-         .details = "The key is made by the daemon and never leaves its data folder. A wallet that "
-                    "exists is\nnot overwritten.\n",
+         .details = "The key is made by the daemon and never leaves its data folder; without a "
+                    "daemon it is made\nthere by this command. A wallet that exists is not "
+                    "overwritten.\n",
          .options = {kPasswordFile},
          .run = run_new},
         {.noun = "wallet",
@@ -155,7 +180,10 @@ std::vector<Command> wallet_commands() {
          .summary = "Send AMOUNT tokens to ADDRESS",
          .examples = "  ompi-chain wallet send ompc1… 2.5\n"
                      "  ompi-chain wallet send ompc1… 0.01 --yes   # without the question\n",
-         .details = "Returns when the transfer stands in a block. There is no way back.\n",
+         .details = "Returns when the transfer stands in a block. There is no way back. Where "
+                    "validators keep the\nledger, a block that is not final yet may still be left "
+                    "for another one: the transfer then waits\nfor a block again.\n",
+         .options = {{"wait-final", "", "return when the block is final"}},
          .run = run_send},
         {.noun = "wallet",
          .verb = "unlock",

@@ -27,6 +27,9 @@ Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_p
         CHAIN_ASSIGN(auto store, open_vote_file(folder + "/votes", chain_id, key->public_key()));
         CHAIN_ASSIGN(KeyPair voting, copy_of(*key));
         CHAIN_ASSIGN(voter, Voter::open(std::move(voting), chain_id, std::move(store)));
+        if (!voter->last() && chain.tip().height > 0)
+            log(LogLevel::kNote, "consensus", "no votes of this account are kept in ", folder,
+                ": a validator that has voted from elsewhere must go on from there");
     }
     std::unique_ptr<Engine> engine(
         new Engine(chain, std::move(rule), folder, std::move(own), trusted));
@@ -127,9 +130,15 @@ Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
     if (parent == nullptr)
         return make_error(ErrorCode::kNotFound, "the parent of block ", block.header.height(), " (",
                           short_hex(block.id), ") is not known");
-    if (trusted_ && block.header.height() == trusted_->height && block.id != trusted_->id)
+    if (trusted_ && block.header.height() == trusted_->height && block.id != trusted_->id) {
+        if (!other_than_trusted_)
+            log(LogLevel::kWarning, "consensus", "others have ", to_hex(block.id), " as block ",
+                trusted_->height, ", and --checkpoint says ", to_hex(trusted_->id),
+                ": ask whoever gave it to you, and others, which is right");
+        other_than_trusted_ = block.id;
         return make_error(ErrorCode::kRefused, "block ", trusted_->height, " ", short_hex(block.id),
                           " is not the one of the checkpoint");
+    }
     CHAIN_TRY(check_sealer(block, *parent));
     CHAIN_ASSIGN(const Work work, rule_->work_of(block, parent->summary.time_ms));
     // Clocks differ by less than a block; whose is further ahead waits for the others'.

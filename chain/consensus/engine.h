@@ -69,6 +69,9 @@ public:
     const Consensus &consensus() const { return *consensus_; }
     // False: a trusted block is named, and the chain has not come to it.
     bool knows_trusted() const;
+    const std::optional<TrustedBlock> &trusted() const { return trusted_; }
+    // What others have in the place of the trusted block, if that was heard.
+    const std::optional<BlockId> &other_than_trusted() const { return other_than_trusted_; }
     const Checkpoint & final() const { return consensus_->votes().final(); }
     bool is_final(std::uint64_t height) const;
     bool is_justified(std::uint64_t height) const;
@@ -98,6 +101,7 @@ private:
     LedgerBranch branch_;
     const std::optional<KeyPair> key_;
     const std::optional<TrustedBlock> trusted_;
+    std::optional<BlockId> other_than_trusted_;
     std::unique_ptr<Consensus> consensus_;
     // The block that is missing first, and since when.
     struct Missing {

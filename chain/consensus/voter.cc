@@ -33,20 +33,28 @@ private:
 
 }  // namespace
 
+constexpr std::string_view kVotesTag = "ompi-chain/votes-file";
+
 Result<VoteMemory> parse_vote_memory(const std::string &path, std::string_view bytes,
                                      const Bytes32 &chain_id, const PublicKey &validator) {
     const auto damaged = [&] {
         return make_error(ErrorCode::kCorrupt, path,
-                          " is damaged. It keeps this validator from voting twice, which costs "
-                          "the stake: vote again only from a wallet whose votes are all known, "
-                          "and then remove the file");
+                          " is damaged. It is this validator's memory of its votes: two that "
+                          "contradict each other cost the stake. Without --seal this node starts "
+                          "and does not vote. To vote again: bring the file back from before the "
+                          "damage only if the daemon has not run since; else stake with a new "
+                          "wallet and `ompi-chain wallet unstake` this one");
     };
+    const auto message = without_digest(kVotesTag, bytes);
     record::VoteFileRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return damaged();
+    if (!message || !in.ParseFromArray(message->data(), static_cast<int>(message->size())))
+        return damaged();
     if (in.chain_id() != to_bytes(chain_id) || in.validator() != to_bytes(validator))
-        return make_error(ErrorCode::kConflict, path,
-                          " holds the votes of another validator or chain; use another data "
-                          "folder");
+        return make_error(
+            ErrorCode::kConflict, path,
+            " holds the votes of another validator or network: a data folder is for "
+            "one wallet and one network. Start each validator with the folder that it "
+            "has always voted from");
     const auto last = ledger::decode_vote(in.last(), chain_id);
     if (!last.ok() || last->validator != validator ||
         last->link.source_height != in.source_height() ||
@@ -63,7 +71,7 @@ Bytes format_vote_memory(const VoteMemory &memory, const Bytes32 &chain_id,
     out.set_source_height(memory.source_height);
     out.set_target_height(memory.target_height);
     *out.mutable_last() = memory.last;
-    return out.SerializeAsString();
+    return with_digest(kVotesTag, out.SerializeAsString());
 }
 
 Result<std::unique_ptr<VoteStore>> open_vote_file(const std::string &path, const Bytes32 &chain_id,

@@ -141,7 +141,7 @@ Status Daemon::open_ledger() {
                               "--checkpoint: where one key seals all blocks there is one history");
         CHAIN_ASSIGN(ledger_options.trusted, consensus::parse_trusted_block(options_.checkpoint));
     }
-    if (options_.override_finality) CHAIN_TRY(override_finality());
+    if (options_.override_finality) CHAIN_TRY(override_finality(parsed));
     CHAIN_ASSIGN(auto store, open_leveldb_store(folder + "/ledger"));
     ledger_options.mining_threads = options_.mining_threads;
     if (options_.mining_threads > 0 && parsed.consensus.kind != ledger::ConsensusKind::kPor)
@@ -158,9 +158,20 @@ Status Daemon::open_ledger() {
     return ok_status();
 }
 
+// False also where the ledger cannot be read: then there is nothing to keep.
+static bool has_block(const std::string &ledger_folder, const ledger::Genesis &genesis,
+                      const ledger::BlockId &id) {
+    if (!path_exists(ledger_folder)) return false;
+    auto store = open_leveldb_store(ledger_folder);
+    auto rule = consensus::Rule::make(genesis);
+    if (!store.ok() || !rule.ok()) return false;
+    const auto chain = ledger::Chain::open(std::move(*store), genesis, std::move(*rule));
+    return chain.ok() && (*chain)->height_of(id).ok();
+}
+
 // What this node has come to believe is set aside, not removed, and the history with the checkpoint
 // fetched anew. Its own votes stay: it never votes against them.
-Status Daemon::override_finality() {
+Status Daemon::override_finality(const ledger::Genesis &genesis) {
     const std::string &folder = options_.data_folder;
     if (options_.checkpoint.empty())
         return make_error(ErrorCode::kInvalidInput,
@@ -170,6 +181,13 @@ Status Daemon::override_finality() {
     if (path_exists(log_path)) {
         CHAIN_ASSIGN(const Bytes done, read_file(log_path, kOverridesBytesMax));
         if (done.find(options_.checkpoint + "\n") != Bytes::npos) return ok_status();
+    }
+    CHAIN_ASSIGN(const auto trusted, consensus::parse_trusted_block(options_.checkpoint));
+    if (has_block(folder + "/ledger", genesis, trusted.id)) {
+        log(LogLevel::kNote, kCategory,
+            "--override-finality: the history here has the block of --checkpoint: there is "
+            "nothing to give up");
+        return ok_status();
     }
     const std::uint64_t now_ms = system_clock().unix_ms();
     const std::string suffix = ".before-" + std::to_string(now_ms);
@@ -282,6 +300,7 @@ void Daemon::run() {
     }));
     watches_.push_back(loop_.every_ms(1'000, [this] {
         answer_waiting_sends();
+        watch_finality();
         sync_->try_again();
         if (options_.seal) settle_expired_leases();
     }));

@@ -56,7 +56,8 @@ private:
     explicit Daemon(DaemonOptions options) : options_(std::move(options)) {}
     Status open_identity();
     Status open_ledger();
-    Status override_finality();
+    // Errors: kInvalidInput (no --checkpoint), kIo.
+    Status override_finality(const ledger::Genesis &genesis);
     Status open_network();
     Status open_agents();
 
@@ -72,6 +73,10 @@ private:
     Result<wire::ControlReply> lease_show(const wire::LeaseShowCall &call);
     Result<wire::ControlReply> validator_list();
     void fill_consensus(wire::NodeStatus &status) const;
+    std::string voting_text(const ledger::ValidatorSet &set) const;
+    std::string lag_text(const ledger::ValidatorSet &set) const;
+    std::string catching_up_text() const;
+    void watch_finality();
     Result<wire::ControlReply> peer_list();
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
@@ -90,13 +95,14 @@ private:
     void lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
                     const wire::LeaseRateCall &call);
     // Signs with the wallet and answers as above; a failed `body` is the answer.
-    void send_tx(const ControlConnectionPtr &client, std::uint64_t id, Result<wire::TxBody> body);
+    void send_tx(const ControlConnectionPtr &client, std::uint64_t id, Result<wire::TxBody> body,
+                 TxStatus wanted = TxStatus::kIncluded);
     // The same for a transaction that was signed anywhere: this daemon needs no wallet for it.
     void tx_submit(const ControlConnectionPtr &client, std::uint64_t id,
                    const wire::TxSubmitCall &call);
     Status check_nonce(const ledger::Tx &tx) const;
-    void answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
-                              const ledger::TxId &tx);
+    void answer_when(TxStatus wanted, const ControlConnectionPtr &client, std::uint64_t id,
+                     const ledger::TxId &tx);
     // Errors: kRefused (leases run, which are bound to the old key), those of replace_node_key.
     Result<wire::ControlReply> rotate_node_key();
     void peer_connect(const ControlConnectionPtr &client, std::uint64_t id,
@@ -112,6 +118,7 @@ private:
         std::uint64_t request_id;
         ledger::TxId tx;
         std::uint64_t give_up_at_ms;  // steady
+        TxStatus wanted;
     };
 
     const DaemonOptions options_;
@@ -132,6 +139,7 @@ private:
     std::unique_ptr<ProviderAgent> provider_;
     std::unique_ptr<ControlServer> control_;
     std::vector<WaitingSend> waiting_sends_;
+    bool finality_lags_ = false;
     bool verifying_ = false;
     std::atomic<bool> stop_verifying_{false};
     std::vector<LoopHandle> watches_;

@@ -203,8 +203,10 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
         return chain::make_error(ErrorCode::kInvalidInput,
                                  "--map-port needs --listen HOST:PORT, whose port it maps");
     if ((options.seal || options.provider.slot_count > 0) && options.password_file.empty())
-        return chain::make_error(ErrorCode::kInvalidInput,
-                                 "--seal and --lend sign on their own: they need --password-file");
+        return chain::make_error(
+            ErrorCode::kInvalidInput,
+            "--seal and --lend sign on their own: they need --password-file (a join file "
+            "of a validator says --seal, also at later starts)");
     return true;
 }
 

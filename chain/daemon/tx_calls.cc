@@ -105,11 +105,11 @@ void Daemon::tx_submit(const ControlConnectionPtr &client, std::uint64_t id,
     };
     const auto tx = submit();
     if (!tx.ok()) return client->fail(id, tx.error());
-    answer_when_included(client, id, *tx);
+    answer_when(TxStatus::kIncluded, client, id, *tx);
 }
 
 void Daemon::send_tx(const ControlConnectionPtr &client, std::uint64_t id,
-                     Result<wire::TxBody> body) {
+                     Result<wire::TxBody> body, TxStatus wanted) {
     const auto send = [&]() -> Result<ledger::TxId> {
         if (!body.ok()) return body.error();
         if (waiting_sends_.size() >= kWaitingSendsMax)
@@ -119,12 +119,13 @@ void Daemon::send_tx(const ControlConnectionPtr &client, std::uint64_t id,
     const auto tx = send();
     if (!tx.ok()) return client->fail(id, tx.error());
     log(LogLevel::kNote, "wallet", ledger::describe_tx(*body), " in ", short_hex(*tx));
-    answer_when_included(client, id, *tx);
+    answer_when(wanted, client, id, *tx);
 }
 
 void Daemon::wallet_send(const ControlConnectionPtr &client, std::uint64_t id,
                          const wire::WalletSendCall &call) {
-    send_tx(client, id, transfer_body(call));
+    send_tx(client, id, transfer_body(call),
+            call.wait_final() ? TxStatus::kFinal : TxStatus::kIncluded);
 }
 
 void Daemon::wallet_stake(const ControlConnectionPtr &client, std::uint64_t id,
@@ -164,10 +165,11 @@ void Daemon::lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
     send_tx(client, id, bodies->back());
 }
 
-void Daemon::answer_when_included(const ControlConnectionPtr &client, std::uint64_t id,
-                                  const ledger::TxId &tx) {
-    waiting_sends_.push_back(
-        {client, id, tx, system_clock().steady_ms() + kSendWaitMs + ledger_->inclusion_wait_ms()});
+void Daemon::answer_when(TxStatus wanted, const ControlConnectionPtr &client, std::uint64_t id,
+                         const ledger::TxId &tx) {
+    std::uint64_t wait_ms = kSendWaitMs + ledger_->inclusion_wait_ms();
+    if (wanted == TxStatus::kFinal) wait_ms += ledger_->finality_wait_ms();
+    waiting_sends_.push_back({client, id, tx, system_clock().steady_ms() + wait_ms, wanted});
     answer_waiting_sends();
 }
 
@@ -180,14 +182,24 @@ void Daemon::answer_waiting_sends() {
                 make_error(ErrorCode::kRefused, "the ledger refused it: ", outcome.reason));
             return true;
         }
-        if (outcome.status >= TxStatus::kIncluded) {
+        if (is_at_least(outcome.status, waiting.wanted)) {
             wire::ControlReply reply;
             reply.mutable_tx()->set_tx_id(to_hex(waiting.tx));
             reply.mutable_tx()->set_height(outcome.height);
+            reply.mutable_tx()->set_is_final(outcome.status == TxStatus::kFinal);
             waiting.client->reply(waiting.request_id, std::move(reply));
             return true;
         }
         if (system_clock().steady_ms() < waiting.give_up_at_ms) return false;
+        if (is_at_least(outcome.status, TxStatus::kIncluded)) {
+            waiting.client->fail(
+                waiting.request_id,
+                make_error(ErrorCode::kTimeout, "transaction ", to_hex(waiting.tx),
+                           " stands in block ", outcome.height,
+                           ", which is not final yet: `ompi-chain node status` says what is "
+                           "missing; do not send it again"));
+            return true;
+        }
         waiting.client->fail(
             waiting.request_id,
             make_error(ErrorCode::kTimeout, "transaction ", to_hex(waiting.tx),

@@ -39,7 +39,10 @@ Result<std::string> to_one_case(std::string_view text) {
     bool has_lower = false, has_upper = false;
     std::string lower;
     for (const char c : text) {
-        if (c < 33 || c > 126) return bad("holds a character that is not printable ASCII");
+        if (c < 33 || c > 126)
+            return bad(
+                "holds a character that is not printable ASCII; one that ends with … is "
+                "shortened, and --json shows it whole");
         has_lower |= c >= 'a' && c <= 'z';
         has_upper |= c >= 'A' && c <= 'Z';
         lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;

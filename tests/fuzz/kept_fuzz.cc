@@ -27,6 +27,7 @@ Bytes changed(Bytes bytes, Choices &choices) {
     return bytes;
 }
 
+constexpr std::string_view kVotesTag = "ompi-chain/votes-file";
 constexpr std::string_view kFinalityTag = "ompi-chain/finality-file";
 constexpr std::string_view kAddressesTag = "ompi-chain/address-book";
 
@@ -41,7 +42,7 @@ consensus::VoteMemory one_vote() {
     return {2, 300, ledger::sign_vote(body, world().keys[0])};
 }
 
-void read_votes(std::string_view bytes, bool is_changed) {
+void read_votes(std::string_view bytes) {
     const Bytes32 &chain_id = world().genesis.chain_id;
     const PublicKey validator = world().keys[0].public_key();
     const auto memory = consensus::parse_vote_memory("votes", bytes, chain_id, validator);
@@ -56,7 +57,7 @@ void read_votes(std::string_view bytes, bool is_changed) {
                 memory->source_height == last->link.source_height);
     const Bytes written = consensus::format_vote_memory(*memory, chain_id, validator);
     CHAIN_CHECK(consensus::parse_vote_memory("votes", written, chain_id, validator).ok());
-    if (is_changed) CHAIN_CHECK(memory->target_height == 300 && memory->source_height == 2);
+    CHAIN_CHECK(memory->target_height == 300 && memory->source_height == 2);
 }
 
 // ---- finality
@@ -118,11 +119,21 @@ void read_random_addresses(Choices &choices) {
 CHAIN_FUZZ_TARGET(kept) {
     Choices choices(input);
     switch (choices.below(8)) {
-        case 0: return read_votes(choices.rest(), false);
+        case 0: {
+            const Bytes right = consensus::format_vote_memory(one_vote(), world().genesis.chain_id,
+                                                              world().keys[0].public_key());
+            const Bytes other = choices.one_in(2) ? changed(right, choices) : Bytes(choices.rest());
+            if (other != right)
+                CHAIN_CHECK(!consensus::parse_vote_memory("", other, world().genesis.chain_id,
+                                                          world().keys[0].public_key())
+                                 .ok());
+            return;
+        }
         case 1: {
             const Bytes right = consensus::format_vote_memory(one_vote(), world().genesis.chain_id,
                                                               world().keys[0].public_key());
-            return read_votes(changed(right, choices), true);
+            const Bytes message(*without_digest(kVotesTag, right));
+            return read_votes(with_digest(kVotesTag, changed(message, choices)));
         }
         case 2: {
             const Bytes right =

@@ -292,7 +292,106 @@ def wrong_files(cloud):
         assert done.returncode == 1 and said in done.stderr, done
 
 
+def comes_and_goes(cloud):
+    """Somebody stakes, is told that a validator's daemon has to vote, votes, and leaves again."""
+    ash = cloud.nodes["ash"]
+    eve = Node(cloud, "eve")
+    cloud.others.append(eve)
+    made = cloud.run_alone("wallet", "new", "--data", eve.data, "--password-file",
+                           cloud.password_file)
+    eve.start("--join", cloud.made["member"], "--password-file", cloud.password_file)
+    assert eve.address() == made["address"], "a wallet that was made before there was a daemon"
+    least = int(ash.ask("validator", "list")["stake_min"]["units"])
+    height = pay(ash, eve.address(), 2 * least)
+    wait_final([eve], height)
+
+    def stake(node, verb, units):
+        done = subprocess.run(
+            ["ompi-chain", "wallet", verb, f"{units / 1e9:.9f}", "--yes", "--data", node.data],
+            env=cloud.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=COMMAND_TIMEOUT_S, check=True)
+        return done.stderr
+
+    assert "no validator" in stake(eve, "stake", least - 1)
+    assert "counts as one that is away" in stake(eve, "stake", 1).replace("\n", " ")
+    wait_until(lambda: "started with --seal" in eve.status()["votes"] or
+               not pay(ash, eve.address(), 1), FINAL_S, "it is told that it does not vote")
+    assert eve.status()["validators"] == 5
+    eve.stop()
+    eve.start("--password-file", cloud.password_file, "--seal")
+
+    def votes():
+        pay(ash, eve.address(), 1)
+        mine = [one for one in ash.ask("validator", "list")["validators"]
+                if one["address"] == made["address"]]
+        return eve.status()["votes"] == "yes" and mine and mine[0]["voted_height"] > 0
+
+    wait_until(votes, FINAL_S, "it votes")
+    assert "no validator" in stake(eve, "unstake", 1)
+
+    def has_left():
+        pay(ash, eve.address(), 1)
+        return "it takes a stake of" in eve.status()["votes"]
+
+    wait_until(has_left, FINAL_S, "it has left")
+    assert ash.status()["validators"] == 4
+
+
+def checkpoints(cloud):
+    """A wrong one is named as what it is; a right one leaves nothing to override."""
+    ash = cloud.nodes["ash"]
+    wait_final([ash], pay(ash, cloud.nodes["birch"].address(), 1_000))
+    height = ash.status()["final_height"]
+    guest = Node(cloud, "misled")
+    cloud.others.append(guest)
+    guest.start("--join", cloud.made["member"], "--checkpoint", f"{height}:{'a' * 64}")
+    right = ash.ask("block", "show", str(height))["block"]
+    wait_until(lambda: right in guest.status()["lag"], FINAL_S, lambda: guest.status()["lag"])
+    assert "--checkpoint says aaaa" in guest.status()["lag"]
+    assert guest.status()["final_height"] == 0, "nothing is final before it is there"
+    guest.stop()
+    guest.start("--checkpoint", f"{height}:{right}")
+    wait_final([guest], height)
+    guest.stop()
+    guest.start("--checkpoint", f"{height}:{right}", "--override-finality")
+    assert guest.status()["final_height"] >= height
+    assert "nothing to give up" in guest.log()
+    assert not [name for name in os.listdir(guest.data) if "before" in name]
+
+
+def foundings_that_are_refused(cloud):
+    """Each with what is wrong, and nothing is left of it."""
+    where = "a@127.0.0.1:1,b@127.0.0.2:2,c@127.0.0.3:3,d@127.0.0.4:4"
+    own = cloud.nodes["ash"].address()
+    output = f"{cloud.folder}/refused"
+    for validators, options, said in (
+            ("", (), "names nobody"), (",", (), "names nobody"),
+            ("a@127.0.0.1,", (), "before or after a comma"),
+            ("a@127.0.0.1:99999", (), "PORT 1 to 65535"), ("a@127.0.0.1:0", (), "PORT 1"),
+            ("a@256.1.1.1", (), "IP address"), ("a@two words", (), "IP address"),
+            ("a@127.0.0.1,a@127.0.0.2", (), "a stands there twice"),
+            ("a@127.0.0.1,b@127.0.0.1", (), "127.0.0.1:7660 stands there twice"),
+            (f"a={own}@127.0.0.1,b={own}@127.0.0.2", (), f"{own} stands there twice"),
+            (where, ("--spacing", "1ms"), "\"1ms\": from 10ms"),
+            (where, ("--spacing", "0"), "from 10ms"),
+            (where, ("--spacing", "10000h"), "to 24h"),
+            (where, ("--consensus", "por", "--proof-of-work", "foo"), "sha256d or randomx"),
+            (where, ("--proof-of-work", "randomx"), "goes with --consensus por"),
+            (where, ("--share-epoch", "4"), "goes with --consensus por"),
+            (where, ("--tokens", "99999999999"), "tokens"),
+            (where, ("--name", "two words"), "--name")):
+        done = subprocess.run(
+            ["ompi-chain", "network", "new", "--output", output, "--validators", validators,
+             "--password-file", cloud.password_file, *options], env=cloud.environment,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S,
+            check=False)
+        assert done.returncode == 1 and said in done.stderr, (validators, options, done)
+        assert not os.path.exists(output), f"{validators} {options} left a folder"
+
+
 if __name__ == "__main__":
     sys.exit(run_tests(
         [("agree", four_agree), ("killed_in_turn", killed_in_turn),
-         ("two_away", two_away_is_too_many), ("wrong_files", wrong_files)], Cloud))
+         ("two_away", two_away_is_too_many), ("wrong_files", wrong_files),
+         ("comes_and_goes", comes_and_goes), ("checkpoints", checkpoints),
+         ("refused", foundings_that_are_refused)], Cloud))

@@ -25,6 +25,7 @@ protected:
         made.consensus.turn_ms = kSpacingMs;
         made.consensus.epoch_blocks = 2;
         made.consensus.vote_depth = 0;
+        made.consensus.lag_blocks_max = 16;
         for (unsigned i = 0; i < kNodes; ++i) {
             made.allocations.emplace_back(numbered_key(i + 1).public_key(),
                                           Amount{ledger::kStartUnits});
@@ -254,6 +255,35 @@ TEST_F(ValidatorBackendTest, TwoHalvesMakeNothingFinalAndAgreeAgain) {
         EXPECT_TRUE(nodes_[i]->check_recount().ok());
         EXPECT_TRUE(nodes_[i]->verify_all()->ok);
     }
+}
+
+// Half of them away until nothing but votes is taken any more. Once they are back what is final is
+// known to all, but the chain says so only in further blocks, for which there is no transaction.
+TEST_F(ValidatorBackendTest, TakesPaymentsAgainAfterALongTimeWithoutFinality) {
+    std::uint64_t nonce = 0;
+    const auto id = nodes_[0]->submit(transfer(0, nonce++, 1, 1)).value();
+    ASSERT_TRUE(run_until([&] { return all_final(id); })) << describe();
+    side_ = {0, 0, 1, 1};
+    const auto send = [&] { return nodes_[0]->submit(transfer(0, nonce, 1, 1)); };
+    ASSERT_TRUE(run_until([&] {
+        const auto sent = send();
+        if (sent.ok()) ++nonce;
+        return !sent.ok() && sent.error().code == ErrorCode::kNotYet;
+    })) << describe();
+    side_ = {};
+    const auto tips_agree = [&] {
+        return std::all_of(nodes_.begin(), nodes_.end(), [&](const auto &node) {
+            return node->tip().id == nodes_[0]->tip().id &&
+                   node->engine()->final().height + 4 >= node->height();
+        });
+    };
+    ASSERT_TRUE(run_until(tips_agree)) << describe();
+    std::optional<ledger::TxId> sent_at_last;
+    ASSERT_TRUE(run_until([&] {
+        if (const auto sent = send(); sent.ok()) sent_at_last = *sent;
+        return sent_at_last.has_value();
+    })) << describe();
+    ASSERT_TRUE(run_until([&] { return all_final(*sent_at_last); })) << describe();
 }
 
 TEST_F(ValidatorBackendTest, EachIsKilledInTurnAndNothingFinalIsLost) {
