@@ -25,4 +25,6 @@ EXTRA_DIST += \
   docs/adr/0009-work-that-nobody-signed.md \
   docs/adr/0010-ratios-start-from-nothing.md \
   docs/adr/0011-blocks-are-written-behind-execution.md \
-  docs/adr/0012-a-chain-proves-its-own-finality.md
+  docs/adr/0012-a-chain-proves-its-own-finality.md \
+  docs/adr/0013-shares-are-counted-before-they-are-hashed.md \
+  docs/adr/0014-votes-count-for-what-was-executed.md

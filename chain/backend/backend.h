@@ -73,7 +73,7 @@ public:
     Result<Amount> collateral(const PublicKey &provider, const incentive::LegTerms &leg) const;
 
     // Checks against the newest state, keeps it as pending and passes it on.
-    // Errors: those of the transition (kInsufficientFunds, kConflict …), kTooLarge (too many
+    // Errors: those of the transition (kInsufficientFunds, kConflict …), kNoRoom (too many
     // pending).
     virtual Result<ledger::TxId> submit(const wire::SignedTx &tx) = 0;
     virtual TxOutcome outcome(const ledger::TxId &id) const = 0;

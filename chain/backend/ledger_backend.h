@@ -218,6 +218,7 @@ private:
     void mine(const consensus::Turn &turn);
     void found_nonce(const consensus::Found &found);
     bool wants_block() const;
+    bool is_too_far_ahead() const;
     void found_share(const consensus::Found &found);
     void keep_share(const MiningJob &job, const consensus::Found &found);
     void look_at_shares(std::span<const ledger::Block> blocks);

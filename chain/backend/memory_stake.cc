@@ -86,7 +86,7 @@ Status MemoryModel::evidence(const PublicKey &sender, const wire::Evidence &acti
     offender.staked = {};
     offender.unbonding = {};
     offender.unbonds_at_ms = 0;
-    validator.slashed_through_height = through;
+    validator.slashed_through_height = std::min(through, height_);
     CHAIN_TRY(move_in(accounts_[sender].balance, slash.to_reporter));
     return move_in(pool_.burned, slash.burned);
 }

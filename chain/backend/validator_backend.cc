@@ -19,7 +19,7 @@ constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
 // A block that is known, for which there is no room, or whose turn comes to light later: whoever
 // passes it on is not to blame.
 bool is_passed_over(const Error &error) {
-    return error.code == ErrorCode::kConflict || error.code == ErrorCode::kTooLarge ||
+    return error.code == ErrorCode::kConflict || error.code == ErrorCode::kNoRoom ||
            error.code == ErrorCode::kNotYet;
 }
 
@@ -152,7 +152,15 @@ bool LedgerBackend::wants_block() const {
     const std::uint64_t proved = tip().finality.final.height;
     const bool must_prove = engine_->final().height > proved &&
                             height() - proved > genesis().consensus.lag_blocks_max / 2;
-    return mempool_->count() > 0 || engine_->final().height < busy_height_ || must_prove;
+    return mempool_->count() > 0 || must_prove ||
+           (engine_->final().height < busy_height_ && !is_too_far_ahead());
+}
+
+// Of what validators agree on: more empty blocks would only make the way back longer. Those that
+// are there are voted for once two thirds are here again, and then there are more.
+bool LedgerBackend::is_too_far_ahead() const {
+    return height() - engine_->consensus().votes().justified().height >
+           genesis().consensus.lag_blocks_max;
 }
 
 void LedgerBackend::pause_mining(const std::string &reason) {
@@ -233,8 +241,9 @@ void LedgerBackend::seal_in_turn() {
     if (miner_ == nullptr && !wants_block()) return;
     const auto turns = engine_->turns();
     if (!turns.ok()) return;
+    const bool may_mine = mempool_->count() > 0 || !is_too_far_ahead();
     for (const consensus::Turn &turn : *turns)
-        if (turn.needs_work) mine(turn);
+        if (turn.needs_work && may_mine) mine(turn);
     if (!wants_block()) return;
     const std::uint64_t now_ms = clock_.unix_ms();
     for (const consensus::Turn &turn : *turns) {

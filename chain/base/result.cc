@@ -34,6 +34,7 @@ constexpr ErrorTraits kErrorTraits[] = {
     {ErrorCode::kCorrupt, "corrupt", 1, ""},
     {ErrorCode::kProtocol, "protocol", 1, ""},
     {ErrorCode::kTooLarge, "too-large", 1, ""},
+    {ErrorCode::kNoRoom, "no-room", 1, ""},
     {ErrorCode::kTimeout, "timeout", 1, ""},
     {ErrorCode::kPeerLost, "peer-lost", 1, ""},
     {ErrorCode::kRefused, "refused", 1, ""},

@@ -31,6 +31,7 @@ enum class ErrorCode {
     kCorrupt,
     kProtocol,
     kTooLarge,
+    kNoRoom,
     kTimeout,
     kPeerLost,
     kRefused,

@@ -11,6 +11,7 @@ BlockTree::BlockTree(const Checkpoint &root, std::uint64_t root_time_ms) {
     node->summary.block = root;
     node->summary.time_ms = root_time_ms;
     node->has_body = true;
+    node->is_on_chain = true;
     root_ = node.get();
     nodes_.emplace(root.id, std::move(node));
 }
@@ -49,8 +50,13 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
         return make_error(ErrorCode::kNotFound, "the parent of block ", summary.block.height, " (",
                           short_hex(id), ") is not known");
     CHAIN_TRY(check_on_parent(summary, *parent->second));
-    if (nodes_.size() >= kNodesMax)
-        return make_error(ErrorCode::kTooLarge, "too many blocks above the final one");
+    if (parent->second->not_before_ms > 0 && not_before_ms > 0)
+        return make_error(ErrorCode::kNotYet, "block ", summary.block.height, " (", short_hex(id),
+                          ") is built upon one whose time is too far ahead");
+    const auto own = beside_chain_by_sealer_.find(summary.sealer);
+    if (beside_chain_ >= kNodesMax ||
+        (own != beside_chain_by_sealer_.end() && own->second >= kPerSealerMax))
+        return make_error(ErrorCode::kNoRoom, "too many blocks wait for their place");
     if (origin == Origin::kTold) {
         std::size_t others = 0;
         each([&](const Node &node) {
@@ -58,7 +64,7 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
                 ++others;
         });
         if (others >= kPerSealerAndHeightMax)
-            return make_error(ErrorCode::kTooLarge, "too many blocks of one sealer at height ",
+            return make_error(ErrorCode::kNoRoom, "too many blocks of one sealer at height ",
                               summary.block.height);
     }
     auto node = std::make_unique<Node>();
@@ -67,7 +73,27 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
     node->total_work = chain::consensus::add(node->parent->total_work, summary.work);
     node->order = ++next_order_;
     node->not_before_ms = not_before_ms;
+    count(*node, true);
     return nodes_.emplace(id, std::move(node)).first->second.get();
+}
+
+void BlockTree::count(const Node &node, bool is_beside_chain) {
+    if (is_beside_chain) {
+        ++beside_chain_;
+        ++beside_chain_by_sealer_[node.summary.sealer];
+        return;
+    }
+    --beside_chain_;
+    const auto own = beside_chain_by_sealer_.find(node.summary.sealer);
+    if (--own->second == 0) beside_chain_by_sealer_.erase(own);
+}
+
+void BlockTree::set_on_chain(const BlockId &id, bool is_on_chain) {
+    const auto found = nodes_.find(id);
+    CHAIN_CHECK(found != nodes_.end());
+    if (found->second->is_on_chain == is_on_chain) return;
+    found->second->is_on_chain = is_on_chain;
+    count(*found->second, !is_on_chain);
 }
 
 void BlockTree::set_body(const BlockId &id) {
@@ -87,7 +113,9 @@ void BlockTree::set_invalid(const BlockId &id) {
 void BlockTree::pass_over(const BlockId &id, std::uint64_t until_ms) {
     const auto found = nodes_.find(id);
     CHAIN_CHECK(found != nodes_.end() && found->second.get() != root_);
-    found->second->passed_over_until_ms = until_ms;
+    for (auto &[_, node] : nodes_)
+        if (!node->has_body && node->summary.sealer == found->second->summary.sealer)
+            node->passed_over_until_ms = until_ms;
 }
 
 const BlockTree::Node *BlockTree::ancestor(const Node &node, std::uint64_t height) const {
@@ -180,8 +208,16 @@ std::vector<BlockId> BlockTree::prune(const BlockId &id) {
     if (root == root_) return dropped;
     for (const auto &[other, node] : nodes_)
         if (!is_ancestor(*root, *node)) dropped.push_back(other);
-    for (const BlockId &other : dropped) nodes_.erase(other);
+    for (const BlockId &other : dropped) {
+        const auto at = nodes_.find(other);
+        if (!at->second->is_on_chain) count(*at->second, false);
+        nodes_.erase(at);
+    }
     root_ = root;
+    if (!root_->is_on_chain) {
+        root_->is_on_chain = true;
+        count(*root_, false);
+    }
     root_->parent = nullptr;
     root_->has_body = true;
     return dropped;

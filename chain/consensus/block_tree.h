@@ -9,6 +9,7 @@
 // Owner: one thread.
 #pragma once
 
+#include <map>
 #include <unordered_map>
 
 #include "chain/consensus/target.h"
@@ -30,8 +31,10 @@ struct BlockSummary {
 
 class BlockTree {
 public:
-    // Headers that may wait for their blocks, or lose against a better branch.
+    // Beside this node's own chain: headers that wait for their blocks, or for their branch to
+    // become the better one; and of those, one sealer's.
     static constexpr std::size_t kNodesMax = 16'384;
+    static constexpr std::size_t kPerSealerMax = 2'048;
     // Of one sealer at one height: more are a waste of everybody's memory. What a branch needs that
     // others have built upon is asked for and comes in by Origin::kAsked.
     static constexpr std::size_t kPerSealerAndHeightMax = 2;
@@ -43,6 +46,7 @@ public:
         std::uint64_t order = 0;       // in which it came
         bool has_body = false;
         bool is_invalid = false;
+        bool is_on_chain = false;         // of this node: executed
         std::uint64_t not_before_ms = 0;  // its time is too far ahead of our clock before this
         std::uint64_t passed_over_until_ms = 0;  // as nobody has its block; if it has no body
 
@@ -62,13 +66,17 @@ public:
 
     // Errors: kNotFound (its parent is unknown), kConflict (known already), kInvalidInput (not one
     // higher than its parent, or its parent is wrong; says less justified or final than its
-    // parent), kTooLarge (too many, or too many of this sealer here).
+    // parent), kNotYet (its parent's time is too far ahead: what follows from a time that nobody
+    // has agreed to costs nothing), kNoRoom (too many, or too many of this sealer).
     Result<const Node *> add(const BlockSummary &summary, Origin origin,
                              std::uint64_t not_before_ms = 0);
     void set_body(const BlockId &id);
+    // This node's chain has executed it, or has taken it back.
+    void set_on_chain(const BlockId &id, bool is_on_chain);
     // And all that is built upon it. Precondition: not the root.
     void set_invalid(const BlockId &id);
-    // Nobody has its block: before `until_ms` it is not wanted. Precondition: not the root.
+    // Nobody has its block: before `until_ms` it is not wanted, nor are others of its sealer whose
+    // blocks are not here. Precondition: not the root.
     void pass_over(const BlockId &id, std::uint64_t until_ms);
 
     // Where to be, by our own count of votes, too: `justified` may be ahead of what blocks prove.
@@ -103,12 +111,15 @@ private:
         const Node *node = nullptr;
         std::uint64_t justified_height = 0;  // the highest on the way to it
     };
+    void count(const Node &node, bool is_beside_chain);
     static bool is_better(const Choice &a, const Choice &b);
     Choice choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
 
     std::unordered_map<BlockId, std::unique_ptr<Node>, Bytes32Hash> nodes_;
     Node *root_;
     std::uint64_t next_order_ = 0;
+    std::size_t beside_chain_ = 0;
+    std::map<PublicKey, std::size_t> beside_chain_by_sealer_;
 };
 
 }  // namespace chain::consensus

@@ -8,6 +8,7 @@ namespace chain::consensus {
 namespace {
 
 constexpr std::size_t kBlocksAtOnce = 64;
+constexpr std::uint64_t kVotesAheadEpochs = 16;
 
 }  // namespace
 
@@ -28,6 +29,7 @@ Status Consensus::restore(std::span<const BlockSummary> blocks) {
     for (const BlockSummary &summary : blocks) {
         CHAIN_ASSIGN(tip_, tree_.add(summary, BlockTree::Origin::kAsked));
         tree_.set_body(tip_->id());
+        tree_.set_on_chain(tip_->id(), true);
         note_votes_in(tip_->id());
     }
     votes_.note_proved(branch_.proved());
@@ -49,20 +51,20 @@ Result<bool> Consensus::add_vote(const DecodedVote &vote) {
         log(LogLevel::kError, "consensus",
             "somebody else votes with this validator's key: it votes no more here, because two "
             "votes that contradict each other cost the stake");
+    // Votes for what may be in a while: they come again, and are not passed on until then.
+    if (vote.link.target_height >
+        tip_->height() + kVotesAheadEpochs * params_.epoch_blocks + params_.vote_depth)
+        return false;
     CHAIN_ASSIGN(VotePool::Added added, votes_.add(vote, is_validator(vote.validator)));
     if (added.evidence) evidence_.push_back(std::move(*added.evidence));
     return added.is_new;
 }
 
 const ledger::VotingSets *Consensus::sets_of(const Checkpoint &target) {
+    // Who decides about a block stands in its header. Until this chain has executed it, that is
+    // nobody's word but its sealer's, who would name whom it likes.
     const BlockTree::Node *const node = tree_.find(target.id);
-    if (node == nullptr) return nullptr;
-    for (const std::uint64_t height : {target.final_height, target.previous_final_height}) {
-        // Below the root all branches are one. Above it, only what this chain has can be read.
-        if (height > tree_.root().height() &&
-            tree_.ancestor(*node, height) != tree_.ancestor(*tip_, height))
-            return nullptr;
-    }
+    if (node == nullptr || !tree_.is_ancestor(*node, *tip_)) return nullptr;
     const std::pair key{target.final_height, target.previous_final_height};
     if (const auto known = sets_.find(key); known != sets_.end()) return &known->second;
     const ledger::ValidatorSet *const present = set_at(key.first);
@@ -101,6 +103,7 @@ Status Consensus::append_all(std::vector<const BlockTree::Node *> nodes, Outcome
         for (std::size_t i = 0; i < appended.count; ++i, ++at) {
             outcome.appended.push_back(nodes[at]->id());
             tip_ = nodes[at];
+            tree_.set_on_chain(tip_->id(), true);
             note_votes_in(tip_->id());
         }
         votes_.note_proved(branch_.proved());
@@ -120,6 +123,7 @@ Status Consensus::go_to(const BlockTree::Node &best, Outcome &outcome) {
     for (const BlockTree::Node *const node : path.down) {
         CHAIN_TRY(branch_.take_back());
         outcome.taken_back.push_back(node->id());
+        tree_.set_on_chain(node->id(), false);
         tip_ = node->parent;
     }
     return append_all(path.up, outcome);

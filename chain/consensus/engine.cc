@@ -10,6 +10,7 @@ constexpr std::uint64_t kLookForWithheldMs = 1'000;
 // A full answer on a line of 1 Mbit/s takes 13 s.
 constexpr std::uint64_t kWithheldMs = 30'000;
 constexpr std::uint64_t kPassedOverMs = 120'000;
+constexpr unsigned kPassedOverDoublings = 5;  // about an hour
 
 Result<std::unique_ptr<Engine>> Engine::open(ledger::Chain &chain, std::shared_ptr<const Rule> rule,
                                              const std::string &folder,
@@ -145,7 +146,12 @@ Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
     const std::uint64_t ahead_ms = chain_.genesis().consensus.spacing_ms;
     const std::uint64_t not_before_ms =
         block.header.time_ms() > now_ms + ahead_ms ? block.header.time_ms() - ahead_ms : 0;
-    return consensus_->add_header(summary_of(block, work), origin, not_before_ms);
+    const BlockSummary summary = summary_of(block, work);
+    CHAIN_TRY(consensus_->add_header(summary, origin, not_before_ms));
+    const auto withheld = withheld_.find(summary.sealer);
+    if (withheld != withheld_.end() && withheld->second.until_ms > now_ms)
+        consensus_->pass_over(block.id, withheld->second.until_ms);
+    return ok_status();
 }
 
 Status Engine::take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms) {
@@ -157,7 +163,7 @@ Status Engine::take_block(ledger::Block block, BlockTree::Origin origin, std::ui
     if (node->has_body)
         return make_error(ErrorCode::kConflict, "block ", short_hex(id), " is known already");
     if (!branch_.keep(std::move(block)))
-        return make_error(ErrorCode::kTooLarge, "too many blocks wait for their place");
+        return make_error(ErrorCode::kNoRoom, "too many blocks wait for their place");
     consensus_->add_body(id);
     return ok_status();
 }
@@ -179,9 +185,18 @@ void Engine::look_for_withheld(std::uint64_t now_ms) {
         missing_.id = first;
         missing_.since_ms = now_ms;
     } else if (now_ms >= missing_.since_ms + kWithheldMs) {
+        const PublicKey sealer = consensus_->tree().find(first)->summary.sealer;
+        if (withheld_.size() >= kWithheldMax) withheld_.clear();
+        Withheld &withheld = withheld_[sealer];
+        const std::uint64_t wait_ms = kPassedOverMs
+                                      << std::min(withheld.count++, kPassedOverDoublings);
+        withheld.until_ms = now_ms + wait_ms;
         log(LogLevel::kNote, "consensus", "nobody has block ", short_hex(first),
-            ", whose header is here: it is passed over for a while");
-        consensus_->pass_over(first, now_ms + kPassedOverMs);
+            ", whose header is here: what ", short_hex(sealer),
+            " sealed and did not bring is "
+            "passed over for ",
+            wait_ms / 1'000, " s");
+        consensus_->pass_over(first, withheld.until_ms);
         missing_.id = {};
     }
 }

@@ -40,7 +40,7 @@ public:
     // it is not the trusted one. kProtocol: its sealer has no turn. kNotYet: whether it has one is
     // known later.
     Status take_header(const ledger::Block &block, BlockTree::Origin origin, std::uint64_t now_ms);
-    // The whole block; its header too, if that is new. Errors: the same; kTooLarge (no room).
+    // The whole block; its header too, if that is new. Errors: the same; kNoRoom.
     Status take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms);
     // True: new. Errors: of decode_vote and VotePool::add.
     Result<bool> take_vote(const wire::SignedVote &vote);
@@ -110,6 +110,14 @@ private:
         std::uint64_t looked_ms = 0;
     };
     Missing missing_;
+    // Sealers whose headers brought no block: for how long they are passed over, and how often that
+    // was so. Those that have no stake here cost their sealer work.
+    struct Withheld {
+        std::uint64_t until_ms = 0;
+        unsigned count = 0;
+    };
+    static constexpr std::size_t kWithheldMax = 1'024;
+    std::map<PublicKey, Withheld> withheld_;
 };
 
 }  // namespace chain::consensus

@@ -72,8 +72,18 @@ std::vector<DecodedVote> LedgerBranch::votes_in(const BlockId &id) const {
 }
 
 bool LedgerBranch::keep(ledger::Block block) {
-    if (waiting_bytes_ + block.signed_bytes.size() > kWaitingBytesMax) return false;
+    // What can be executed at once goes before what waits, but for a second one of its sealer.
     const std::size_t size = block.signed_bytes.size();
+    std::size_t of_sealer = size;
+    bool is_next = block.header.previous() == to_bytes(chain_.tip().id);
+    for (const auto &[_, other] : waiting_) {
+        if (other.header.sealer() != block.header.sealer()) continue;
+        of_sealer += other.signed_bytes.size();
+        is_next &= other.header.previous() != block.header.previous();
+    }
+    const bool has_room =
+        waiting_bytes_ + size <= kWaitingBytesMax && of_sealer <= kWaitingBytesPerSealerMax;
+    if (!has_room && !is_next) return false;
     if (waiting_.emplace(block.id, std::move(block)).second) waiting_bytes_ += size;
     return true;
 }

@@ -15,6 +15,8 @@ public:
     // Blocks that are not on the chain: of other branches, or that wait for one before them. Beyond
     // this no more are taken until some have found their place.
     static constexpr std::size_t kWaitingBytesMax = 64u << 20;
+    static constexpr std::size_t kWaitingBytesPerSealerMax = 8u
+                                                             << 20;  // one that withholds a parent
 
     // `folder`: where "finality" is kept; empty: in memory (tests).
     LedgerBranch(ledger::Chain &chain, std::string folder)

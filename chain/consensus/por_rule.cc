@@ -62,6 +62,8 @@ public:
             return make_error(ErrorCode::kInvalidInput, "block ", header.height(), " ", why);
         };
         if (header.weight() == kRotationWeight) {
+            // Else its sealer could choose among ids, and so among draws of shares, for nothing.
+            if (header.nonce() != 0) return wrong("has no work, and a nonce");
             if (header.time_ms() < parent_time_ms + kRotationAfterSpacings * consensus_.spacing_ms)
                 return wrong("has no work, and others had the time to do some");
             return Work{1};
@@ -72,8 +74,10 @@ public:
         const Target base_target = base(parent_time_ms, header.height() - 1);
         if (!is_known(block.id)) {
             CHAIN_ASSIGN(const Bytes32 hash, pow_->hash(block.signed_block.header()));
+            // Whoever passes it on has not looked, and makes others do the work of looking.
             if (!hash_meets(hash, base_target, header.weight()))
-                return wrong("has not enough work");
+                return make_error(ErrorCode::kProtocol, "block ", header.height(),
+                                  " has not enough work");
             note_known(block.id);
         }
         return consensus::work_of(base_target);

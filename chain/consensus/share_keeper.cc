@@ -13,8 +13,10 @@
 namespace chain::consensus {
 namespace {
 
-// An entry: length of the header (4 bytes, little-endian), its work, the header.
-constexpr std::size_t kEntryBytesMax = 4 + sizeof(Bytes32) + ledger::kShareHeaderBytesMax;
+// An entry: length of the header (4 bytes, little-endian), its work, the header, and the digest of
+// all that: a share that is opened and false costs the whole stake, whatever disk did it.
+constexpr std::size_t kEntryBytesMax = 4 + 2 * sizeof(Bytes32) + ledger::kShareHeaderBytesMax;
+constexpr std::string_view kEntryTag = "ompi-chain/share-entry";
 constexpr std::size_t kFileBytesMax = ShareKeeper::kKeptMax * kEntryBytesMax;
 constexpr std::string_view kFoundName = "found-";
 constexpr std::string_view kCommittedName = "committed-";
@@ -24,6 +26,7 @@ Bytes entry_of(const Bytes &header, const Bytes32 &work) {
     append_u32_le(entry, static_cast<std::uint32_t>(header.size()));
     entry += to_bytes(work);
     entry += header;
+    entry += to_bytes(tagged_hash(kEntryTag, entry));
     return entry;
 }
 
@@ -67,6 +70,23 @@ Result<ShareKeeper::Share> ShareKeeper::parse(const Bytes &header_bytes, const B
     return share;
 }
 
+// The bytes of the entries up to the first that is damaged.
+std::size_t ShareKeeper::read_entries(std::string_view bytes, Epoch &epoch) {
+    std::string_view left = bytes;
+    while (left.size() >= 4) {
+        const std::size_t size = 4 + sizeof(Bytes32) + std::size_t{read_u32_le(left)};
+        if (size > kEntryBytesMax || left.size() < size + sizeof(Bytes32)) break;  // torn
+        const std::string_view entry = left.substr(0, size);
+        if (view_of(tagged_hash(kEntryTag, entry)) != left.substr(size, sizeof(Bytes32))) break;
+        const auto work = to_bytes32(entry.substr(4, sizeof(Bytes32)), "work");
+        auto share = parse(Bytes(entry.substr(4 + sizeof(Bytes32))), *work);
+        if (!share.ok()) break;
+        epoch.shares.push_back(std::move(*share));
+        left.remove_prefix(size + sizeof(Bytes32));
+    }
+    return bytes.size() - left.size();
+}
+
 Status ShareKeeper::load() {
     std::error_code failed;
     for (const auto &file : std::filesystem::directory_iterator(folder_, failed)) {
@@ -78,16 +98,13 @@ Status ShareKeeper::load() {
         CHAIN_ASSIGN(const Bytes bytes, read_file(file.path().string(), kFileBytesMax));
         epoch.committed = sealed.has_value();
         epoch.shares.clear();
-        for (std::string_view left = bytes; left.size() >= 4 + sizeof(Bytes32);) {
-            const std::size_t size = read_u32_le(left);
-            left.remove_prefix(4);
-            if (left.size() < sizeof(Bytes32) + size) break;  // torn
-            const auto work = to_bytes32(left.substr(0, sizeof(Bytes32)), "work");
-            auto share = parse(Bytes(left.substr(sizeof(Bytes32), size)), *work);
-            if (!share.ok()) break;
-            epoch.shares.push_back(std::move(*share));
-            left.remove_prefix(sizeof(Bytes32) + size);
-        }
+        const std::size_t whole = read_entries(bytes, epoch);
+        if (whole == bytes.size()) continue;
+        log(LogLevel::kWarning, "consensus", file.path().string(),
+            " is damaged: ", epoch.shares.size(),
+            " shares of it are good, and what follows is left out");
+        if (!sealed)
+            CHAIN_TRY(write_file_atomic(file.path().string(), bytes.substr(0, whole), 0600));
     }
     if (failed) return make_error(ErrorCode::kIo, folder_, ": ", failed.message());
     return ok_status();
@@ -106,7 +123,12 @@ Status ShareKeeper::add(const wire::BlockHeader &header, const Bytes &header_byt
     if (folder_.empty()) return ok_status();
     const std::string path = path_of(number, false);
     CHAIN_ASSIGN(const FileDescriptor file, open_append(path));
-    return write_all(file.get(), entry_of(header_bytes, work), "write " + path);
+    const off_t end = lseek(file.get(), 0, SEEK_END);
+    Status written = write_all(file.get(), entry_of(header_bytes, work), "write " + path);
+    // What a full disk took of it would stand before the next one.
+    if (!written.ok() && ftruncate(file.get(), end) != 0)
+        return errno_error(errno, "cut off a torn entry of " + path);
+    return written;
 }
 
 // From here on the epoch's shares stay as they are: those of blocks that this chain has, rising,

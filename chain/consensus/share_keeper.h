@@ -55,6 +55,7 @@ private:
     ShareKeeper(std::string folder, const ledger::ConsensusParams &params, const PublicKey &account)
         : folder_(std::move(folder)), params_(params), account_(account) {}
     Status load();
+    static std::size_t read_entries(std::string_view bytes, Epoch &epoch);
     std::string path_of(std::uint64_t epoch, bool committed) const;
     static Result<Share> parse(const Bytes &header_bytes, const Bytes32 &work);
     Result<std::optional<wire::TxBody>> commitment(const ledger::StateReader &state,

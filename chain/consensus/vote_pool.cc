@@ -66,8 +66,9 @@ std::vector<const DecodedVote *> VotePool::votes_for(const BlockTree::Node &sour
 // True also where the tree does not reach: then the chain has proved it.
 bool VotePool::is_above_final(const Checkpoint &block) const {
     const BlockTree::Node *const node = tree_.find(block.id);
-    const BlockTree::Node *const final = tree_.find(final_.id);
-    return node == nullptr || final == nullptr || tree_.is_ancestor(*final, *node);
+    if (node == nullptr || final_.height < tree_.root().height()) return true;
+    const BlockTree::Node *const at = tree_.ancestor(*node, final_.height);
+    return at != nullptr && at->id() == final_.id;
 }
 
 void VotePool::set_final(const Checkpoint &block) {
@@ -104,14 +105,20 @@ bool VotePool::try_justify(const BlockTree::Node &target) {
 }
 
 bool VotePool::count() {
+    // What nobody has voted for need not be looked at: without finality the tree is long.
     std::vector<const BlockTree::Node *> checkpoints;
-    tree_.each([&](const BlockTree::Node &node) {
-        if (node.height() > final_.height && ledger::is_checkpoint(node.height(), params_) &&
-            !node.is_invalid)
-            checkpoints.push_back(&node);
+    for (const auto &[_, by_one] : by_validator_)
+        for (const DecodedVote &vote : by_one.votes) {
+            const BlockTree::Node *const node = tree_.find(vote.link.target);
+            if (node != nullptr && node->height() == vote.link.target_height &&
+                node->height() > final_.height && ledger::is_checkpoint(node->height(), params_) &&
+                !node->is_invalid)
+                checkpoints.push_back(node);
+        }
+    std::sort(checkpoints.begin(), checkpoints.end(), [](const auto *a, const auto *b) {
+        return a->height() != b->height() ? a->height() < b->height() : a->id() < b->id();
     });
-    std::sort(checkpoints.begin(), checkpoints.end(),
-              [](const auto *a, const auto *b) { return a->height() < b->height(); });
+    checkpoints.erase(std::unique(checkpoints.begin(), checkpoints.end()), checkpoints.end());
     bool changed = false;
     for (const BlockTree::Node *const node : checkpoints) changed |= try_justify(*node);
     return changed;
@@ -120,7 +127,7 @@ bool VotePool::count() {
 bool VotePool::note_proved(const ledger::Finality &proved) {
     bool changed = false;
     for (const Checkpoint *block : {&proved.final, &proved.justified}) {
-        if (block->height <= final_.height) continue;
+        if (block->height <= final_.height || !is_above_final(*block)) continue;
         changed |= justifications_[block->height].try_emplace(block->id).second;
         if (block->height > justified_.height && is_above_final(*block)) justified_ = *block;
     }

@@ -162,18 +162,23 @@ void ChainSync::on_sync(const PublicKey &peer, std::string_view payload) {
         case wire::SyncMessage::kHeaders: return on_headers(peer, message.headers());
         case wire::SyncMessage::kGetBlocksById:
             return send_blocks_by_id(peer, message.get_blocks_by_id());
-        case wire::SyncMessage::kGetOffers:
+        case wire::SyncMessage::kGetOffers: {
+            const std::uint64_t now_ms = system_clock().steady_ms();
+            if (now_ms < fetching_[peer].offers_until_ms) return;
+            fetching_[peer].offers_until_ms = now_ms + kOffersEveryMs;
             for (const wire::SignedOffer &offer : book_.signed_offers()) {
                 wire::Gossip gossip;
                 *gossip.mutable_offer() = offer;
                 send_gossip(peer, gossip);
             }
             return;
+        }
         case wire::SyncMessage::WHAT_NOT_SET: return;
     }
 }
 
 void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted) {
+    if (has_enough(peer)) return;
     auto blocks = ledger_.blocks_from(wanted.from_height(), wanted.count_max());
     if (!blocks.ok()) {
         log(LogLevel::kError, kCategory, "blocks for a peer: ", blocks.error().message);
@@ -195,6 +200,7 @@ void ChainSync::on_blocks(const PublicKey &peer, const wire::Blocks &blocks) {
 }
 
 void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &wanted) {
+    if (has_enough(peer)) return;
     std::vector<ledger::BlockId> known;
     for (const Bytes &bytes : wanted.known()) {
         if (known.size() == kLocatorIdsMax) break;
@@ -211,15 +217,45 @@ void ChainSync::send_headers(const PublicKey &peer, const wire::GetHeaders &want
 }
 
 void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) {
-    const std::vector<wire::SignedBlock> all(headers.headers().begin(), headers.headers().end());
-    const auto taken = ledger_.accept_headers(all);
-    if (!taken.ok()) {
+    if (!ledger_.has_validators())
+        return judge(peer,
+                     make_error(ErrorCode::kProtocol, "headers where one key seals all blocks"));
+    Fetching &fetching = fetching_[peer];
+    if (fetching.headers.size() + static_cast<std::size_t>(headers.headers_size()) >
+        2 * LedgerBackend::kHeadersPerAnswerMax)
+        return judge(peer, make_error(ErrorCode::kTooLarge, "more headers than were asked for"));
+    fetching.headers.insert(fetching.headers.end(), headers.headers().begin(),
+                            headers.headers().end());
+    fetching.is_full_answer =
+        headers.headers_size() >= static_cast<int>(LedgerBackend::kHeadersPerAnswerMax);
+    if (!fetching.next_headers.active()) take_headers(peer);
+}
+
+void ChainSync::take_headers(PublicKey peer) {
+    Fetching &fetching = fetching_[peer];
+    // One at least.
+    const std::uint64_t end_ms = system_clock().steady_ms() + kHeadersSliceMs;
+    while (!fetching.headers.empty() && system_clock().steady_ms() < end_ms) {
+        const auto taken = ledger_.accept_headers({&fetching.headers.front(), 1});
+        fetching.headers.pop_front();
+        if (taken.ok()) continue;
+        fetching.headers.clear();
+        fetching.next_headers.cancel();
         // The peer is on a branch that leaves ours below what is final: it has to be told.
         if (taken.error().code == ErrorCode::kNotFound) announce_tip(peer);
         return judge(peer, taken.error());
     }
-    fetching_[peer].has_more_headers = *taken;
+    if (!fetching.headers.empty()) {
+        fetching.next_headers = loop_.after_ms(0, [this, peer] { take_headers(peer); });
+        return;
+    }
+    fetching.next_headers.cancel();
+    fetching.has_more_headers = fetching.is_full_answer;
     ask_for_missing(peer);
+}
+
+bool ChainSync::has_enough(const PublicKey &peer) const {
+    return network_.queued_bytes(peer) > kQueueEnoughBytes;
 }
 
 // Blocks of the best branch, one question at a time; when none is missing, what comes after it.
@@ -243,6 +279,7 @@ void ChainSync::send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksBy
     if (wanted.ids_size() > static_cast<int>(kBlocksPerReply))
         return judge(peer, make_error(ErrorCode::kTooLarge, "asks for more than ", kBlocksPerReply,
                                       " blocks at once"));
+    if (has_enough(peer)) return;
     wire::SyncMessage message;
     std::size_t size_bytes = 0;
     for (const Bytes &bytes : wanted.ids()) {

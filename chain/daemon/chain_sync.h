@@ -7,6 +7,7 @@
 // Owner: the loop's thread.
 #pragma once
 
+#include <deque>
 #include <map>
 
 #include "chain/backend/ledger_backend.h"
@@ -25,6 +26,11 @@ inline constexpr std::uint64_t kTellTipMs = 20;
 inline constexpr std::uint64_t kFarBehindBlocks = 100;  // progress is logged
 inline constexpr std::uint64_t kLogProgressMs = 10'000;
 inline constexpr std::size_t kBlocksHeardMax = 1'024;
+inline constexpr std::uint64_t kOffersEveryMs = 10'000;  // all of them, to one peer
+inline constexpr std::size_t kQueueEnoughBytes = 8u
+                                                 << 20;  // a peer that does not read gets no more
+// Headers are looked at for so long at a time, as each may take a hash that is made to be slow.
+inline constexpr std::uint64_t kHeadersSliceMs = 50;
 
 class ChainSync {
 public:
@@ -45,6 +51,8 @@ private:
     void on_item(const PublicKey &peer, wire::Gossip gossip);
     void on_new_block(const Bytes &block);
     void on_headers(const PublicKey &peer, const wire::Headers &headers);
+    void take_headers(PublicKey peer);
+    bool has_enough(const PublicKey &peer) const;  // to read
     void send_headers(const PublicKey &peer, const wire::GetHeaders &wanted);
     void send_blocks_by_id(const PublicKey &peer, const wire::GetBlocksById &wanted);
     void ask_for_missing(const PublicKey &peer);
@@ -68,6 +76,10 @@ private:
         bool has_more_headers = false;
         std::uint64_t asked_until_ms = 0;  // steady: for blocks; no other question before
         std::uint64_t told_height = 0;
+        std::uint64_t offers_until_ms = 0;  // steady: asked for all of them, and not again before
+        std::deque<wire::SignedBlock> headers;  // that are still to be looked at
+        bool is_full_answer = false;
+        LoopHandle next_headers;
     };
     std::map<PublicKey, Fetching> fetching_;
     GossipRelay relay_;

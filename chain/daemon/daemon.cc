@@ -154,7 +154,10 @@ Status Daemon::open_ledger() {
                                      std::move(sealer_key), std::move(ledger_options)));
     CHAIN_ASSIGN(Journal journal, Journal::open(folder + "/journal"));
     journal_.emplace(std::move(journal));
-    book_.emplace(ledger_->chain_id(), system_clock());
+    book_.emplace(ledger_->chain_id(), system_clock(), [this](const PublicKey &provider) {
+        const auto account = ledger_->account(provider);
+        return account.ok() && account->balance.units >= kUnitsPerToken;
+    });
     return ok_status();
 }
 
@@ -177,17 +180,24 @@ Status Daemon::override_finality(const ledger::Genesis &genesis) {
         return make_error(ErrorCode::kInvalidInput,
                           "--override-finality needs a --checkpoint: the "
                           "history to follow instead");
-    const std::string log_path = folder + "/consensus/overrides";
-    if (path_exists(log_path)) {
-        CHAIN_ASSIGN(const Bytes done, read_file(log_path, kOverridesBytesMax));
-        if (done.find(options_.checkpoint + "\n") != Bytes::npos) return ok_status();
-    }
     CHAIN_ASSIGN(const auto trusted, consensus::parse_trusted_block(options_.checkpoint));
     if (has_block(folder + "/ledger", genesis, trusted.id)) {
         log(LogLevel::kNote, kCategory,
             "--override-finality: the history here has the block of --checkpoint: there is "
             "nothing to give up");
         return ok_status();
+    }
+    const std::string log_path = folder + "/consensus/overrides";
+    if (path_exists(log_path)) {
+        CHAIN_ASSIGN(const Bytes done, read_file(log_path, kOverridesBytesMax));
+        if (done.find(options_.checkpoint + "\n") != Bytes::npos) {
+            // What was fetched since has not come to it either: it is fetched once more, and not
+            // kept beside what was set aside the first time.
+            log(LogLevel::kWarning, kCategory, "--override-finality: block ", options_.checkpoint,
+                " was not reached: the blocks that were fetched are given up again");
+            CHAIN_TRY(remove_tree(folder + "/ledger"));
+            return remove_tree(folder + "/consensus/finality");
+        }
     }
     const std::uint64_t now_ms = system_clock().unix_ms();
     const std::string suffix = ".before-" + std::to_string(now_ms);

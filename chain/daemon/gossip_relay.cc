@@ -44,7 +44,7 @@ void GossipRelay::spread(const wire::Gossip &item) {
 }
 
 void GossipRelay::keep(const ItemId &id, Bytes payload) {
-    not_before_ms_.erase(id);
+    wanted_.erase(id);
     kept_bytes_ += payload.size();
     kept_.emplace(id, std::move(payload));
     kept_oldest_first_.push_back(id);
@@ -86,9 +86,17 @@ std::optional<GossipRelay::ItemId> GossipRelay::on_item(const PublicKey &peer,
     return id;
 }
 
+GossipRelay::Wanted &GossipRelay::wanted(const ItemId &id, std::uint64_t now_ms) {
+    if (wanted_.size() >= kWantedMax) wanted_.clear();
+    Wanted &item = wanted_[id];
+    if (item.until_ms <= now_ms) item = {.until_ms = now_ms + kForgetMs};
+    return item;
+}
+
 void GossipRelay::on_refused(const ItemId &id) {
-    if (not_before_ms_.size() >= kWantedMax) not_before_ms_.clear();
-    not_before_ms_[id] = system_clock().steady_ms() + kRefusedForMs;
+    const std::uint64_t now_ms = system_clock().steady_ms();
+    Wanted &item = wanted(id, now_ms);
+    item = {.until_ms = now_ms + kRefusedForMs, .is_refused = true};
 }
 
 Status GossipRelay::on_announce(const PublicKey &peer, const wire::GossipIds &message) {
@@ -98,14 +106,41 @@ Status GossipRelay::on_announce(const PublicKey &peer, const wire::GossipIds &me
     for (const ItemId &id : ids) {
         peer_of(peer).known.insert(id);
         if (kept_.contains(id)) continue;
-        if (not_before_ms_.size() >= kWantedMax) not_before_ms_.clear();
-        std::uint64_t &not_before_ms = not_before_ms_[id];
-        if (now_ms < not_before_ms) continue;
-        not_before_ms = now_ms + kAskAgainMs;
+        Wanted &item = wanted(id, now_ms);
+        const auto is_in = [&](const std::vector<PublicKey> &peers) {
+            return std::find(peers.begin(), peers.end(), peer) != peers.end();
+        };
+        if (item.is_refused || is_in(item.asked) || is_in(item.announcers)) continue;
+        if (now_ms < item.ask_next_at_ms) {
+            if (item.announcers.size() < kAnnouncersMax) item.announcers.push_back(peer);
+            continue;
+        }
+        item.ask_next_at_ms = now_ms + kAskNextMs;
+        item.asked.push_back(peer);
         lacking.push_back(id);
     }
-    if (!lacking.empty()) send_ids(peer, lacking, true);
+    if (!lacking.empty()) {
+        send_ids(peer, lacking, true);
+        if (!ask_timer_.active())
+            ask_timer_ = loop_.every_ms(kAskNextMs / 4, [this] { ask_next(); });
+    }
     return ok_status();
+}
+
+// Those whose first announcer is silent.
+void GossipRelay::ask_next() {
+    const std::uint64_t now_ms = system_clock().steady_ms();
+    std::map<PublicKey, std::vector<ItemId>> lacking;
+    std::erase_if(wanted_, [&](const auto &entry) { return entry.second.until_ms <= now_ms; });
+    for (auto &[id, item] : wanted_) {
+        if (item.is_refused || item.announcers.empty() || now_ms < item.ask_next_at_ms) continue;
+        item.ask_next_at_ms = now_ms + kAskNextMs;
+        item.asked.push_back(item.announcers.front());
+        item.announcers.erase(item.announcers.begin());
+        lacking[item.asked.back()].push_back(id);
+    }
+    for (const auto &[peer, ids] : lacking) send_ids(peer, ids, true);
+    if (wanted_.empty()) ask_timer_.cancel();
 }
 
 Status GossipRelay::on_want(const PublicKey &peer, const wire::GossipIds &message) {

@@ -29,7 +29,9 @@ public:
     static constexpr std::size_t kKnownPerPeerMax = 10'000;  // a megabyte
     static constexpr int kIdsPerMessageMax = 1'000;
     static constexpr std::size_t kWantedMax = 20'000;
-    static constexpr std::uint64_t kAskAgainMs = 2'000;     // another peer, if the first is silent
+    static constexpr std::size_t kAnnouncersMax = 4;        // of one item, who are asked in turn
+    static constexpr std::uint64_t kAskNextMs = 2'000;      // after so long without an answer
+    static constexpr std::uint64_t kForgetMs = 30'000;      // an item that none of them has sent
     static constexpr std::uint64_t kFlushMs = 5;            // announcements wait for company
     static constexpr std::uint64_t kRefusedForMs = 30'000;  // not asked for again so soon
 
@@ -55,9 +57,20 @@ private:
         std::vector<ItemId> to_announce;
     };
 
+    // Announced and not here. Whoever announces first and keeps the item shall not keep it from us.
+    struct Wanted {
+        std::uint64_t until_ms = 0;  // steady: when it is forgotten, or may be asked for again
+        std::uint64_t ask_next_at_ms = 0;
+        bool is_refused = false;
+        std::vector<PublicKey> asked;
+        std::vector<PublicKey> announcers;  // who were not asked yet
+    };
+
     Peer &peer_of(const PublicKey &peer) { return peers_[peer]; }
     void keep(const ItemId &id, Bytes payload);
     void flush();
+    void ask_next();
+    Wanted &wanted(const ItemId &id, std::uint64_t now_ms);
     void send_ids(const PublicKey &peer, const std::vector<ItemId> &ids, bool wanted);
 
     Loop &loop_;
@@ -66,9 +79,10 @@ private:
     std::unordered_map<ItemId, Bytes, Bytes32Hash> kept_;
     std::deque<ItemId> kept_oldest_first_;
     std::size_t kept_bytes_ = 0;
-    Ids heard_{kKeptMax};                                                   // from peers
-    std::unordered_map<ItemId, std::uint64_t, Bytes32Hash> not_before_ms_;  // asked for, or refused
+    Ids heard_{kKeptMax};  // from peers
+    std::unordered_map<ItemId, Wanted, Bytes32Hash> wanted_;
     LoopHandle flush_timer_;
+    LoopHandle ask_timer_;
 };
 
 }  // namespace chain::daemon

@@ -39,12 +39,12 @@ Status Mempool::add(TxRef tx, std::uint64_t now_ms) {
                           " is pending already");
     if (line_.txs.size() >= kTxsMax || line_.record_bytes >= kRecordBytesMax ||
         line_.size_bytes + tx->signed_bytes.size() > kBytesMax)
-        return make_error(ErrorCode::kTooLarge, "too many transactions are pending (",
+        return make_error(ErrorCode::kNoRoom, "too many transactions are pending (",
                           line_.txs.size(), "); try again after the next block");
     const auto sender = line_.count_by_sender.find(tx->sender);
     const bool is_new_sender = sender == line_.count_by_sender.end();
     if (!is_new_sender && sender->second >= kTxsPerSenderMax)
-        return make_error(ErrorCode::kTooLarge, to_address(tx->sender), " has ", sender->second,
+        return make_error(ErrorCode::kNoRoom, to_address(tx->sender), " has ", sender->second,
                           " transactions pending; try again after the next block");
     if (const Status applied = try_apply(*tx, now_ms); !applied.ok()) {
         if (is_of_store(applied.error())) return applied.error();

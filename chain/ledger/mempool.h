@@ -26,7 +26,7 @@ public:
 
     explicit Mempool(Chain &chain);
 
-    // Keeps `tx` as pending. Errors: kConflict (known already, nonce), kTooLarge (the pool, or this
+    // Keeps `tx` as pending. Errors: kConflict (known already, nonce), kNoRoom (the pool, or this
     // sender's part of it, is full), the transition's. Refusals are remembered.
     Status add(TxRef tx, std::uint64_t now_ms);
     Status add(Tx tx, std::uint64_t now_ms) {

@@ -69,6 +69,12 @@ Status commit_shares(Overlay &state, const Tx &tx, const TxContext &context) {
         return make_error(ErrorCode::kConflict, "block ", context.height,
                           " takes the shares of the epoch before ", now, ", not those of ",
                           action.epoch());
+    // The id of that block draws: whoever seals it would choose among commitments of his own.
+    if (context.height >=
+        share_draw_height(action.epoch(), context.genesis.consensus.share_epoch_blocks))
+        return make_error(ErrorCode::kConflict, "block ", context.height,
+                          " draws of the shares of epoch ", action.epoch(),
+                          ": they are committed to before");
     if (action.count() == 0) return refused("there are no shares to commit to");
     if (action.count() > kSharesMax)
         return make_error(ErrorCode::kTooLarge, "an account commits to at most ", kSharesMax,

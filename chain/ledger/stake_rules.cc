@@ -105,7 +105,9 @@ Status evidence(Overlay &state, const Tx &tx, const TxContext &context) {
         return make_error(ErrorCode::kConflict, "evidence about votes up to height ",
                           validator.slashed_through_height, " has done its work already");
     CHAIN_TRY(slash_stake(state, first.validator, tx.sender, context));
-    validator.slashed_through_height = spent_through(first, second);
+    // Votes for what may be one day spend nothing of what is to come: else whoever has himself
+    // slashed for a stake of nothing has every later offence for free.
+    validator.slashed_through_height = std::min(spent_through(first, second), context.height);
     state.put_validator(first.validator, validator);
     return ok_status();
 }

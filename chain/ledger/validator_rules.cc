@@ -99,16 +99,25 @@ Status end_block(Overlay &state, const Tip &parent, const NextBlock &block,
     return ok_status();
 }
 
+constexpr std::uint64_t kWithdrawLagEpochs = 16;
+
 Status check_lag(const Tx &tx, const TxContext &context) {
     const ConsensusParams &params = context.genesis.consensus;
     const std::uint64_t lag = context.height - context.final_height;
-    if (params.kind == ConsensusKind::kSolo || lag <= params.lag_blocks_max) return ok_status();
+    if (params.kind == ConsensusKind::kSolo) return ok_status();
+    // Who holds up finality with a stake that he has unbonded does not get it back meanwhile.
+    if (tx.body.has_withdraw_stake() &&
+        lag > kWithdrawLagEpochs * params.epoch_blocks + params.vote_depth)
+        return make_error(
+            ErrorCode::kNotYet, "block ", context.height, " is ", lag,
+            " blocks above the final one: stake is withdrawn when blocks become final "
+            "again");
+    if (lag <= params.lag_blocks_max) return ok_status();
     switch (tx.body.action_case()) {
         case wire::TxBody::kVote:
         case wire::TxBody::kEvidence:
         case wire::TxBody::kShareFault:
         case wire::TxBody::kUnstake:
-        case wire::TxBody::kWithdrawStake:
         case wire::TxBody::kClaimVoucher:
         case wire::TxBody::kCloseLease:
         case wire::TxBody::kReclaimNotice: return ok_status();

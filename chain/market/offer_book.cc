@@ -83,11 +83,21 @@ Result<bool> OfferBook::accept(const wire::SignedOffer &signed_offer) {
         return true;
     }
     drop_expired();
-    if (by_provider_.size() >= kOffersMax)
-        return make_error(ErrorCode::kTooLarge, "the offer book is full");
+    if (by_provider_.size() >= kOffersMax && !make_room_for(offer.provider))
+        return make_error(ErrorCode::kNoRoom, "the offer book is full");
     const PublicKey provider = offer.provider;
     by_provider_.emplace(provider, std::move(offer));
     return true;
+}
+
+bool OfferBook::make_room_for(const PublicKey &provider) {
+    if (!has_funds_ || !has_funds_(provider)) return false;
+    for (auto at = by_provider_.begin(); at != by_provider_.end(); ++at) {
+        if (has_funds_(at->first)) continue;
+        by_provider_.erase(at);
+        return true;
+    }
+    return false;
 }
 
 std::vector<Offer> OfferBook::offers() {

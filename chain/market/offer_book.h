@@ -7,6 +7,7 @@
 // lives kOfferLifeMaxMs at most.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -50,10 +51,14 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
 
 class OfferBook {
 public:
-    OfferBook(const Bytes32 &chain_id, const Clock &clock) : chain_id_(chain_id), clock_(clock) {}
+    // `has_funds`: of an account that could put up collateral. When the book is full, offers of
+    // others make room for its own: an offer costs a stranger nothing but a signature.
+    OfferBook(const Bytes32 &chain_id, const Clock &clock,
+              std::function<bool(const PublicKey &)> has_funds = nullptr)
+        : chain_id_(chain_id), clock_(clock), has_funds_(std::move(has_funds)) {}
 
     // True: new or newer, worth passing on; false: known already. Errors: those of decode_offer,
-    // kTooLarge when the book is full.
+    // kNoRoom when the book is full.
     Result<bool> accept(const wire::SignedOffer &signed_offer);
 
     // Live offers that have free slots, in the order of their providers' keys.
@@ -63,9 +68,11 @@ public:
 
 private:
     void drop_expired();
+    bool make_room_for(const PublicKey &provider);
 
     Bytes32 chain_id_;
     const Clock &clock_;
+    std::function<bool(const PublicKey &)> has_funds_;
     std::map<PublicKey, Offer> by_provider_;
 };
 
