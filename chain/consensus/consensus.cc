@@ -52,10 +52,10 @@ Result<bool> Consensus::add_vote(const DecodedVote &vote) {
             "somebody else votes with this validator's key: it votes no more here, because two "
             "votes that contradict each other cost the stake");
     // Votes for what may be in a while: they come again, and are not passed on until then.
-    if (vote.link.target_height >
-        tip_->height() + kVotesAheadEpochs * params_.epoch_blocks + params_.vote_depth)
-        return false;
-    CHAIN_ASSIGN(VotePool::Added added, votes_.add(vote, is_validator(vote.validator)));
+    const bool is_member = is_validator(vote.validator);
+    const std::uint64_t ahead = kVotesAheadEpochs * params_.epoch_blocks + params_.vote_depth;
+    if (is_member && vote.link.target_height > tip_->height() + ahead) return false;
+    CHAIN_ASSIGN(VotePool::Added added, votes_.add(vote, is_member));
     if (added.evidence) evidence_.push_back(std::move(*added.evidence));
     return added.is_new;
 }

@@ -110,13 +110,16 @@ Status GossipRelay::on_announce(const PublicKey &peer, const wire::GossipIds &me
         const auto is_in = [&](const std::vector<PublicKey> &peers) {
             return std::find(peers.begin(), peers.end(), peer) != peers.end();
         };
-        if (item.is_refused || is_in(item.asked) || is_in(item.announcers)) continue;
-        if (now_ms < item.ask_next_at_ms) {
-            if (item.announcers.size() < kAnnouncersMax) item.announcers.push_back(peer);
+        if (item.is_refused || is_in(item.announcers)) continue;
+        // Whoever was asked may have been too busy to answer: others first.
+        const bool is_again = is_in(item.asked);
+        if (now_ms < item.ask_next_at_ms || (is_again && !item.announcers.empty())) {
+            if (!is_again && item.announcers.size() < kAnnouncersMax)
+                item.announcers.push_back(peer);
             continue;
         }
         item.ask_next_at_ms = now_ms + kAskNextMs;
-        item.asked.push_back(peer);
+        if (!is_again) item.asked.push_back(peer);
         lacking.push_back(id);
     }
     if (!lacking.empty()) {

@@ -146,10 +146,13 @@ private:
         action.set_count(choices_.one_in(8) ? choices_.byte()
                                             : static_cast<std::uint32_t>(shares_.size()));
         action.set_root(to_bytes(tree_->root()));
-        const bool is_right = action.epoch() == 0 && action.count() == shares_.size();
-        const bool is_taken = apply(kMiner, kLength + 1 + choices_.byte() % kLength, body).ok();
+        const std::uint64_t height = kLength + 1 + choices_.byte() % kLength;
+        // The last block of that epoch draws.
+        const bool is_right = action.epoch() == 0 && action.count() == shares_.size() &&
+                              height < ledger::share_draw_height(0, kLength);
+        const bool is_taken = apply(kMiner, height, body).ok();
         CHAIN_CHECK(!is_right || is_taken);
-        is_right_ = is_right;
+        is_right_ = is_taken && is_right;
         committed_ = is_taken ? action.count() : 0;
     }
 

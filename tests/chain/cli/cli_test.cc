@@ -85,10 +85,11 @@ TEST_F(CliTest, NoDaemonIsSaidWithWhatToDo) {
 }
 
 TEST_F(CliTest, SendsOnlyAfterYes) {
-    serve([](const wire::ControlRequest &) {
+    serve([](const wire::ControlRequest &request) {
         wire::ControlReply reply;
         reply.mutable_tx()->set_tx_id("abcd");
         reply.mutable_tx()->set_height(7);
+        reply.mutable_tx()->set_is_final(request.wallet_send().wait_final());
         return reply;
     });
     const Outcome no = ask({"wallet", "send", "ompc1xyz", "2.5"}, "n\n", true);
@@ -98,9 +99,10 @@ TEST_F(CliTest, SendsOnlyAfterYes) {
     EXPECT_TRUE(seen_.empty());
     const Outcome yes = ask({"wallet", "send", "ompc1xyz", "2.5"}, "y\n", true);
     EXPECT_EQ(yes.exit_code, 0);
-    EXPECT_EQ(yes.out, "sent 2.5 in block 7, transaction abcd\n");
+    EXPECT_EQ(yes.out, "sent 2.5 in block 7, which is not final yet, transaction abcd\n");
     EXPECT_EQ(ask({"wallet", "send", "ompc1xyz", "2.5", "-y"}, "", true).exit_code, 0);
-    EXPECT_EQ(ask({"wallet", "send", "ompc1xyz", "2.5"}).exit_code, 0);
+    EXPECT_EQ(ask({"wallet", "send", "ompc1xyz", "2.5", "--wait-final"}).out,
+              "sent 2.5 in block 7, transaction abcd\n");
     ASSERT_EQ(seen_.size(), 3u);
     EXPECT_EQ(seen_[0].wallet_send().amount(), 2'500'000'000);
     for (const char *amount : {"0", "-1", "1e3", "x", "0.0000000001"})

@@ -13,6 +13,7 @@ protected:
         wire::ControlReply reply;
         reply.mutable_tx()->set_tx_id("abcd");
         reply.mutable_tx()->set_height(7);
+        reply.mutable_tx()->set_is_final(true);
         return AskTest::ask(std::move(words), reply);
     }
     wire::ControlRequest only() const {
@@ -23,10 +24,15 @@ protected:
 
 TEST_F(StakeTest, BondsUnbondsAndWithdraws) {
     EXPECT_EQ(ask({"wallet", "stake", "2.5"}).out, "staked 2.5 in block 7, transaction abcd\n");
-    EXPECT_EQ(only().wallet_stake().bond(), 2'500'000'000);
+    // Then what it is good for: the least stake, and the account's.
+    ASSERT_EQ(seen_.size(), 3u);
+    EXPECT_EQ(seen_[0].wallet_stake().bond(), 2'500'000'000);
+    EXPECT_TRUE(seen_[1].has_validator_list());
+    EXPECT_TRUE(seen_[2].has_wallet_show());
     EXPECT_EQ(ask({"wallet", "unstake", "0.5"}).out,
               "unbonding 0.5 in block 7, transaction abcd\n");
-    EXPECT_EQ(only().wallet_stake().unbond(), 500'000'000);
+    ASSERT_EQ(seen_.size(), 3u);
+    EXPECT_EQ(seen_[0].wallet_stake().unbond(), 500'000'000);
     EXPECT_EQ(ask({"wallet", "withdraw-stake"}).exit_code, 0);
     EXPECT_TRUE(only().wallet_stake().withdraw());
     for (const char *verb : {"stake", "unstake"})

@@ -54,12 +54,57 @@ TEST_F(BlockTreeTest, RefusesWhatDoesNotFit) {
 TEST_F(BlockTreeTest, OneSealerFillsNoHeight) {
     for (std::uint64_t number = 1; number <= BlockTree::kPerSealerAndHeightMax; ++number)
         EXPECT_EQ(refusal(child_of(tree().root(), number)), ErrorCode::kInternal);
-    EXPECT_EQ(refusal(child_of(tree().root(), 99)), ErrorCode::kTooLarge);
+    EXPECT_EQ(refusal(child_of(tree().root(), 99)), ErrorCode::kNoRoom);
     // What others have built upon is asked for.
     EXPECT_TRUE(tree().add(child_of(tree().root(), 99), BlockTree::Origin::kAsked).ok());
     BlockSummary other = child_of(tree().root(), 100);
     other.sealer[0] = 1;
     EXPECT_EQ(refusal(other), ErrorCode::kInternal);
+}
+
+// What is beside this node's own chain; of one sealer, too.
+TEST_F(BlockTreeTest, NobodyFillsIt) {
+    std::uint64_t number = 1'000;
+    const auto fill = [&](std::uint8_t sealer) {
+        std::size_t count = 0;
+        const BlockTree::Node *parent = &tree().root();
+        for (;; ++count) {
+            BlockSummary summary = child_of(*parent, ++number);
+            summary.sealer[0] = sealer;
+            const auto added = tree().add(summary, BlockTree::Origin::kAsked);
+            if (!added.ok()) {
+                EXPECT_EQ(added.error().code, ErrorCode::kNoRoom);
+                return count;
+            }
+            parent = *added;
+        }
+    };
+    EXPECT_EQ(fill(1), BlockTree::kPerSealerMax);
+    EXPECT_EQ(fill(1), 0u);
+    BlockSummary own = child_of(tree().root(), 1);
+    own.sealer[0] = 2;
+    ASSERT_TRUE(tree().add(own, BlockTree::Origin::kAsked).ok());
+    tree().set_body(own.block.id);
+    tree().set_on_chain(own.block.id, true);
+    EXPECT_EQ(fill(2), BlockTree::kPerSealerMax) << "what was executed does not count";
+    std::size_t all = 2 * BlockTree::kPerSealerMax;
+    for (std::uint8_t sealer = 3; sealer < 20; ++sealer) all += fill(sealer);
+    EXPECT_EQ(all, BlockTree::kNodesMax);
+    tree().set_on_chain(own.block.id, false);
+    EXPECT_EQ(fill(30), 0u);
+    tree().prune(own.block.id);
+    EXPECT_EQ(tree().size(), 1u);
+    EXPECT_EQ(fill(1), BlockTree::kPerSealerMax) << "there is room again";
+}
+
+TEST_F(BlockTreeTest, NothingIsBuiltUponATimeThatNobodyHasAgreedTo) {
+    const BlockSummary far = child_of(tree().root(), 1);
+    const auto added = tree().add(far, BlockTree::Origin::kTold, 1'000);
+    ASSERT_TRUE(added.ok());
+    const BlockSummary further = child_of(**added, 2);
+    EXPECT_EQ(tree().add(further, BlockTree::Origin::kAsked, 1'001).error().code,
+              ErrorCode::kNotYet);
+    EXPECT_TRUE(tree().add(further, BlockTree::Origin::kAsked).ok()) << "the time has come";
 }
 
 TEST_F(BlockTreeTest, MostWorkThenFirstSeen) {
@@ -126,7 +171,10 @@ TEST_F(BlockTreeTest, WhatNobodyHasIsPassedOver) {
     const auto &a = add(tree().root(), 1);
     BlockSummary promised = child_of(tree().root(), 2, 1'000);
     ASSERT_TRUE(tree().add(promised, BlockTree::Origin::kAsked).ok());
-    const auto real = child_of(a, 3);
+    BlockSummary more = child_of(a, 4, 900);  // of the same sealer
+    ASSERT_TRUE(tree().add(more, BlockTree::Origin::kAsked).ok());
+    BlockSummary real = child_of(a, 3);
+    real.sealer[0] = 7;
     ASSERT_TRUE(tree().add(real, BlockTree::Origin::kAsked).ok());
     EXPECT_EQ(tree().wanted({}, 0)->id(), promised.block.id);
     tree().pass_over(promised.block.id, 500);

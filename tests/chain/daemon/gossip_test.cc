@@ -117,7 +117,7 @@ TEST_F(GossipTest, WhatWasDroppedIsHadWhenItIsSaidAgain) {
     members_[0]->make("a");
     ASSERT_TRUE(run_until(loop_, [&] { return members_[1]->received == 1; }));
     members_[1]->drops = false;
-    run_for(loop_, GossipRelay::kAskAgainMs / 4);
+    run_for(loop_, GossipRelay::kAskNextMs / 4);
     EXPECT_TRUE(members_[1]->items.empty());
     members_[0]->make("a");
     ASSERT_TRUE(all_have(1));

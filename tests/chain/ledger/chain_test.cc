@@ -321,7 +321,7 @@ TEST_F(ChainTest, MempoolIsBounded) {
     const Status full =
         pool.add(world_.decode(world_.sign(world_.transfer(0, nonce, 1, 1), {0})), now_ms_);
     ASSERT_FALSE(full.ok());
-    EXPECT_EQ(full.error().code, ErrorCode::kTooLarge);
+    EXPECT_EQ(full.error().code, ErrorCode::kNoRoom);
     EXPECT_TRUE(
         pool.add(world_.decode(world_.sign(world_.transfer(1, 0, 2, 1), {1})), now_ms_).ok())
         << "one sender's flood does not shut out the others";

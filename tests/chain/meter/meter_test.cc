@@ -190,7 +190,9 @@ void check_source(const std::function<std::unique_ptr<CpuTimeSource>()> &make, d
     auto source = make();
     const std::uint64_t used_ns = run_adopted(
         [&](int pid) {
-            if (group != nullptr) ASSERT_TRUE(group->adopt(pid).ok());
+            if (group != nullptr) {
+                ASSERT_TRUE(group->adopt(pid).ok());
+            }
             ASSERT_TRUE(source->adopt(pid).ok());
         },
         mixed_tree);
