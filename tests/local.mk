@@ -41,6 +41,7 @@ include tests/mca/local.mk
 include tests/lint/local.mk
 include tests/system/local.mk
 include tests/bench/local.mk
+include tests/attack/local.mk
 include tests/fuzz/local.mk
 
 # After the tests: what each attack on money would gain (tests/chain/ledger/gaming_test.cc).

@@ -118,10 +118,13 @@ public:
     // protocol); others: it does not count.
     Result<bool> accept_vote(const wire::SignedVote &vote);
     // Signed headers, without transactions or votes, in their order; whether they lead to a branch
-    // that is better is seen then. True: there may be more, once the blocks of these are here.
-    // Errors: as of accept_block; kNotFound: the first one's parent is not known; kProtocol: this
-    // chain has no validators.
-    Result<bool> accept_headers(std::span<const wire::SignedBlock> headers);
+    // that is better is seen then. Errors: as of accept_block; kNotFound: the first one's parent is
+    // not known; kProtocol: this chain has no validators.
+    struct HeadersReceipt {
+        std::size_t new_count = 0;
+        bool has_stopped = false;  // at one that can be taken once the blocks of others are here
+    };
+    Result<HeadersReceipt> accept_headers(std::span<const wire::SignedBlock> headers);
     // Headers after the newest of `known` that is on this chain, or after the genesis.
     Result<std::vector<wire::SignedBlock>> headers_after(const std::vector<ledger::BlockId> &known,
                                                          std::size_t count_max) const;

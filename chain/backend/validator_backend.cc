@@ -333,21 +333,26 @@ Result<BlockReceipt> LedgerBackend::accept_by_engine(
     return receipt;
 }
 
-Result<bool> LedgerBackend::accept_headers(std::span<const wire::SignedBlock> headers) {
+Result<LedgerBackend::HeadersReceipt> LedgerBackend::accept_headers(
+    std::span<const wire::SignedBlock> headers) {
     if (engine_ == nullptr)
         return make_error(ErrorCode::kProtocol, "headers where one key seals all blocks");
-    bool is_new = false;
+    HeadersReceipt receipt;
     for (const wire::SignedBlock &header : headers) {
         CHAIN_ASSIGN(const ledger::Block block,
                      ledger::decode_header(header, genesis(), &chain_->signatures()));
         if (block.header.height() <= engine_->consensus().tree().root().height()) continue;
         const Status taken =
             engine_->take_header(block, consensus::BlockTree::Origin::kAsked, clock_.unix_ms());
-        if (!taken.ok() && taken.error().code == ErrorCode::kNotYet) return is_new;
-        if (!taken.ok() && !is_passed_over(taken.error())) return taken.error();
-        is_new |= taken.ok();
+        receipt.new_count += taken.ok();
+        if (taken.ok()) continue;
+        if (taken.error().code == ErrorCode::kNotYet || taken.error().code == ErrorCode::kNoRoom) {
+            receipt.has_stopped = true;
+            break;
+        }
+        if (!is_passed_over(taken.error())) return taken.error();
     }
-    return headers.size() >= kHeadersPerAnswerMax;
+    return receipt;
 }
 
 Result<std::vector<wire::SignedBlock>> LedgerBackend::headers_after(

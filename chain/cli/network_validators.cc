@@ -259,6 +259,76 @@ Status check_output(const std::string &folder, const std::vector<Founder> &found
     return ok_status();
 }
 
+// What was founded, and where it is written.
+struct Cloud {
+    const std::string &folder;
+    const std::string &chain_name;
+    const ledger::Genesis &genesis;
+    const std::vector<Founder> &founders;
+    std::string path_of(const std::string &name) const {
+        return path_in(folder, chain_name + "-" + name + ".join");
+    }
+};
+
+Status write_join_files(const Cloud &cloud) {
+    client::JoinFile member;
+    member.genesis = ledger::format_genesis(cloud.genesis);
+    for (const Founder &founder : cloud.founders) member.seeds.push_back(founder.address);
+    for (const Founder &founder : cloud.founders) {
+        client::JoinFile join;
+        join.genesis = member.genesis;
+        join.wallet = founder.wallet;
+        join.listen_address = listen_address_for(founder.address);
+        join.announce_address = founder.address;
+        for (const std::string &seed : member.seeds)
+            if (seed != founder.address) join.seeds.push_back(seed);
+        join.seal = true;
+        CHAIN_TRY(
+            write_file_atomic(cloud.path_of(founder.name), client::format_join_file(join), 0600));
+    }
+    return write_file_atomic(cloud.path_of("member"), client::format_join_file(member), 0644);
+}
+
+void print_cloud(const Invocation &invocation, const Cloud &cloud) {
+    std::ostream &out = invocation.console.out;
+    const std::vector<Founder> &founders = cloud.founders;
+    const std::size_t liars = (founders.size() - 1) / 3;
+    if (invocation.json()) {
+        client::Json files;
+        for (const Founder &founder : founders) files[founder.name] = cloud.path_of(founder.name);
+        out << client::json_text({{"chain_name", cloud.chain_name},
+                                  {"chain_id", to_hex(cloud.genesis.chain_id)},
+                                  {"tolerates", liars},
+                                  {"validators", files},
+                                  {"member", cloud.path_of("member")}});
+        return;
+    }
+    out << "The network \"" << cloud.chain_name << "\" of " << founders.size()
+        << (founders.size() == 1 ? " validator: " : " validators: ");
+    if (liars == 0)
+        out << "none of them may be away or lie; with four, one might.\n";
+    else
+        out << liars << " of them may be away or lie.\n";
+    const bool holds_wallets = std::any_of(founders.begin(), founders.end(),
+                                           [](const auto &one) { return !one.wallet.empty(); });
+    out << "\nOne file for each"
+        << (holds_wallets
+                ? ", which holds its wallet under the password: bring it to that machine by "
+                  "a way that you\ntrust, give it to nobody else, and remove it here"
+                : ", to be brought to its machine")
+        << ".\n";
+    const bool by_work = cloud.genesis.consensus.kind == ledger::ConsensusKind::kPor;
+    for (const Founder &founder : founders)
+        out << "  " << founder.name << ": ompi-chaind --join "
+            << shell_quoted(cloud.path_of(founder.name)) << " --password-file PASSWORD-FILE"
+            << (by_work ? " --mine 1" : "") << "\n";
+    out << "\nEverybody else:\n  ompi-chaind --join " << shell_quoted(cloud.path_of("member"))
+        << "\n";
+    if (by_work)
+        out << "\nBlocks are found by work: whoever has a wallet may mine, too (--mine THREADS "
+               "--password-file FILE).\n";
+}
+
 }  // namespace
 
 Result<int> found_validators(Invocation &invocation) {
@@ -284,60 +354,9 @@ Result<int> found_validators(Invocation &invocation) {
             made = make_wallet(founder, path_in(folder, founder.name + ".wallet"), password);
     wipe(password);
     CHAIN_TRY(made);
-    const std::string text = ledger::format_genesis(genesis);
-    const auto path_of = [&](const std::string &name) {
-        return path_in(folder, chain_name + "-" + name + ".join");
-    };
-    client::JoinFile member;
-    member.genesis = text;
-    for (const Founder &founder : founders) member.seeds.push_back(founder.address);
-    for (const Founder &founder : founders) {
-        client::JoinFile join;
-        join.genesis = text;
-        join.wallet = founder.wallet;
-        join.listen_address = listen_address_for(founder.address);
-        join.announce_address = founder.address;
-        for (const std::string &seed : member.seeds)
-            if (seed != founder.address) join.seeds.push_back(seed);
-        join.seal = true;
-        CHAIN_TRY(write_file_atomic(path_of(founder.name), client::format_join_file(join), 0600));
-    }
-    CHAIN_TRY(write_file_atomic(path_of("member"), client::format_join_file(member), 0644));
-
-    std::ostream &out = invocation.console.out;
-    const std::size_t liars = (founders.size() - 1) / 3;
-    if (invocation.json()) {
-        client::Json files;
-        for (const Founder &founder : founders) files[founder.name] = path_of(founder.name);
-        out << client::json_text({{"chain_name", chain_name},
-                                  {"chain_id", to_hex(genesis.chain_id)},
-                                  {"tolerates", liars},
-                                  {"validators", files},
-                                  {"member", path_of("member")}});
-        return 0;
-    }
-    out << "The network \"" << chain_name << "\" of " << founders.size()
-        << (founders.size() == 1 ? " validator: " : " validators: ");
-    if (liars == 0)
-        out << "none of them may be away or lie; with four, one might.\n";
-    else
-        out << liars << " of them may be away or lie.\n";
-    out << "\nOne file for each"
-        << (makes_wallets
-                ? ", which holds its wallet under the password: bring it to that machine by "
-                  "a way that you\ntrust, give it to nobody else, and remove it here"
-                : ", to be brought to its machine")
-        << ".\n";
-    const std::string mine =
-        genesis.consensus.kind == ledger::ConsensusKind::kPor ? " --mine 1" : "";
-    for (const Founder &founder : founders)
-        out << "  " << founder.name << ": ompi-chaind --join "
-            << shell_quoted(path_of(founder.name)) << " --password-file PASSWORD-FILE" << mine
-            << "\n";
-    out << "\nEverybody else:\n  ompi-chaind --join " << shell_quoted(path_of("member")) << "\n";
-    if (!mine.empty())
-        out << "\nBlocks are found by work: whoever has a wallet may mine, too (--mine THREADS "
-               "--password-file FILE).\n";
+    const Cloud cloud{folder, chain_name, genesis, founders};
+    CHAIN_TRY(write_join_files(cloud));
+    print_cloud(invocation, cloud);
     return 0;
 }
 

@@ -13,6 +13,7 @@ BlockTree::BlockTree(const Checkpoint &root, std::uint64_t root_time_ms) {
     node->has_body = true;
     node->is_on_chain = true;
     root_ = node.get();
+    chain_tip_ = root_;
     nodes_.emplace(root.id, std::move(node));
 }
 
@@ -54,19 +55,16 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
         return make_error(ErrorCode::kNotYet, "block ", summary.block.height, " (", short_hex(id),
                           ") is built upon one whose time is too far ahead");
     const auto own = beside_chain_by_sealer_.find(summary.sealer);
-    if (beside_chain_ >= kNodesMax ||
-        (own != beside_chain_by_sealer_.end() && own->second >= kPerSealerMax))
+    const bool has_room = beside_chain_ < kNodesMax &&
+                          (own == beside_chain_by_sealer_.end() || own->second < kPerSealerMax);
+    const bool is_next = parent->second.get() == chain_tip_;
+    if (!has_room && !is_next)
         return make_error(ErrorCode::kNoRoom, "too many blocks wait for their place");
-    if (origin == Origin::kTold) {
-        std::size_t others = 0;
-        each([&](const Node &node) {
-            if (node.height() == summary.block.height && node.summary.sealer == summary.sealer)
-                ++others;
-        });
-        if (others >= kPerSealerAndHeightMax)
-            return make_error(ErrorCode::kNoRoom, "too many blocks of one sealer at height ",
-                              summary.block.height);
-    }
+    if ((origin == Origin::kTold || !has_room) &&
+        count_at(summary.block.height, summary.sealer) >= kPerSealerAndHeightMax)
+        return make_error(ErrorCode::kNoRoom, "too many blocks of one sealer at height ",
+                          summary.block.height);
+    if (parent->second->summary.sealer != summary.sealer) parent->second->is_built_upon = true;
     auto node = std::make_unique<Node>();
     node->summary = summary;
     node->parent = parent->second.get();
@@ -75,6 +73,14 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
     node->not_before_ms = not_before_ms;
     count(*node, true);
     return nodes_.emplace(id, std::move(node)).first->second.get();
+}
+
+std::size_t BlockTree::count_at(std::uint64_t height, const PublicKey &sealer) const {
+    std::size_t count = 0;
+    each([&](const Node &node) {
+        count += node.height() == height && node.summary.sealer == sealer;
+    });
+    return count;
 }
 
 void BlockTree::count(const Node &node, bool is_beside_chain) {
@@ -93,6 +99,7 @@ void BlockTree::set_on_chain(const BlockId &id, bool is_on_chain) {
     CHAIN_CHECK(found != nodes_.end());
     if (found->second->is_on_chain == is_on_chain) return;
     found->second->is_on_chain = is_on_chain;
+    chain_tip_ = is_on_chain ? found->second.get() : found->second->parent;
     count(*found->second, !is_on_chain);
 }
 
@@ -113,9 +120,15 @@ void BlockTree::set_invalid(const BlockId &id) {
 void BlockTree::pass_over(const BlockId &id, std::uint64_t until_ms) {
     const auto found = nodes_.find(id);
     CHAIN_CHECK(found != nodes_.end() && found->second.get() != root_);
-    for (auto &[_, node] : nodes_)
-        if (!node->has_body && node->summary.sealer == found->second->summary.sealer)
-            node->passed_over_until_ms = until_ms;
+    found->second->passed_over_until_ms = until_ms;
+    if (passed_over_until_ms_.size() >= kPassedOverMax) passed_over_until_ms_.clear();
+    passed_over_until_ms_[found->second->summary.sealer] = until_ms;
+}
+
+bool BlockTree::is_passed_over(const Node &node, std::uint64_t now_ms) const {
+    if (node.passed_over_until_ms > now_ms) return true;
+    const auto sealer = passed_over_until_ms_.find(node.summary.sealer);
+    return !node.is_built_upon && sealer != passed_over_until_ms_.end() && sealer->second > now_ms;
 }
 
 const BlockTree::Node *BlockTree::ancestor(const Node &node, std::uint64_t height) const {
@@ -163,11 +176,10 @@ BlockTree::Choice BlockTree::choose(const Checkpoint &justified, std::uint64_t n
         const std::uint64_t proved = node->summary.block.justified_height;
         const std::uint64_t on_branch =
             own.holds_justified ? std::max(proved, justified.height) : proved;
-        own.is_usable =
-            node == root_ ||
-            (parent.is_usable && !node->is_invalid &&
-             (node->has_body || (!with_bodies && node->passed_over_until_ms <= now_ms)) &&
-             (node->not_before_ms <= now_ms || decided.contains(node)));
+        own.is_usable = node == root_ ||
+                        (parent.is_usable && !node->is_invalid &&
+                         (node->has_body || (!with_bodies && !is_passed_over(*node, now_ms))) &&
+                         (node->not_before_ms <= now_ms || decided.contains(node)));
         const Choice candidate{node, on_branch};
         if (own.is_usable && (node == root_ || is_better(candidate, best))) best = candidate;
     }
@@ -216,6 +228,7 @@ std::vector<BlockId> BlockTree::prune(const BlockId &id) {
     root_ = root;
     if (!root_->is_on_chain) {
         root_->is_on_chain = true;
+        chain_tip_ = root_;
         count(*root_, false);
     }
     root_->parent = nullptr;

@@ -36,8 +36,10 @@ public:
     static constexpr std::size_t kNodesMax = 16'384;
     static constexpr std::size_t kPerSealerMax = 2'048;
     // Of one sealer at one height: more are a waste of everybody's memory. What a branch needs that
-    // others have built upon is asked for and comes in by Origin::kAsked.
+    // others have built upon is asked for and comes in by Origin::kAsked. So many upon this node's
+    // tip are taken when there is no room for others.
     static constexpr std::size_t kPerSealerAndHeightMax = 2;
+    static constexpr std::size_t kPassedOverMax = 1'024;  // sealers
 
     struct Node {
         BlockSummary summary;
@@ -47,6 +49,7 @@ public:
         bool has_body = false;
         bool is_invalid = false;
         bool is_on_chain = false;         // of this node: executed
+        bool is_built_upon = false;       // by another sealer, who must have had its block
         std::uint64_t not_before_ms = 0;  // its time is too far ahead of our clock before this
         std::uint64_t passed_over_until_ms = 0;  // as nobody has its block; if it has no body
 
@@ -75,8 +78,8 @@ public:
     void set_on_chain(const BlockId &id, bool is_on_chain);
     // And all that is built upon it. Precondition: not the root.
     void set_invalid(const BlockId &id);
-    // Nobody has its block: before `until_ms` it is not wanted, nor are others of its sealer whose
-    // blocks are not here. Precondition: not the root.
+    // Nobody has its block: before `until_ms` it is not wanted, nor is what else its sealer has
+    // announced and nobody else has built upon. Precondition: not the root.
     void pass_over(const BlockId &id, std::uint64_t until_ms);
 
     // Where to be, by our own count of votes, too: `justified` may be ahead of what blocks prove.
@@ -112,12 +115,16 @@ private:
         std::uint64_t justified_height = 0;  // the highest on the way to it
     };
     void count(const Node &node, bool is_beside_chain);
+    std::size_t count_at(std::uint64_t height, const PublicKey &sealer) const;
+    bool is_passed_over(const Node &node, std::uint64_t now_ms) const;
     static bool is_better(const Choice &a, const Choice &b);
     Choice choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
 
     std::unordered_map<BlockId, std::unique_ptr<Node>, Bytes32Hash> nodes_;
     Node *root_;
     std::uint64_t next_order_ = 0;
+    const Node *chain_tip_;                                    // the highest that is_on_chain
+    std::map<PublicKey, std::uint64_t> passed_over_until_ms_;  // sealers
     std::size_t beside_chain_ = 0;
     std::map<PublicKey, std::size_t> beside_chain_by_sealer_;
 };

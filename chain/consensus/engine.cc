@@ -146,12 +146,7 @@ Status Engine::take_header(const ledger::Block &block, BlockTree::Origin origin,
     const std::uint64_t ahead_ms = chain_.genesis().consensus.spacing_ms;
     const std::uint64_t not_before_ms =
         block.header.time_ms() > now_ms + ahead_ms ? block.header.time_ms() - ahead_ms : 0;
-    const BlockSummary summary = summary_of(block, work);
-    CHAIN_TRY(consensus_->add_header(summary, origin, not_before_ms));
-    const auto withheld = withheld_.find(summary.sealer);
-    if (withheld != withheld_.end() && withheld->second.until_ms > now_ms)
-        consensus_->pass_over(block.id, withheld->second.until_ms);
-    return ok_status();
+    return consensus_->add_header(summary_of(block, work), origin, not_before_ms);
 }
 
 Status Engine::take_block(ledger::Block block, BlockTree::Origin origin, std::uint64_t now_ms) {
@@ -187,16 +182,14 @@ void Engine::look_for_withheld(std::uint64_t now_ms) {
     } else if (now_ms >= missing_.since_ms + kWithheldMs) {
         const PublicKey sealer = consensus_->tree().find(first)->summary.sealer;
         if (withheld_.size() >= kWithheldMax) withheld_.clear();
-        Withheld &withheld = withheld_[sealer];
         const std::uint64_t wait_ms = kPassedOverMs
-                                      << std::min(withheld.count++, kPassedOverDoublings);
-        withheld.until_ms = now_ms + wait_ms;
+                                      << std::min(withheld_[sealer]++, kPassedOverDoublings);
         log(LogLevel::kNote, "consensus", "nobody has block ", short_hex(first),
             ", whose header is here: what ", short_hex(sealer),
             " sealed and did not bring is "
             "passed over for ",
             wait_ms / 1'000, " s");
-        consensus_->pass_over(first, withheld.until_ms);
+        consensus_->pass_over(first, now_ms + wait_ms);
         missing_.id = {};
     }
 }

@@ -110,14 +110,9 @@ private:
         std::uint64_t looked_ms = 0;
     };
     Missing missing_;
-    // Sealers whose headers brought no block: for how long they are passed over, and how often that
-    // was so. Those that have no stake here cost their sealer work.
-    struct Withheld {
-        std::uint64_t until_ms = 0;
-        unsigned count = 0;
-    };
+    // How often a sealer's headers brought no block.
     static constexpr std::size_t kWithheldMax = 1'024;
-    std::map<PublicKey, Withheld> withheld_;
+    std::map<PublicKey, unsigned> withheld_;
 };
 
 }  // namespace chain::consensus

@@ -221,9 +221,10 @@ void ChainSync::on_headers(const PublicKey &peer, const wire::Headers &headers) 
         return judge(peer,
                      make_error(ErrorCode::kProtocol, "headers where one key seals all blocks"));
     Fetching &fetching = fetching_[peer];
+    // More than were asked for: they are looked at when they come again.
     if (fetching.headers.size() + static_cast<std::size_t>(headers.headers_size()) >
         2 * LedgerBackend::kHeadersPerAnswerMax)
-        return judge(peer, make_error(ErrorCode::kTooLarge, "more headers than were asked for"));
+        return;
     fetching.headers.insert(fetching.headers.end(), headers.headers().begin(),
                             headers.headers().end());
     fetching.is_full_answer =
@@ -238,7 +239,14 @@ void ChainSync::take_headers(PublicKey peer) {
     while (!fetching.headers.empty() && system_clock().steady_ms() < end_ms) {
         const auto taken = ledger_.accept_headers({&fetching.headers.front(), 1});
         fetching.headers.pop_front();
-        if (taken.ok()) continue;
+        if (taken.ok()) {
+            fetching.new_headers += taken->new_count;
+            if (!taken->has_stopped) continue;
+            // The rest once blocks have come: not asked for again and again before.
+            fetching.has_stopped = true;
+            fetching.headers.clear();
+            break;
+        }
         fetching.headers.clear();
         fetching.next_headers.cancel();
         // The peer is on a branch that leaves ours below what is final: it has to be told.
@@ -250,7 +258,11 @@ void ChainSync::take_headers(PublicKey peer) {
         return;
     }
     fetching.next_headers.cancel();
-    fetching.has_more_headers = fetching.is_full_answer;
+    fetching.has_more_headers =
+        fetching.has_stopped ? fetching.new_headers > 0 : fetching.is_full_answer;
+    fetching.new_headers = 0;
+    fetching.has_stopped = false;
+    if (std::exchange(fetching.ask_when_done, false)) return ask_for_blocks(peer);
     ask_for_missing(peer);
 }
 
@@ -367,6 +379,11 @@ void ChainSync::try_again() {
 void ChainSync::ask_for_blocks(const PublicKey &peer) {
     wire::SyncMessage message;
     if (ledger_.has_validators()) {
+        Fetching &fetching = fetching_[peer];
+        if (!fetching.headers.empty()) {
+            fetching.ask_when_done = true;
+            return;
+        }
         for (const ledger::BlockId &id : ledger_.locator())
             message.mutable_get_headers()->add_known(to_bytes(id));
         return send(peer, message);

@@ -79,6 +79,9 @@ private:
         std::uint64_t offers_until_ms = 0;  // steady: asked for all of them, and not again before
         std::deque<wire::SignedBlock> headers;  // that are still to be looked at
         bool is_full_answer = false;
+        bool has_stopped = false;
+        std::size_t new_headers = 0;
+        bool ask_when_done = false;
         LoopHandle next_headers;
     };
     std::map<PublicKey, Fetching> fetching_;

@@ -123,6 +123,58 @@ chain::Result<chain::TxStatus> parse_lease_starts(std::string_view word) {
                              "--lease-starts: it is included, justified or final");
 }
 
+// One of the options that say what is lent.
+chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOptions &provider) {
+    switch (code) {
+        case kLend: {
+            CHAIN_ASSIGN(const std::uint64_t slots, chain::parse_integer(text, 0, 4096, "--lend"));
+            provider.slot_count = static_cast<std::uint32_t>(slots);
+            break;
+        }
+        case kLendCap: {
+            CHAIN_ASSIGN(const std::uint64_t percent,
+                         chain::parse_integer(text, 1, 100, "--lend-cap"));
+            provider.cap_percent = static_cast<std::uint32_t>(percent);
+            break;
+        }
+        case kAsk: {
+            CHAIN_ASSIGN(provider.ask_per_ghz_h, chain::parse_tokens(text));
+            if (provider.ask_per_ghz_h.units == 0)
+                return chain::make_error(ErrorCode::kInvalidInput, "--ask must be above zero");
+            break;
+        }
+        case kHostName:
+            if (!chain::wire::is_valid_host_name(text))
+                return chain::make_error(ErrorCode::kInvalidInput, "--host-name \"", text,
+                                         "\": letters, digits and inner dashes, 63 at most");
+            provider.host = text;
+            break;
+        case kLeaseStarts: {
+            CHAIN_ASSIGN(provider.begins_at, parse_lease_starts(text));
+            break;
+        }
+        case kRegion: provider.region = text; break;
+        default: provider.scratch_folder = text; break;
+    }
+    return chain::ok_status();
+}
+
+// What one option says and another needs.
+chain::Status check_options(const chain::daemon::DaemonOptions &options) {
+    if (options.provider.slot_count > 0 && options.listen_address.empty())
+        return chain::make_error(ErrorCode::kInvalidInput,
+                                 "--lend needs --listen HOST:PORT, where renters can reach you");
+    if (options.map_port && options.listen_address.empty())
+        return chain::make_error(ErrorCode::kInvalidInput,
+                                 "--map-port needs --listen HOST:PORT, whose port it maps");
+    if ((options.seal || options.provider.slot_count > 0) && options.password_file.empty())
+        return chain::make_error(
+            ErrorCode::kInvalidInput,
+            "--seal and --lend sign on their own: they need --password-file (a join file "
+            "of a validator says --seal, also at later starts)");
+    return chain::ok_status();
+}
+
 // Fills `options`; true: go on, false: --help or --version was answered.
 chain::Result<bool> parse_command_line(int argc, char **argv,
                                        chain::daemon::DaemonOptions &options) {
@@ -152,36 +204,13 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             }
             case kCheckpoint: options.checkpoint = optarg; break;
             case kOverrideFinality: options.override_finality = true; break;
-            case kLend: {
-                CHAIN_ASSIGN(const std::uint64_t slots,
-                             chain::parse_integer(optarg, 0, 4096, "--lend"));
-                options.provider.slot_count = static_cast<std::uint32_t>(slots);
-                break;
-            }
-            case kLendCap: {
-                CHAIN_ASSIGN(const std::uint64_t percent,
-                             chain::parse_integer(optarg, 1, 100, "--lend-cap"));
-                options.provider.cap_percent = static_cast<std::uint32_t>(percent);
-                break;
-            }
-            case kAsk: {
-                CHAIN_ASSIGN(options.provider.ask_per_ghz_h, chain::parse_tokens(optarg));
-                if (options.provider.ask_per_ghz_h.units == 0)
-                    return chain::make_error(ErrorCode::kInvalidInput, "--ask must be above zero");
-                break;
-            }
+            case kLend:
+            case kLendCap:
+            case kAsk:
             case kHostName:
-                if (!chain::wire::is_valid_host_name(optarg))
-                    return chain::make_error(ErrorCode::kInvalidInput, "--host-name \"", optarg,
-                                             "\": letters, digits and inner dashes, 63 at most");
-                options.provider.host = optarg;
-                break;
-            case kLeaseStarts: {
-                CHAIN_ASSIGN(options.provider.begins_at, parse_lease_starts(optarg));
-                break;
-            }
-            case kRegion: options.provider.region = optarg; break;
-            case kScratch: options.provider.scratch_folder = optarg; break;
+            case kLeaseStarts:
+            case kRegion:
+            case kScratch: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
             case kLogLevel: {
                 CHAIN_ASSIGN(const chain::LogLevel level, chain::parse_log_level(optarg));
                 chain::set_log_level(level);
@@ -196,17 +225,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
         return chain::make_error(ErrorCode::kInvalidInput, "\"", argv[optind],
                                  "\" is not an option; see `ompi-chaind --help`");
     CHAIN_TRY(chain::daemon::apply_join_file(options, join_path));
-    if (options.provider.slot_count > 0 && options.listen_address.empty())
-        return chain::make_error(ErrorCode::kInvalidInput,
-                                 "--lend needs --listen HOST:PORT, where renters can reach you");
-    if (options.map_port && options.listen_address.empty())
-        return chain::make_error(ErrorCode::kInvalidInput,
-                                 "--map-port needs --listen HOST:PORT, whose port it maps");
-    if ((options.seal || options.provider.slot_count > 0) && options.password_file.empty())
-        return chain::make_error(
-            ErrorCode::kInvalidInput,
-            "--seal and --lend sign on their own: they need --password-file (a join file "
-            "of a validator says --seal, also at later starts)");
+    CHAIN_TRY(check_options(options));
     return true;
 }
 

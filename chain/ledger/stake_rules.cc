@@ -100,7 +100,7 @@ Status evidence(Overlay &state, const Tx &tx, const TxContext &context) {
     if (incentive::offence_of(first.link, second.link) == incentive::Offence::kNone)
         return refused("the two votes do not contradict each other");
     CHAIN_ASSIGN(Validator validator, state.validator(first.validator));
-    // Stake that was bonded anew answers for later votes only.
+    // Stake that was bonded anew answers for later votes, and for those about what is to come.
     if (spent_through(first, second) <= validator.slashed_through_height)
         return make_error(ErrorCode::kConflict, "evidence about votes up to height ",
                           validator.slashed_through_height, " has done its work already");

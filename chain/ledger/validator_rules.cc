@@ -107,7 +107,8 @@ Status check_lag(const Tx &tx, const TxContext &context) {
     if (params.kind == ConsensusKind::kSolo) return ok_status();
     // Who holds up finality with a stake that he has unbonded does not get it back meanwhile.
     if (tx.body.has_withdraw_stake() &&
-        lag > kWithdrawLagEpochs * params.epoch_blocks + params.vote_depth)
+        lag > std::min<std::uint64_t>(kWithdrawLagEpochs * params.epoch_blocks + params.vote_depth,
+                                      params.lag_blocks_max))
         return make_error(
             ErrorCode::kNotYet, "block ", context.height, " is ", lag,
             " blocks above the final one: stake is withdrawn when blocks become final "
@@ -125,7 +126,7 @@ Status check_lag(const Tx &tx, const TxContext &context) {
     }
     return make_error(ErrorCode::kNotYet, "block ", context.height, " is ", lag,
                       " blocks above the final one: until validators agree, blocks take only "
-                      "votes, evidence and what ends leases and stakes; try again then "
+                      "votes, evidence and what ends leases and takes stake out; try again then "
                       "(ompi-chain validator list)");
 }
 

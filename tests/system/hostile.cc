@@ -208,8 +208,9 @@ private:
     }
 
     int vote(bool surround) {
+        run_until([&] { return backend_->engine()->final().height >= 2; }, kGiveUpMs);
         const std::uint64_t final = backend_->engine()->final().height;
-        const std::uint64_t far = final + 100;
+        const std::uint64_t far = backend_->height() + 8;
         std::vector<wire::SignedVote> votes = {signed_vote(final, far, 1)};
         votes.push_back(surround ? signed_vote(final - 1, far + 1, 2) : signed_vote(final, far, 2));
         const ledger::Account before = backend_->account(key_.public_key()).value();

@@ -2,6 +2,7 @@
 """Proof of resource, with real miners: four validators who look for blocks at idle priority, and vote.
 Transfers become final, shares are counted, one is killed and comes back, and one makes shares up."""
 
+import hashlib
 import os
 import random
 import sys
@@ -71,6 +72,12 @@ def shares_are_opened(cloud):
     assert "commit-shares" in kinds and "share-fault" not in kinds, kinds
 
 
+def tagged_hash(tag, message):
+    """BIP 340."""
+    tag_hash = hashlib.sha256(tag.encode()).digest()
+    return hashlib.sha256(tag_hash + tag_hash + message).digest()
+
+
 def invented(path):
     """Adds shares to a file of found ones, with hashes that their headers do not have."""
     with open(path, "rb") as file:
@@ -81,7 +88,8 @@ def invented(path):
         for nonce in range(64):
             other = header[:-8] + nonce.to_bytes(8, "little")
             work = bytes(3) + random.randbytes(29)
-            file.write(len(other).to_bytes(4, "little") + work + other)
+            entry = len(other).to_bytes(4, "little") + work + other
+            file.write(entry + tagged_hash("ompi-chain/share-entry", entry))
 
 
 def invented_shares_cost_the_stake(cloud):

@@ -64,14 +64,18 @@ TEST_F(BlockTreeTest, OneSealerFillsNoHeight) {
 
 // What is beside this node's own chain; of one sealer, too.
 TEST_F(BlockTreeTest, NobodyFillsIt) {
+    const auto add_of = [&](std::uint8_t sealer, const BlockTree::Node &parent,
+                            std::uint64_t number) {
+        BlockSummary summary = child_of(parent, number);
+        summary.sealer[0] = sealer;
+        return tree().add(summary, BlockTree::Origin::kAsked);
+    };
+    const BlockTree::Node *from = *add_of(200, tree().root(), 1);
     std::uint64_t number = 1'000;
     const auto fill = [&](std::uint8_t sealer) {
         std::size_t count = 0;
-        const BlockTree::Node *parent = &tree().root();
-        for (;; ++count) {
-            BlockSummary summary = child_of(*parent, ++number);
-            summary.sealer[0] = sealer;
-            const auto added = tree().add(summary, BlockTree::Origin::kAsked);
+        for (const BlockTree::Node *parent = from;; ++count) {
+            const auto added = add_of(sealer, *parent, ++number);
             if (!added.ok()) {
                 EXPECT_EQ(added.error().code, ErrorCode::kNoRoom);
                 return count;
@@ -81,20 +85,21 @@ TEST_F(BlockTreeTest, NobodyFillsIt) {
     };
     EXPECT_EQ(fill(1), BlockTree::kPerSealerMax);
     EXPECT_EQ(fill(1), 0u);
-    BlockSummary own = child_of(tree().root(), 1);
-    own.sealer[0] = 2;
-    ASSERT_TRUE(tree().add(own, BlockTree::Origin::kAsked).ok());
-    tree().set_body(own.block.id);
-    tree().set_on_chain(own.block.id, true);
+    const BlockTree::Node &own = **add_of(2, tree().root(), 2);
+    tree().set_body(own.id());
+    tree().set_on_chain(own.id(), true);
     EXPECT_EQ(fill(2), BlockTree::kPerSealerMax) << "what was executed does not count";
-    std::size_t all = 2 * BlockTree::kPerSealerMax;
+    std::size_t all = 1 + 2 * BlockTree::kPerSealerMax;
     for (std::uint8_t sealer = 3; sealer < 20; ++sealer) all += fill(sealer);
     EXPECT_EQ(all, BlockTree::kNodesMax);
-    tree().set_on_chain(own.block.id, false);
-    EXPECT_EQ(fill(30), 0u);
-    tree().prune(own.block.id);
-    EXPECT_EQ(tree().size(), 1u);
-    EXPECT_EQ(fill(1), BlockTree::kPerSealerMax) << "there is room again";
+    // But for the next block of this node's own chain, whoever seals it.
+    EXPECT_TRUE(add_of(1, own, 3).ok());
+    EXPECT_TRUE(add_of(1, own, 4).ok());
+    EXPECT_EQ(add_of(1, own, 5).error().code, ErrorCode::kNoRoom);
+    EXPECT_TRUE(add_of(40, own, 6).ok());
+    tree().prune(own.id());
+    from = &own;
+    EXPECT_EQ(fill(1), BlockTree::kPerSealerMax - 2) << "there is room again";
 }
 
 TEST_F(BlockTreeTest, NothingIsBuiltUponATimeThatNobodyHasAgreedTo) {
