@@ -59,6 +59,12 @@ Json json_status(const wire::NodeStatus &status) {
             {"votes", status.votes()}};
 }
 
+// "0.35".
+std::string format_thousandths(std::uint32_t thousandths) {
+    const std::string places = std::to_string(thousandths / 10 % 100);
+    return std::to_string(thousandths / 1000) + "." + std::string(2 - places.size(), '0') + places;
+}
+
 std::string network_text(const wire::NodeStatus &status) {
     if (status.validator_count() == 0) return status.is_sealer() ? ", this node seals" : "";
     return ", " + status.consensus() + " of " + std::to_string(status.validator_count()) +
@@ -125,6 +131,62 @@ Result<int> run_stop(Invocation &invocation) {
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
     invocation.console.err << "The daemon stops: leases are closed and settled first.\n";
     return 0;
+}
+
+Result<int> run_policy(Invocation &invocation) {
+    wire::ControlRequest request;
+    request.mutable_node_policy();
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    const wire::NodePolicy &policy = reply.node_policy();
+    if (invocation.json()) {
+        invocation.console.out << client::json_text(
+            {{"state", policy.state()},
+             {"reason", policy.reason()},
+             {"reason_name", policy.reason_name()},
+             {"rule", policy.rule()},
+             {"change", policy.change()},
+             {"leave_in_ms", policy.leave_in_ms()},
+             {"input_sources", policy.input_sources()},
+             {"input_idle_ms", policy.has_input() ? Json(policy.input_idle_ms()) : Json(nullptr)},
+             {"load_permille", policy.load_permille()},
+             {"memory_stall_permille", policy.memory_stall_permille()},
+             {"on_battery", policy.on_battery()},
+             {"paused", policy.paused()}});
+        return 0;
+    }
+    std::vector<std::pair<std::string, std::string>> fields = {
+        {"lending",
+         policy.state() + (policy.reason() == 0 ? ""
+                                                : ", reason " + std::to_string(policy.reason()) +
+                                                      " (" + policy.reason_name() + ")")},
+        {"because", policy.rule()},
+        {"changes with", policy.change()}};
+    if (!policy.input_sources().empty()) {
+        const std::string seen =
+            policy.has_input()
+                ? "; last one " + std::to_string(policy.input_idle_ms() / 1000) + " s ago"
+                : "";
+        fields.emplace_back("input", policy.input_sources() + seen);
+        fields.emplace_back(
+            "load", format_thousandths(policy.load_permille()) + " cores busy with other programs");
+    }
+    invocation.console.out << format_fields(fields);
+    return 0;
+}
+
+Result<int> pause_or_resume(Invocation &invocation, bool pause) {
+    wire::ControlRequest request;
+    request.mutable_node_pause()->set_pause(pause);
+    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
+    return run_policy(invocation);
+}
+
+Result<int> run_pause(Invocation &invocation) {
+    return pause_or_resume(invocation, true);
+}
+
+Result<int> run_resume(Invocation &invocation) {
+    return pause_or_resume(invocation, false);
 }
 
 Result<int> run_rotate_key(Invocation &invocation) {
@@ -324,6 +386,26 @@ std::vector<Command> node_commands() {
          .examples = "  ompi-chain node stop\n",
          .details = "Leases that run are ended, with the reason, and settled.\n",
          .run = run_stop},
+        {.noun = "node",
+         .verb = "policy",
+         .summary = "Whether this machine is lent now, why, and what would change it",
+         .examples = "  ompi-chain node policy\n",
+         .details = "The owner comes first: by the rules of `ompi-chaind --owner-rules`, machines "
+                    "are lent while nobody uses\nthem, and leases give way when somebody does.\n",
+         .run = run_policy},
+        {.noun = "node",
+         .verb = "pause",
+         .summary = "Lend nothing until `node resume`; leases are given notice",
+         .examples = "  ompi-chain node pause\n",
+         .details =
+             "Kept over restarts. Renters get the notice that the offer promised; it costs no "
+             "collateral.\n",
+         .run = run_pause},
+        {.noun = "node",
+         .verb = "resume",
+         .summary = "Lend again, as the owner's rules say",
+         .examples = "  ompi-chain node resume\n",
+         .run = run_resume},
         {.noun = "node",
          .verb = "rotate-key",
          .summary = "Give the daemon a new node key",

@@ -74,6 +74,10 @@ Status set_condition(std::string_view part, std::string_view key, std::string_vi
         const auto hz = parse_ghz_as_hz(value);
         if (!hz.ok()) return spec_error(part, hz.error().message);
         spec.set_hz_min(*hz);
+    } else if (key == "notice") {
+        const auto notice = parse_duration_ms(value);
+        if (!notice.ok()) return spec_error(part, notice.error().message);
+        spec.set_notice_ms_min(*notice);
     } else if (key == "region") {
         if (!is_plain_name(value)) return spec_error(part, "a region is one plain word");
         spec.set_region(std::string(value));

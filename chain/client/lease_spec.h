@@ -46,8 +46,8 @@ struct LeaseOrder {
     std::string report_path;
 };
 
-// "16,mem=2G,ghz=2.5,region=eu,provider=a+b". Errors: kInvalidInput names the part and shows the
-// right form; kNotYet for conditions that a later version will have.
+// "16,mem=2G,ghz=2.5,notice=30s,region=eu,provider=a+b". Errors: kInvalidInput names the part and
+// shows the right form; kNotYet for conditions that a later version will have.
 Result<wire::LeaseSpec> parse_lease_spec(std::string_view text);
 
 // All flags. Errors: as above, with the flag's name.

@@ -77,6 +77,14 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
         case wire::ControlRequest::kNodeStatus: return node_status();
         case wire::ControlRequest::kNodeStop: begin_stop(); return done;
         case wire::ControlRequest::kNodeRotateKey: return rotate_node_key();
+        case wire::ControlRequest::kNodePolicy: {
+            wire::ControlReply reply;
+            provider_->fill_policy(*reply.mutable_node_policy());
+            return reply;
+        }
+        case wire::ControlRequest::kNodePause:
+            CHAIN_TRY(provider_->pause(request.node_pause().pause()));
+            return done;
         case wire::ControlRequest::kWalletNew:
             CHAIN_TRY(wallet_->create(request.wallet_new().password()));
             return wallet_show({});

@@ -253,6 +253,8 @@ Status Daemon::open_agents() {
         CHAIN_ASSIGN(own_scratch_folder_, default_scratch_folder(node_key_->public_key()));
         provider_options.scratch_folder = own_scratch_folder_;
     }
+    provider_options.pause_path = options_.data_folder + "/lending.paused";
+    CHAIN_TRY(provider::OwnerPolicy::check(provider_options.owner_rules));
     provider_ = std::make_unique<ProviderAgent>(
         *node_, provider_options,
         [this](const wire::SignedOffer &offer) { sync_->publish_offer(offer); });

@@ -10,6 +10,7 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/join.h"
+#include "chain/daemon/settings.h"
 
 namespace {
 
@@ -51,6 +52,10 @@ constexpr const char *kUsage =
     "  --lend SLOTS          offer so many slots of this machine\n"
     "  --lend-cap PERCENT    of this machine's processors at most, for all leases together "
     "(default 80)\n"
+    "  --owner-rules WHICH   none (default): lend always; desktop: lend while nobody uses this "
+    "machine,\n"
+    "                        and give way at once\n"
+    "  --settings FILE       what is lent and when, instead of DATA/settings.toml\n"
     "  --ask PRICE           for at least PRICE tokens per GHz·h (default 0.01)\n"
     "  --host-name NAME      name of this machine in a lease (default: its own)\n"
     "  --region NAME         where it is, for renters who ask\n"
@@ -77,6 +82,8 @@ enum Option {
     kOverrideFinality,
     kLend,
     kLendCap,
+    kOwnerRules,
+    kSettings,
     kAsk,
     kHostName,
     kRegion,
@@ -104,6 +111,8 @@ constexpr option kOptions[] = {
     {"override-finality", no_argument, nullptr, kOverrideFinality},
     {"lend", required_argument, nullptr, kLend},
     {"lend-cap", required_argument, nullptr, kLendCap},
+    {"owner-rules", required_argument, nullptr, kOwnerRules},
+    {"settings", required_argument, nullptr, kSettings},
     {"ask", required_argument, nullptr, kAsk},
     {"host-name", required_argument, nullptr, kHostName},
     {"region", required_argument, nullptr, kRegion},
@@ -135,6 +144,15 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
             CHAIN_ASSIGN(const std::uint64_t percent,
                          chain::parse_integer(text, 1, 100, "--lend-cap"));
             provider.cap_percent = static_cast<std::uint32_t>(percent);
+            break;
+        }
+        case kOwnerRules: {
+            const std::string_view which = text;
+            if (which != "desktop" && which != "none")
+                return chain::make_error(ErrorCode::kInvalidInput, "--owner-rules \"", which,
+                                         "\": it is desktop or none");
+            provider.owner_rules = which == "none" ? chain::provider::OwnerRules::none()
+                                                   : chain::provider::OwnerRules();
             break;
         }
         case kAsk: {
@@ -175,11 +193,27 @@ chain::Status check_options(const chain::daemon::DaemonOptions &options) {
     return chain::ok_status();
 }
 
+// What the command line says goes before the file, so the file is read first.
+chain::Status take_settings(int argc, char **argv, chain::daemon::DaemonOptions &options) {
+    std::string path;
+    opterr = 0;  // said when the rest is read
+    for (int code; (code = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+        if (code == kData) options.data_folder = optarg;
+        if (code == kSettings) path = optarg;
+    }
+    opterr = 1;
+    optind = 0;
+    const bool is_named = !path.empty();
+    if (!is_named) path = options.data_folder + "/settings.toml";
+    return chain::daemon::read_settings(path, is_named, options.provider);
+}
+
 // Fills `options`; true: go on, false: --help or --version was answered.
 chain::Result<bool> parse_command_line(int argc, char **argv,
                                        chain::daemon::DaemonOptions &options) {
     options.data_folder = chain::client::default_data_folder();
     options.provider.ask_per_ghz_h = chain::Amount{10'000'000};
+    CHAIN_TRY(take_settings(argc, argv, options));
     std::string join_path;
     for (int code; (code = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
         switch (code) {
@@ -194,6 +228,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kMapPort: options.map_port = true; break;
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;
+            case kSettings: break;  // read before the others
             case kMine: {
                 CHAIN_ASSIGN(
                     const std::uint64_t threads,
@@ -206,6 +241,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kOverrideFinality: options.override_finality = true; break;
             case kLend:
             case kLendCap:
+            case kOwnerRules:
             case kAsk:
             case kHostName:
             case kLeaseStarts:

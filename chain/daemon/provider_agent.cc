@@ -6,6 +6,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
 #include "chain/provider/lease_folder.h"
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::uint64_t kLookAtOwnerMs = 1'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
 constexpr std::uint32_t kSlotsOfferedMax = 4096;
 
@@ -70,14 +72,7 @@ void ProviderAgent::recover() {
 }
 
 void ProviderAgent::calibrate() {
-    if (!groups_) {
-        const auto cores = static_cast<std::uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-        groups_.emplace(host::read_cgroup_layout(),
-                        host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
-        if (!groups_->support().is_full())
-            log(LogLevel::kNote, kCategory,
-                "no cgroup here bounds or counts: ", groups_->support().missing());
-    }
+    watch_owner();
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
         cannot_lend_ = probed.error().message;
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
@@ -91,6 +86,111 @@ void ProviderAgent::calibrate() {
                               meter::probe_meter().why, ")");
                           publish_offer();
                       });
+}
+
+// Once: what bounds leases together, and what they give way to.
+void ProviderAgent::watch_owner() {
+    if (groups_) return;
+    const auto cores = static_cast<std::uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+    groups_.emplace(host::read_cgroup_layout(),
+                    host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
+    const host::GroupSupport &support = groups_->support();
+    if (!support.is_full())
+        log(LogLevel::kNote, kCategory, "no cgroup here bounds or counts: ", support.missing());
+    provider::OwnerRules rules = options_.owner_rules;
+    if (!support.freezer) rules.suspend_ms = 0;
+    // Without a way to run only in what the owner leaves over, leases end at once.
+    if (!support.cpu) rules.leave_ms = 0;
+    paused_ = path_exists(options_.pause_path);
+    const std::vector<std::string> applications = rules.applications;
+    policy_.emplace(std::move(rules));
+    watch_.emplace(node_.loop, node_.clock, options_.owner_paths, applications,
+                   provider::OwnerWatch::Leases{
+                       [this] {
+                           const auto used_ns = groups_->all().cpu_time_ns();
+                           return used_ns.ok() ? *used_ns : std::uint64_t{0};
+                       },
+                       [this](int pid) {
+                           return std::any_of(legs_.begin(), legs_.end(), [pid](const auto &leg) {
+                               return leg.second->has_process(pid);
+                           });
+                       }},
+                   [this] { look_at_owner(); });
+    owner_timer_ = node_.loop.every_ms(kLookAtOwnerMs, [this] { look_at_owner(); });
+    look_at_owner();
+}
+
+void ProviderAgent::look_at_owner() {
+    signs_ = watch_->look();
+    signs_.paused = paused_;
+    const provider::LendState before = policy_->decision().state;
+    const provider::LendDecision &decision = policy_->look(signs_, !legs_.empty());
+    if (decision.state != before) obey(decision);
+    if (decision.state == provider::LendState::kLeaving && signs_.now_ms >= decision.leave_at_ms)
+        for (const auto &[key, leg] : legs_) leg->end_for_owner();
+}
+
+void ProviderAgent::obey(const provider::LendDecision &decision) {
+    using provider::LendState;
+    log(LogLevel::kNote, kCategory, "lending is ", provider::lend_state_name(decision.state), ": ",
+        decision.rule);
+    host::ControlGroup &all = groups_->all();
+    const auto try_to = [](std::string_view what, const Status &done) {
+        if (!done.ok() && done.error().code != ErrorCode::kNotFound)
+            log(LogLevel::kWarning, kCategory, what, ": ", done.error().message);
+    };
+    // The processor first, then everybody is told.
+    if (decision.state == LendState::kLeaving)
+        try_to("give way", all.set_yielding(true));
+    else if (decision.state == LendState::kOpen || decision.state == LendState::kClosed)
+        try_to("stop giving way", all.set_yielding(false));
+    try_to("freeze leases", all.set_frozen(decision.state == LendState::kSuspended));
+    const auto state = decision.state == LendState::kSuspended ? wire::LegNotice::SUSPENDED
+                       : decision.state == LendState::kLeaving ? wire::LegNotice::LEAVING
+                                                               : wire::LegNotice::RESUMED;
+    const std::uint64_t leave_in_ms =
+        decision.leave_at_ms > signs_.now_ms ? decision.leave_at_ms - signs_.now_ms : 0;
+    for (const auto &[key, leg] : legs_) leg->on_owner(state, decision, leave_in_ms);
+    publish_offer();
+}
+
+bool ProviderAgent::is_open() const {
+    return policy_ && policy_->decision().state == provider::LendState::kOpen;
+}
+
+Status ProviderAgent::pause(bool pause) {
+    if (pause)
+        CHAIN_TRY(write_file_atomic(options_.pause_path, "paused\n", 0600));
+    else if (path_exists(options_.pause_path) && std::remove(options_.pause_path.c_str()) != 0)
+        return errno_error(errno, "remove " + options_.pause_path);
+    paused_ = pause;
+    if (policy_) look_at_owner();
+    return ok_status();
+}
+
+void ProviderAgent::fill_policy(wire::NodePolicy &policy) const {
+    policy.set_paused(paused_);
+    if (!policy_ || options_.slot_count == 0) {
+        policy.set_state("not-lending");
+        policy.set_rule("this machine lends nothing");
+        policy.set_change("`ompi-chain offer set --slots N --ask PRICE`");
+        return;
+    }
+    const provider::LendDecision &decision = policy_->decision();
+    policy.set_state(std::string(provider::lend_state_name(decision.state)));
+    policy.set_reason(static_cast<std::uint32_t>(decision.reason));
+    policy.set_reason_name(std::string(provider::owner_reason_name(decision.reason)));
+    policy.set_rule(decision.rule);
+    policy.set_change(decision.change);
+    if (decision.leave_at_ms > signs_.now_ms)
+        policy.set_leave_in_ms(decision.leave_at_ms - signs_.now_ms);
+    policy.set_input_sources(policy_->rules().watch_input ? watch_->input_sources()
+                                                          : "not looked at");
+    policy.set_has_input(signs_.input_idle_ms.has_value());
+    policy.set_input_idle_ms(signs_.input_idle_ms.value_or(0));
+    policy.set_load_permille(signs_.load_permille);
+    policy.set_memory_stall_permille(signs_.memory_stall_permille);
+    policy.set_on_battery(signs_.on_battery);
 }
 
 Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {
@@ -145,7 +245,9 @@ void ProviderAgent::publish_offer() {
     offered_address_ = node_.network.reachable_address();
     body.set_address(offered_address_);
     body.set_host(options_.host);
-    body.set_slot_count(options_.slot_count > leased ? options_.slot_count - leased : 0);
+    body.set_slot_count(is_open() && options_.slot_count > leased ? options_.slot_count - leased
+                                                                  : 0);
+    body.set_reclaim_window_ms(policy_ ? policy_->rules().leave_ms : 0);
     body.set_hz(hz_);
     body.set_memory_bytes(options_.memory_bytes);
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
@@ -210,6 +312,9 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     const wire::LeaseLeg &leg = open.legs(static_cast<int>(key.leg));
     if (leg.provider() != to_bytes(own->public_key()))
         return make_error(ErrorCode::kProtocol, "the leg is another provider's");
+    if (!is_open())
+        return make_error(ErrorCode::kRefused, "this machine is not lent now: ",
+                          policy_ ? policy_->decision().rule : "it has just started");
     const std::uint32_t leased = slots_leased();
     if (leg.slot_count() == 0 || leg.slot_count() + leased > options_.slot_count)
         return make_error(ErrorCode::kRefused, "only ",
@@ -369,7 +474,9 @@ wire::Bill ProviderAgent::bill_of(const ledger::Lease &lease) const {
 }
 
 void ProviderAgent::fill_status(wire::NodeStatus &status) const {
-    std::string_view state = options_.slot_count > 0 ? "waiting" : "not-lending";
+    std::string_view state = options_.slot_count == 0 ? "not-lending"
+                             : is_open()              ? "waiting"
+                                                      : "closed";
     for (const auto &[key, leg] : legs_) {
         switch (leg->phase()) {
             case ProviderLeg::Phase::kReserved:
@@ -381,6 +488,10 @@ void ProviderAgent::fill_status(wire::NodeStatus &status) const {
             case ProviderLeg::Phase::kSettled: state = "packing"; break;
         }
     }
+    if (policy_ && !legs_.empty() && policy_->decision().state == provider::LendState::kSuspended)
+        state = "suspended";
+    if (policy_ && !legs_.empty() && policy_->decision().state == provider::LendState::kLeaving)
+        state = "draining";
     status.set_provider_state(std::string(state));
     status.set_slots_offered(options_.slot_count);
     status.set_slots_leased(slots_leased());

@@ -14,6 +14,7 @@
 
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_leg.h"
+#include "chain/provider/owner_watch.h"
 #include "chain/wire/control.pb.h"
 
 namespace chain::daemon {
@@ -25,7 +26,10 @@ struct ProviderOptions {
     std::string host;                // empty: the machine's name
     std::string region;
     std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
-    std::string scratch_folder;      // job folders of leases
+    provider::OwnerRules owner_rules = provider::OwnerRules::none();
+    provider::OwnerPaths owner_paths;
+    std::string pause_path;      // a file that stands while lending is paused
+    std::string scratch_folder;  // job folders of leases
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;
@@ -44,6 +48,10 @@ public:
     // Errors: kInvalidInput, kRefused (nothing can be lent here, and why), kNoWallet,
     // kWalletLocked.
     Status set_offer(const wire::OfferSetCall &call);
+
+    // The owner's word, kept over restarts. Errors: kIo, kDiskFull.
+    Status pause(bool pause);
+    void fill_policy(wire::NodePolicy &policy) const;
 
     void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
     bool has_leg(const PublicKey &peer, const LegKey &key) const;
@@ -70,6 +78,10 @@ private:
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
     Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;
     void drop_leg(const LegKey &key);
+    void watch_owner();
+    void look_at_owner();
+    void obey(const provider::LendDecision &decision);
+    bool is_open() const;  // to new leases
     void settle_forgotten_leases();
     void settle(const LegKey &key);
 
@@ -82,6 +94,11 @@ private:
     std::optional<host::GroupTree> groups_;  // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
     std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs
+    bool paused_ = false;
+    std::optional<provider::OwnerPolicy> policy_;  // these three once something is lent
+    std::optional<provider::OwnerWatch> watch_;
+    provider::OwnerSigns signs_;
+    LoopHandle owner_timer_;
     LoopHandle refresh_timer_;
     LoopHandle janitor_timer_;
     bool offered_ = false;

@@ -159,6 +159,37 @@ void ProviderLeg::on_daemon_stops() {
     end("provider", "the provider's daemon was stopped");
 }
 
+// Said on the ledger before the close, it costs neither collateral nor name; and to the renter, so
+// that the program can save what it has.
+void ProviderLeg::on_owner(wire::LegNotice::State state, const provider::LendDecision &decision,
+                           std::uint64_t leave_in_ms) {
+    if (phase_ >= Phase::kPacking) return;
+    if (phase_ == Phase::kReserved) {
+        if (state == wire::LegNotice::LEAVING) on_end_();
+        return;
+    }
+    const bool leaves = state == wire::LegNotice::LEAVING;
+    if (leaves) {
+        owner_reason_ = "the owner needs the machine (" +
+                        std::string(provider::owner_reason_name(decision.reason)) + ")";
+        give_notice();
+    }
+    wire::TradeMessage message = trade_message(key_);
+    wire::LegNotice &notice = *message.mutable_leg_notice();
+    notice.set_state(state);
+    notice.set_reason(static_cast<std::uint32_t>(decision.reason));
+    notice.set_text(decision.rule);
+    notice.set_leave_in_ms(leaves ? leave_in_ms : 0);
+    if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
+        decision.rule);
+    if (leaves && phase_ != Phase::kRunning) end_for_owner();
+}
+
+void ProviderLeg::end_for_owner() {
+    if (!owner_reason_.empty()) end("provider", owner_reason_);
+}
+
 void ProviderLeg::on_trade(const wire::TradeMessage &message) {
     switch (message.what_case()) {
         case wire::TradeMessage::kCancel:
@@ -457,6 +488,12 @@ bool ProviderLeg::close_was_lost() const {
     if (!close_tx_.has_value()) return true;
     const TxStatus status = node_.backend.outcome(*close_tx_).status;
     return status == TxStatus::kRejected || status == TxStatus::kUnknown;
+}
+
+bool ProviderLeg::has_process(int pid) const {
+    if (group_ == nullptr) return false;
+    const std::vector<int> pids = group_->processes();
+    return std::find(pids.begin(), pids.end(), pid) != pids.end();
 }
 
 void ProviderLeg::close() {

@@ -19,6 +19,7 @@
 
 #include "chain/daemon/node.h"
 #include "chain/meter/meter.h"
+#include "chain/provider/owner_policy.h"
 #include "chain/provider/sandbox.h"
 #include "chain/provider/staging.h"
 
@@ -64,9 +65,15 @@ public:
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
     void on_daemon_stops();
+    // The owner is back, or gone again. What does not run yet ends at once when the leg is to
+    // leave; what runs ends when end_for_owner() says so.
+    void on_owner(wire::LegNotice::State state, const provider::LendDecision &decision,
+                  std::uint64_t leave_in_ms);
+    void end_for_owner();
 
     // The close transaction could not be sent, or came to nothing: somebody must send it again.
     bool close_was_lost() const;
+    bool has_process(int pid) const;
 
     Phase phase() const { return phase_; }
     const LegTerms &terms() const { return terms_; }
@@ -118,6 +125,7 @@ private:
     std::unique_ptr<meter::LeaseMeter> meter_;
     std::unique_ptr<provider::Sandbox> sandbox_;
     std::uint64_t launched_at_ms_ = 0;  // steady
+    std::string owner_reason_;          // why it has to leave
     std::uint64_t sequence_ = 0;
     unsigned unsigned_readings_ = 0;
     wire::Reading last_reading_;

@@ -23,6 +23,7 @@ Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) con
                  market::demand_from_spec(renter, spec.slot_count(), spec.memory_bytes_per_slot(),
                                           spec.hz_min(), spec.max_price_per_ghz_h(), spec.budget(),
                                           spec.duration_ms(), node_.backend.params()));
+    demand.notice_ms_min = spec.notice_ms_min();
     demand.region = spec.region();
     demand.providers.assign(spec.providers().begin(), spec.providers().end());
     return demand;

@@ -409,6 +409,7 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
         case wire::TradeMessage::kFunded: return on_funded(leg);
         case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");
         case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
+        case wire::TradeMessage::kLegNotice: return on_notice(leg, message.leg_notice());
         case wire::TradeMessage::kLegEnded: return leg_ended(leg, message.leg_ended());
         case wire::TradeMessage::kStageDone:
             if (phase_ == Phase::kStaging) return on_stage_done(leg, message.stage_done());
@@ -420,6 +421,23 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
             node_.network.disconnect(peer, "a trade message that a provider never sends");
             return;
     }
+}
+
+// The owner of a peer's machine is back, or gone again: mpirun tells the job.
+void RenterLease::on_notice(std::uint32_t leg, const wire::LegNotice &notice) {
+    wire::ControlReply reply;
+    wire::LeaseEvent &event = *reply.mutable_lease_event();
+    switch (notice.state()) {
+        case wire::LegNotice::SUSPENDED: event.set_kind(wire::LeaseEvent::SUSPENDED); break;
+        case wire::LegNotice::RESUMED: event.set_kind(wire::LeaseEvent::RESUMED); break;
+        case wire::LegNotice::LEAVING: event.set_kind(wire::LeaseEvent::LEAVING); break;
+        default: return;
+    }
+    event.set_leg(leg);
+    event.set_host(record_.bill().legs(static_cast<int>(leg)).host());
+    event.set_reason(notice.text());
+    event.set_leave_in_ms(notice.leave_in_ms());
+    client_->reply(request_id_, std::move(reply));
 }
 
 void RenterLease::on_drained(const PublicKey &peer) {

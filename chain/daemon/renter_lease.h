@@ -110,6 +110,7 @@ private:
     void place_results(std::uint32_t leg);
     // The sandbox is gone, or the provider ends the leg; the peer itself is still there.
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
+    void on_notice(std::uint32_t leg, const wire::LegNotice &notice);
     // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone);
     // Asks mpirun to end its ranks; if it does not in time, ends the lease under them.

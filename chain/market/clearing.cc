@@ -28,6 +28,10 @@ std::vector<std::string> failed_conditions(const Demand &demand, const Offer &of
         reasons.push_back("region \"" + offer.region + "\" is not \"" + demand.region + "\"");
     if (offer.hz < demand.hz_min)
         reasons.push_back(format_ghz(offer.hz) + " GHz is less than " + format_ghz(demand.hz_min));
+    if (offer.reclaim_window_ms < demand.notice_ms_min)
+        reasons.push_back("leaves " + std::to_string(offer.reclaim_window_ms / 1000) +
+                          " s after its owner is back, sooner than " +
+                          std::to_string(demand.notice_ms_min / 1000) + " s");
     if (demand.memory_bytes_per_slot > offer.memory_bytes)
         reasons.push_back("not enough memory for one slot");
     if (demand.max_price_per_ghz_h.units > 0 && offer.ask_per_ghz_h > demand.max_price_per_ghz_h)

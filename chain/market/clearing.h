@@ -23,6 +23,7 @@ struct Demand {
     std::uint32_t slot_count = 0;
     std::uint64_t memory_bytes_per_slot = 0;
     std::uint64_t hz_min = 0;
+    std::uint64_t notice_ms_min = 0;     // when the owner of a peer is back
     std::string region;                  // empty: any
     std::vector<std::string> providers;  // addresses or host names; empty: any
     Amount max_price_per_ghz_h;          // 0: none

@@ -67,6 +67,7 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.ask_per_ghz_h = Amount{body.ask_per_ghz_h()};
     offer.region = body.region();
     offer.isolation = body.isolation();
+    offer.reclaim_window_ms = body.reclaim_window_ms();
     offer.meter_class = body.meter_class();
     offer.sequence = body.sequence();
     offer.expires_at_ms = body.expires_at_ms();

@@ -36,6 +36,7 @@ struct Offer {
     Amount ask_per_ghz_h;
     std::string region;
     std::string isolation;
+    std::uint64_t reclaim_window_ms = 0;  // notice when the owner is back
     wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;
     std::uint64_t sequence = 0;
     std::uint64_t expires_at_ms = 0;

@@ -25,6 +25,15 @@ std::string load_text(std::uint32_t permille) {
 
 }  // namespace
 
+OwnerRules OwnerRules::none() {
+    OwnerRules rules;
+    rules.watch_input = false;
+    rules.start_load_permille = rules.busy_load_permille = ~std::uint32_t{0};
+    rules.memory_stall_permille = 1000;
+    rules.on_battery = true;
+    return rules;
+}
+
 bool WeekWindow::contains(std::uint32_t minute) const {
     if (from_minute == to_minute) return true;
     if (from_minute < to_minute) return minute >= from_minute && minute < to_minute;

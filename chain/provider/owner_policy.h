@@ -59,6 +59,9 @@ struct OwnerRules {
     bool on_battery = false;                    // lend then, too
     std::vector<WeekWindow> windows;            // empty: at any time
     std::vector<std::string> applications;      // while one of them runs nothing is lent
+
+    // Of a machine that is nobody's desk: always, but for a pause.
+    static OwnerRules none();
 };
 inline constexpr std::uint64_t kLeaveMsMax = 10 * 60'000;
 

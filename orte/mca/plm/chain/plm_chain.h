@@ -19,6 +19,7 @@ struct orte_plm_chain_component_t {
     orte_plm_base_component_t super;
     int start_timeout_ms;
     int end_timeout_ms;
+    int notice_signal;
 };
 
 ORTE_MODULE_DECLSPEC extern orte_plm_chain_component_t mca_plm_chain_component;

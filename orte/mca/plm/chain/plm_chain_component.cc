@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "orte/mca/plm/chain/plm_chain.h"
 
+#include <csignal>
+
 extern "C" {
 #include "opal/util/show_help.h"
 #include "orte/constants.h"
@@ -41,6 +43,15 @@ static int component_register(void) {
         "longer, the peers' daemons clean up",
         MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_5,
         MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.end_timeout_ms);
+    mca_plm_chain_component.notice_signal = SIGURG;
+    (void)mca_base_component_var_register(
+        version, "notice_signal",
+        "Number of the signal that all ranks get when the owner of a peer is back and the peer is "
+        "about to leave, so that a program can save what it has; 0: none. The default (SIGURG) "
+        "does "
+        "nothing to programs that do not catch it",
+        MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_3,
+        MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.notice_signal);
     return ORTE_SUCCESS;
 }
 

@@ -137,6 +137,25 @@ static void watch_comm_failures(void) {
     }
 }
 
+static void tell_owner_is_back(LeaseSession *session, const wire::LeaseEvent &event,
+                               const char *topic) {
+    if (is_end_ordered()) return;
+    const wire::LeaseNode *node = session->node_by_leg(event.leg());
+    const std::string host = node != nullptr ? node->host() : printable(event.host());
+    const int left_s = static_cast<int>((event.leave_in_ms() + 999) / 1000);
+    orte_show_help("help-plm-chain.txt", topic, false, host.c_str(),
+                   printable(event.reason()).c_str(), left_s);
+}
+
+/* A signal that programs may catch, to save what they have; by default one that does nothing to
+ * those that do not. Every rank gets it: when one machine leaves, the job ends. */
+static void warn_job(void) {
+    const int number = mca_plm_chain_component.notice_signal;
+    if (number <= 0 || is_end_ordered()) return;
+    if (const int rc = orte_plm.signal_job(ORTE_JOBID_WILDCARD, number); rc != ORTE_SUCCESS)
+        ORTE_ERROR_LOG(rc);
+}
+
 static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event) {
     const std::string reason = printable(event.reason());
     switch (event.kind()) {
@@ -149,6 +168,12 @@ static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event)
             break;
         case wire::LeaseEvent::NOTICE:
             orte_show_help("help-plm-chain.txt", "notice", false, reason.c_str());
+            break;
+        case wire::LeaseEvent::SUSPENDED: tell_owner_is_back(session, event, "suspended"); break;
+        case wire::LeaseEvent::RESUMED: tell_owner_is_back(session, event, "resumed"); break;
+        case wire::LeaseEvent::LEAVING:
+            tell_owner_is_back(session, event, "leaving");
+            warn_job();
             break;
         default: /* LAUNCHED, and what later daemons may say */ break;
     }

@@ -51,11 +51,13 @@ static void register_number(const char *name, const char *help, mca_base_var_inf
 }
 
 static void register_flags(orte_ras_chain_component_t *self) {
-    register_text("lease",
-                  "--chain-lease: slots to lease from other machines and what each needs: "
-                  "SLOTS[,mem=SIZE][,ghz=N][,region=NAME][,provider=NAME[+NAME]], as in "
-                  "16,mem=2G,ghz=2.5. Nothing else of this component does anything without it.",
-                  OPAL_INFO_LVL_1, &self->lease, nullptr);
+    register_text(
+        "lease",
+        "--chain-lease: slots to lease from other machines and what each needs: "
+        "SLOTS[,mem=SIZE][,ghz=N][,notice=TIME][,region=NAME][,provider=NAME[+NAME]], as in "
+        "16,mem=2G,ghz=2.5. notice: the least time between a peer's owner coming back and "
+        "its leaving. Nothing else of this component does anything without it.",
+        OPAL_INFO_LVL_1, &self->lease, nullptr);
     register_text("max_price", "--chain-max-price: tokens per GHz*h at most, as in 0.03",
                   OPAL_INFO_LVL_1, &self->max_price, nullptr);
     register_text("budget",

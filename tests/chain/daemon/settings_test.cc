@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/daemon/settings.h"
+
+#include <random>
+
+#include <gtest/gtest.h>
+
+namespace chain::daemon {
+namespace {
+
+ProviderOptions parsed(std::string_view text) {
+    ProviderOptions options;
+    const Status status = parse_settings("s.toml", text, options);
+    EXPECT_TRUE(status.ok()) << status.error().message;
+    return options;
+}
+
+std::string refusal(std::string_view text) {
+    ProviderOptions options;
+    const Status status = parse_settings("s.toml", text, options);
+    return status.ok() ? "taken" : status.error().message;
+}
+
+TEST(Settings, AnEmptyFileChangesNothing) {
+    const ProviderOptions options = parsed("# nothing\n");
+    EXPECT_EQ(options.slot_count, 0u);
+    EXPECT_EQ(options.cap_percent, 80u);
+    EXPECT_FALSE(options.owner_rules.watch_input);
+}
+
+TEST(Settings, SaysWhatIsLentAndWhen) {
+    const ProviderOptions options = parsed(R"(
+[lend]
+slots = 6
+ask = "0.02"
+cap_percent = 60
+memory = "8G"
+host_name = "attic"
+region = "eu"
+[owner]
+start_idle = "10m"
+start_load = 0.25
+busy_load = 1
+busy = "30s"
+continue_idle = "2m"
+suspend = "0"
+leave = "20s"
+memory_stall = 0.05
+on_battery = true
+windows = ["Mon-Tue 18:00-08:00", "Sun 00:00-24:00"]
+applications = ["blender", "steam"]
+)");
+    EXPECT_EQ(options.slot_count, 6u);
+    EXPECT_EQ(options.ask_per_ghz_h.units, 20'000'000);
+    EXPECT_EQ(options.cap_percent, 60u);
+    EXPECT_EQ(options.memory_bytes, 8ull << 30);
+    EXPECT_EQ(options.host, "attic");
+    const provider::OwnerRules &rules = options.owner_rules;
+    EXPECT_TRUE(rules.watch_input);
+    EXPECT_EQ(rules.start_idle_ms, 600'000u);
+    EXPECT_EQ(rules.start_load_permille, 250u);
+    EXPECT_EQ(rules.busy_load_permille, 1'000u);
+    EXPECT_EQ(rules.busy_ms, 30'000u);
+    EXPECT_EQ(rules.leave_ms, 20'000u);
+    EXPECT_EQ(rules.memory_stall_permille, 50u);
+    EXPECT_TRUE(rules.on_battery);
+    EXPECT_EQ(rules.applications, (std::vector<std::string>{"blender", "steam"}));
+    ASSERT_EQ(rules.windows.size(), 3u);
+    EXPECT_EQ(rules.windows[0], (provider::WeekWindow{18 * 60, 1440 + 8 * 60}));
+    EXPECT_EQ(rules.windows[1], (provider::WeekWindow{1440 + 18 * 60, 2 * 1440 + 8 * 60}));
+    EXPECT_EQ(rules.windows[2], (provider::WeekWindow{6 * 1440, 0}));
+}
+
+TEST(Settings, NoRulesForAMachineThatNobodySitsAt) {
+    const provider::OwnerRules rules =
+        parsed("[owner]\nleave = \"5s\"\nrules = \"none\"\n").owner_rules;
+    EXPECT_FALSE(rules.watch_input);
+    EXPECT_EQ(rules.leave_ms, 5'000u);
+}
+
+TEST(Settings, SaysInWhichLineWhatIsWrong) {
+    const std::pair<const char *, const char *> cases[] = {
+        {"[lend]\nslots = \"4\"\n", "s.toml:2: slots: it takes a whole number from 0 to 4096"},
+        {"[lend]\nslots = 4097\n", "from 0 to 4096"},
+        {"[lend]\n\nslot = 4\n", "s.toml:3: there is no setting \"slot\" here"},
+        {"[lend]\nask = 0.01\n", "ask: it takes a price in quotes"},
+        {"[lend]\nask = \"0\"\n", "above 0"},
+        {"[lend]\ncap_percent = 0\n", "from 1 to 100"},
+        {"[lend]\nmemory = \"lots\"\n", "s.toml:2: memory:"},
+        {"[lend]\nhost_name = \"two words\"\n", "letters, digits"},
+        {"lend = 3\n", "it takes a table"},
+        {"[own]\n", "there is no setting \"own\""},
+        {"[owner]\nstart_idle = 15\n", "a time in quotes"},
+        {"[owner]\nstart_idle = \"soon\"\n", "s.toml:2: start_idle:"},
+        {"[owner]\nstart_load = -1\n", "a number from 0"},
+        {"[owner]\nstart_load = nan\n", "a number from 0"},
+        {"[owner]\non_battery = \"no\"\n", "true or false"},
+        {"[owner]\nrules = \"mine\"\n", "\"desktop\" or \"none\""},
+        {"[owner]\nwindows = \"daily\"\n", "a list of texts"},
+        {"[owner]\nwindows = [\"daily\"]\n", "no window"},
+        {"[owner]\nwindows = [\"Mo 18:00-08:00\"]\n", "\"Mo\" is no day"},
+        {"[owner]\nwindows = [\"Mon 18:00-25:00\"]\n", "\"25:00\" is no time"},
+        {"[owner]\nwindows = [\"Mon 18-20\"]\n", "no time of day"},
+        {"[owner]\nbusy_load = 0.1\n", "by turns"},
+        {"[lend\n", "s.toml:1:"},
+        {"slots = 3 = 4\n", "s.toml:1:"},
+    };
+    for (const auto &[text, why] : cases)
+        EXPECT_NE(refusal(text).find(why), std::string::npos) << text << refusal(text);
+    EXPECT_NE(refusal(std::string(kSettingsBytesMax + 1, '#')).find("larger"), std::string::npos);
+}
+
+TEST(Settings, WindowsOfAWeek) {
+    EXPECT_EQ(parse_windows("daily 22:00-06:00")->size(), 7u);
+    EXPECT_EQ(parse_windows("Sat-Mon 00:00-24:00")->size(), 3u);
+    EXPECT_EQ(parse_windows("Sun 22:00-06:00")->front(),
+              (provider::WeekWindow{6 * 1440 + 22 * 60, 6 * 60}));
+    EXPECT_EQ(parse_windows("Wed 07:30-07:30")->front(),
+              (provider::WeekWindow{2 * 1440 + 450, 3 * 1440 + 450}));
+}
+
+// Whatever stands in the file, it is read or refused.
+TEST(Settings, NoiseIsRefusedInWords) {
+    const std::string right =
+        "[lend]\nslots = 6\nask = \"0.02\"\n[owner]\nstart_idle = \"10m\"\n"
+        "windows = [\"Mon-Tue 18:00-08:00\"]\n";
+    std::mt19937_64 random(11);
+    for (int i = 0; i < 20'000; ++i) {
+        std::string text = right;
+        for (std::uint64_t n = 1 + random() % 4; n > 0; --n) {
+            const std::size_t at = random() % text.size();
+            if (random() % 2 == 0)
+                text[at] = static_cast<char>(random());
+            else
+                text.erase(at, 1 + random() % 5);
+            if (text.empty()) break;
+        }
+        EXPECT_FALSE(refusal(text).empty());
+    }
+}
+
+}  // namespace
+}  // namespace chain::daemon
