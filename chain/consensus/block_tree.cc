@@ -58,9 +58,9 @@ Result<const BlockTree::Node *> BlockTree::add(const BlockSummary &summary, Orig
     const bool has_room = beside_chain_ < kNodesMax &&
                           (own == beside_chain_by_sealer_.end() || own->second < kPerSealerMax);
     const bool is_next = parent->second.get() == chain_tip_;
-    if (!has_room && !is_next)
+    if (!has_room && !(is_next && make_room_upon_tip(summary.sealer)))
         return make_error(ErrorCode::kNoRoom, "too many blocks wait for their place");
-    if ((origin == Origin::kTold || !has_room) &&
+    if (has_room && origin == Origin::kTold &&
         count_at(summary.block.height, summary.sealer) >= kPerSealerAndHeightMax)
         return make_error(ErrorCode::kNoRoom, "too many blocks of one sealer at height ",
                           summary.block.height);
@@ -81,6 +81,32 @@ std::size_t BlockTree::count_at(std::uint64_t height, const PublicKey &sealer) c
         count += node.height() == height && node.summary.sealer == sealer;
     });
     return count;
+}
+
+// What was taken upon the tip without room gives way to what comes later: a sealer that signs many
+// must not keep the one from us that all others have taken.
+bool BlockTree::make_room_upon_tip(const PublicKey &sealer) {
+    std::size_t count = 0;
+    const Node *oldest = nullptr;
+    each([&](const Node &node) {
+        if (node.parent != chain_tip_ || node.summary.sealer != sealer) return;
+        ++count;
+        if (node.has_body && !node.is_invalid) return;
+        if (oldest == nullptr || node.order < oldest->order) oldest = &node;
+    });
+    if (count < kPerSealerAndHeightMax) return true;
+    if (oldest == nullptr) return false;
+    std::vector<BlockId> upon_it;
+    each([&](const Node &node) {
+        if (is_ancestor(*oldest, node)) upon_it.push_back(node.id());
+    });
+    for (const BlockId &id : upon_it) {
+        const auto at = nodes_.find(id);
+        this->count(*at->second, false);
+        nodes_.erase(at);
+    }
+    evicted_.insert(evicted_.end(), upon_it.begin(), upon_it.end());
+    return true;
 }
 
 void BlockTree::count(const Node &node, bool is_beside_chain) {

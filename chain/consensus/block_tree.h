@@ -103,6 +103,9 @@ public:
     // Makes `id` the root: what does not descend from it is dropped. Returns the dropped ids.
     std::vector<BlockId> prune(const BlockId &id);
 
+    // What gave way to others since the last call: their bodies are of no use.
+    std::vector<BlockId> take_evicted() { return std::exchange(evicted_, {}); }
+
     // In no order.
     template <class Visit>  // void(const Node &)
     void each(Visit visit) const {
@@ -116,6 +119,7 @@ private:
     };
     void count(const Node &node, bool is_beside_chain);
     std::size_t count_at(std::uint64_t height, const PublicKey &sealer) const;
+    bool make_room_upon_tip(const PublicKey &sealer);
     bool is_passed_over(const Node &node, std::uint64_t now_ms) const;
     static bool is_better(const Choice &a, const Choice &b);
     Choice choose(const Checkpoint &justified, std::uint64_t now_ms, bool with_bodies) const;
@@ -125,6 +129,7 @@ private:
     std::uint64_t next_order_ = 0;
     const Node *chain_tip_;                                    // the highest that is_on_chain
     std::map<PublicKey, std::uint64_t> passed_over_until_ms_;  // sealers
+    std::vector<BlockId> evicted_;
     std::size_t beside_chain_ = 0;
     std::map<PublicKey, std::size_t> beside_chain_by_sealer_;
 };

@@ -112,6 +112,7 @@ Status Consensus::append_all(std::vector<const BlockTree::Node *> nodes, Outcome
         log(LogLevel::kNote, "consensus", "block ", nodes[at]->height(), " (",
             short_hex(nodes[at]->id()), ") is wrong: ", appended.status.error().message);
         tree_.set_invalid(nodes[at]->id());
+        outcome.dropped.push_back(nodes[at]->id());
         return ok_status();  // there is another best branch
     }
     return ok_status();
@@ -175,6 +176,7 @@ Status Consensus::vote(Outcome &outcome) {
 
 Consensus::Outcome Consensus::run(std::uint64_t now_ms) {
     Outcome outcome{.status = ok_status()};
+    outcome.dropped = tree_.take_evicted();
     for (;;) {
         votes_.count();
         if (Status saved = save_known(outcome); !saved.ok()) {

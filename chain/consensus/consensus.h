@@ -72,7 +72,8 @@ public:
     struct Outcome {
         std::vector<BlockId> taken_back;  // newest first
         std::vector<BlockId> appended;
-        std::vector<BlockId> dropped;  // from the tree: below or beside the final block
+        std::vector<BlockId>
+            dropped;  // whose bodies nobody needs: beside the final block, or wrong
         std::vector<wire::SignedVote> own_votes;
         bool is_final_new = false;
         Status status;  // why the chain is not where it should be: of the store

@@ -198,7 +198,11 @@ Engine::Outcome Engine::run(std::uint64_t now_ms) {
     look_for_withheld(now_ms);
     consensus_->hold_votes(!knows_trusted());
     Consensus::Outcome moved = consensus_->run(now_ms);
-    for (const BlockId &id : moved.dropped) branch_.forget(id);
+    for (const BlockId &id : moved.dropped) {
+        // What gave way may have come again.
+        const BlockTree::Node *const node = consensus_->tree().find(id);
+        if (node == nullptr || node->is_invalid) branch_.forget(id);
+    }
     return {branch_.take_taken_back(), branch_.take_appended(), std::move(moved.own_votes),
             moved.is_final_new, std::move(moved.status)};
 }

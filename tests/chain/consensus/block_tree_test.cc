@@ -92,11 +92,17 @@ TEST_F(BlockTreeTest, NobodyFillsIt) {
     std::size_t all = 1 + 2 * BlockTree::kPerSealerMax;
     for (std::uint8_t sealer = 3; sealer < 20; ++sealer) all += fill(sealer);
     EXPECT_EQ(all, BlockTree::kNodesMax);
-    // But for the next block of this node's own chain, whoever seals it.
-    EXPECT_TRUE(add_of(1, own, 3).ok());
-    EXPECT_TRUE(add_of(1, own, 4).ok());
-    EXPECT_EQ(add_of(1, own, 5).error().code, ErrorCode::kNoRoom);
-    EXPECT_TRUE(add_of(40, own, 6).ok());
+    // But for the next block of this node's own chain, whoever seals it: of many the latest.
+    const auto upon_own = [&](std::uint64_t one) { return tree().find(block_id(one)) != nullptr; };
+    for (const std::uint64_t one : {3, 4, 5}) EXPECT_TRUE(add_of(1, own, one).ok());
+    EXPECT_TRUE(!upon_own(3) && upon_own(4) && upon_own(5));
+    EXPECT_EQ(tree().take_evicted(), std::vector<BlockId>{block_id(3)});
+    tree().set_body(block_id(4));
+    tree().set_body(block_id(5));
+    EXPECT_EQ(add_of(1, own, 6).error().code, ErrorCode::kNoRoom);
+    tree().set_invalid(block_id(4));
+    EXPECT_TRUE(add_of(1, own, 7).ok());
+    EXPECT_TRUE(add_of(40, own, 8).ok());
     tree().prune(own.id());
     from = &own;
     EXPECT_EQ(fill(1), BlockTree::kPerSealerMax - 2) << "there is room again";
