@@ -4,6 +4,8 @@ EXTRA_DIST += \
   docs/benchmarks.md \
   docs/architecture.md \
   docs/consensus.md \
+  docs/validators.md \
+  docs/lending.md \
   docs/glossary.md \
   docs/peer_protocol.md \
   docs/control_protocol.md \
@@ -27,4 +29,5 @@ EXTRA_DIST += \
   docs/adr/0011-blocks-are-written-behind-execution.md \
   docs/adr/0012-a-chain-proves-its-own-finality.md \
   docs/adr/0013-shares-are-counted-before-they-are-hashed.md \
-  docs/adr/0014-votes-count-for-what-was-executed.md
+  docs/adr/0014-votes-count-for-what-was-executed.md \
+  docs/adr/0015-notice-at-once.md
