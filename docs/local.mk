@@ -4,6 +4,7 @@ EXTRA_DIST += \
   docs/benchmarks.md \
   docs/architecture.md \
   docs/consensus.md \
+  docs/validators.md \
   docs/glossary.md \
   docs/peer_protocol.md \
   docs/control_protocol.md \
