@@ -32,8 +32,7 @@ public:
             ledger::decode_header(header, world_.genesis, &world_.chain->signatures());
         if (!block.ok()) {
             CHAIN_CHECK(is_one_of(block.error(), {ErrorCode::kProtocol, ErrorCode::kBadSignature,
-                                                  ErrorCode::kInvalidInput, ErrorCode::kNoRoom,
-                                                  ErrorCode::kTooLarge}));
+                                                  ErrorCode::kInvalidInput, ErrorCode::kTooLarge}));
             return;
         }
         const std::size_t size = engine_->consensus().tree().size();
