@@ -127,7 +127,8 @@ wire::SignedBlock Validators::pick_header(Choices &choices, const BlockTree::Nod
 
 bool is_refused_header(const Error &error) {
     return is_one_of(error, {ErrorCode::kNotFound, ErrorCode::kConflict, ErrorCode::kInvalidInput,
-                             ErrorCode::kTooLarge, ErrorCode::kProtocol, ErrorCode::kNotYet});
+                             ErrorCode::kNoRoom, ErrorCode::kTooLarge, ErrorCode::kProtocol,
+                             ErrorCode::kNotYet});
 }
 
 void check_tree(const BlockTree &tree) {
