@@ -161,11 +161,17 @@ const LendDecision &OwnerPolicy::look(const OwnerSigns &signs, bool has_leases) 
 
 void OwnerPolicy::describe(const OwnerSigns &signs, bool has_leases) {
     std::string &rule = decision_.rule, &change = decision_.change;
+    const bool has_rules = rules_.start_load_permille != OwnerRules::none().start_load_permille;
     const std::string quiet =
         (rules_.watch_input ? duration_text(rules_.start_idle_ms) + " without input, " : "") +
         "load of the owner's programs at most " + load_text(rules_.start_load_permille);
     switch (decision_.reason) {
         case OwnerReason::kNone:
+            if (!has_rules) {
+                rule = "no rule keeps this machine from being lent";
+                change = "`ompi-chain node pause`, or rules: ompi-chaind --owner-rules desktop";
+                break;
+            }
             rule = "nothing of the owner's goes on: " + quiet;
             change = "input, load of " + load_text(rules_.busy_load_permille) + " for " +
                      duration_text(rules_.busy_ms) + ", or `ompi-chain node pause`";
