@@ -130,9 +130,9 @@ Result<std::string> read_password(const Invocation &invocation, std::string_view
 
 // One word of a POSIX shell; quoted only where it must be.
 std::string shell_quoted(const std::string &text);
-// "ompc1qxy…k2p9": enough of an address to tell it from another in a table.
 // " in block 21, which is not final yet, transaction 3f…".
 std::string included_text(const wire::TxReceipt &receipt);
+// "ompc1qxy…k2p9": enough of an address to tell it from another in a table.
 std::string short_address(std::string_view address);
 // Lines of "name  value", the values aligned.
 std::string format_fields(const std::vector<std::pair<std::string, std::string>> &fields);
