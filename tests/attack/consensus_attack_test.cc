@@ -6,6 +6,26 @@
 namespace chain::consensus {
 namespace {
 
+// With as much work as its weight asks for.
+ledger::Block mined_by_a_stranger(const ValidatorChain &world, HeaderWords words) {
+    const Target base = world.turns(1)[0].base;
+    const PowFunction &work = *world.rule().work_function();
+    for (;; ++words.nonce) {
+        ledger::Block block = made_up_block(world.genesis(), words, key_of(200));
+        if (hash_meets(*work.hash(block.signed_block.header()), base, words.weight)) return block;
+    }
+}
+
+// Upon that one, each header by another of ten keys, as many as a tree can hold.
+std::vector<ledger::Block> branch_by_strangers(const ValidatorChain &world, HeaderWords words,
+                                               const ledger::Block &first) {
+    words.parent = first.id;
+    ++words.height;
+    ++words.time_ms;
+    return made_up_branch(world.genesis(), words, BlockTree::kNodesMax,
+                          {200, 201, 202, 203, 204, 205, 206, 207, 208, 209});
+}
+
 // A stranger without stake: one header whose time is a year ahead takes a little work, and all upon
 // it none, as the target has become the easiest. What nobody agrees to in time has no children.
 TEST_F(ConsensusAttack, AStrangerCannotFillTheTreeOfHeaders) {
@@ -17,21 +37,11 @@ TEST_F(ConsensusAttack, AStrangerCannotFillTheTreeOfHeaders) {
     HeaderWords words = words_on(world.chain().tip());
     words.time_ms += 365ull * 24 * 3600 * 1000;
     words.weight = world.genesis().params.boost_max * incentive::kQ16;
-    const Target base = world.turns(1)[0].base;
-    const PowFunction &work = *world.rule().work_function();
-    ledger::Block first = made_up_block(world.genesis(), words, key_of(200));
-    while (!hash_meets(*work.hash(first.signed_block.header()), base, words.weight)) {
-        ++words.nonce;
-        first = made_up_block(world.genesis(), words, key_of(200));
-    }
+    const ledger::Block first = mined_by_a_stranger(world, words);
     give_headers({first});
     ASSERT_EQ(consensus().tree().size(), before + 1) << "its time may come";
     // Keys are free, so that a limit for each of them does not help.
-    words.parent = first.id;
-    ++words.height;
-    ++words.time_ms;
-    give_headers(made_up_branch(world.genesis(), words, BlockTree::kNodesMax,
-                                {200, 201, 202, 203, 204, 205, 206, 207, 208, 209}));
+    give_headers(branch_by_strangers(world, words, first));
     EXPECT_EQ(consensus().tree().size(), before + 1);
     expect_honest_blocks_go_on(world);
 }
@@ -262,19 +272,9 @@ TEST_F(ConsensusAttack, StrangersCannotFillTheTreeOfAnIdleChain) {
     HeaderWords words = words_on(world.chain().tip());
     words.time_ms = clock_.unix_ms() - 100'000;
     words.weight = world.genesis().params.boost_max * incentive::kQ16;
-    const Target base = world.turns(1)[0].base;
-    const PowFunction &work = *world.rule().work_function();
-    ledger::Block first = made_up_block(world.genesis(), words, key_of(200));
-    while (!hash_meets(*work.hash(first.signed_block.header()), base, words.weight)) {
-        ++words.nonce;
-        first = made_up_block(world.genesis(), words, key_of(200));
-    }
+    const ledger::Block first = mined_by_a_stranger(world, words);
     give_headers({first});
-    words.parent = first.id;
-    ++words.height;
-    ++words.time_ms;
-    give_headers(made_up_branch(world.genesis(), words, BlockTree::kNodesMax,
-                                {200, 201, 202, 203, 204, 205, 206, 207, 208, 209}));
+    give_headers(branch_by_strangers(world, words, first));
     expect_honest_blocks_go_on(world);
 }
 
