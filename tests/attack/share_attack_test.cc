@@ -99,6 +99,24 @@ protected:
         const auto reputation = world_->chain().state().reputation(key_of(kMiner).public_key(), 0);
         EXPECT_EQ(reputation->shares, expected);
     }
+    // Rounds, each with a miner's file that `how` damages: it says how many of the entries before
+    // the damage are whole, and those are kept and counted.
+    using Damage = std::function<std::size_t(Bytes &, const std::vector<std::size_t> &ends,
+                                             std::mt19937_64 &)>;
+    void expect_whole_ones_counted(std::uint64_t seed, const Damage &how) {
+        std::mt19937_64 random(seed);
+        for (int round = 0; round < 16; ++round) {
+            SCOPED_TRACE("round " + std::to_string(round));
+            start_over();
+            mine_to(kEpoch);
+            std::size_t whole = 0;
+            damage("found-0",
+                   [&](Bytes &bytes) { whole = how(bytes, ends_of_entries(bytes), random); });
+            restart();
+            EXPECT_EQ(keeper_->count_at(1), whole);
+            expect_counted(whole);
+        }
+    }
 
     std::unique_ptr<PowFunction> pow_;
     std::optional<ValidatorChain> world_;
@@ -110,45 +128,24 @@ protected:
 // One bit of the file turns over, wherever it is: the miner would open a share that is false, and
 // anybody who looks at it would take the stake. What comes before that entry still counts.
 TEST_F(ShareAttack, OneBitOfTheFileDoesNotCostTheStake) {
-    std::mt19937_64 random(11);
-    for (int round = 0; round < 16; ++round) {
-        SCOPED_TRACE("round " + std::to_string(round));
-        start_over();
-        mine_to(kEpoch);
-        std::size_t whole = 0;
-        damage("found-0", [&](Bytes &bytes) {
-            const auto ends = ends_of_entries(bytes);
-            // In any entry but the first, so that something is left to be opened.
-            const std::size_t at = ends[0] + random() % (bytes.size() - ends[0]);
-            bytes[at] = static_cast<char>(bytes[at] ^ 1 << random() % 8);
-            whole = static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), at) -
-                                             ends.begin());
-        });
-        restart();
-        EXPECT_EQ(keeper_->count_at(1), whole);
-        expect_counted(whole);
-    }
+    expect_whole_ones_counted(11, [](Bytes &bytes, const auto &ends, auto &random) {
+        // In any entry but the first, so that something is left to be opened.
+        const std::size_t at = ends[0] + random() % (bytes.size() - ends[0]);
+        bytes[at] = static_cast<char>(bytes[at] ^ 1 << random() % 8);
+        return static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), at) -
+                                        ends.begin());
+    });
 }
 
 // A full disk takes a part of an entry, and later the whole of the next one: read as if nothing
 // had been, the first would have bytes of the second.
 TEST_F(ShareAttack, ATornAppendDoesNotCostTheStake) {
-    std::mt19937_64 random(12);
-    for (int round = 0; round < 16; ++round) {
-        SCOPED_TRACE("round " + std::to_string(round));
-        start_over();
-        mine_to(kEpoch);
-        std::size_t whole = 0;
-        damage("found-0", [&](Bytes &bytes) {
-            const auto ends = ends_of_entries(bytes);
-            whole = 1 + random() % (ends.size() - 2);
-            const std::size_t lacking = 1 + random() % (ends[whole] - ends[whole - 1] - 1);
-            bytes.erase(ends[whole] - lacking, lacking);
-        });
-        restart();
-        EXPECT_EQ(keeper_->count_at(1), whole);
-        expect_counted(whole);
-    }
+    expect_whole_ones_counted(12, [](Bytes &bytes, const auto &ends, auto &random) {
+        const std::size_t whole = 1 + random() % (ends.size() - 2);
+        const std::size_t lacking = 1 + random() % (ends[whole] - ends[whole - 1] - 1);
+        bytes.erase(ends[whole] - lacking, lacking);
+        return whole;
+    });
 }
 
 // Power fails while the last entry is written: all before it are kept, and what is found from then
