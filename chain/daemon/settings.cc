@@ -285,7 +285,7 @@ Status parse_settings(const std::string &path, std::string_view text, ProviderOp
 
 Status read_settings(const std::string &path, bool must_exist, ProviderOptions &options) {
     if (!must_exist && !path_exists(path)) return ok_status();
-    CHAIN_ASSIGN(const Bytes text, read_file(path, kSettingsBytesMax + 1));
+    CHAIN_ASSIGN(const Bytes text, read_file(path, kSettingsBytesMax));
     return parse_settings(path, text, options);
 }
 

@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include "chain/base/file.h"
+#include "tests/chain/base/temporary_folder.h"
+
 namespace chain::daemon {
 namespace {
 
@@ -137,6 +140,26 @@ TEST(Settings, NoiseIsRefusedInWords) {
         }
         EXPECT_FALSE(refusal(text).empty());
     }
+}
+
+// As large as the documents allow, and one byte more; and as deep as fits into that.
+TEST(Settings, AFileHasALimit) {
+    const TemporaryFolder folder;
+    const std::string path = folder.path() + "/settings.toml";
+    ProviderOptions options;
+    ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax, '#'), 0600).ok());
+    EXPECT_TRUE(read_settings(path, true, options).ok());
+    ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax + 1, '#'), 0600).ok());
+    const Status refused = read_settings(path, true, options);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kTooLarge);
+    EXPECT_EQ(refused.error().message, path + " is larger than 65536 bytes");
+
+    EXPECT_NE(refusal("a = " + std::string(32'000, '[')).find("s.toml:1: "), std::string::npos);
+    std::string dots = "a";
+    while (dots.size() < kSettingsBytesMax - 8) dots += ".a";
+    EXPECT_EQ(refusal(dots + " = 1\n"), "s.toml:1: there is no setting \"a\" here");
+    EXPECT_EQ(refusal("[" + dots + "]\n"), "s.toml:1: there is no setting \"a\" here");
 }
 
 }  // namespace
