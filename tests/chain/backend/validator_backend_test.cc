@@ -260,14 +260,18 @@ TEST_F(ValidatorBackendTest, TwoHalvesMakeNothingFinalAndAgreeAgain) {
 // Half of them away until nothing but votes is taken any more. Once they are back what is final is
 // known to all, but the chain says so only in further blocks, for which there is no transaction.
 TEST_F(ValidatorBackendTest, TakesPaymentsAgainAfterALongTimeWithoutFinality) {
-    std::uint64_t nonce = 0;
-    const auto id = nodes_[0]->submit(transfer(0, nonce++, 1, 1)).value();
+    // The next nonce is asked for: what waited when the last block was taken is dropped.
+    const auto send = [&] {
+        const auto nonce = nodes_[0]->next_nonce(numbered_key(1).public_key()).value();
+        return nodes_[0]->submit(transfer(0, nonce, 1, 1));
+    };
+    const auto id = send().value();
     ASSERT_TRUE(run_until([&] { return all_final(id); })) << describe();
     side_ = {0, 0, 1, 1};
-    const auto send = [&] { return nodes_[0]->submit(transfer(0, nonce, 1, 1)); };
+    std::vector<ledger::TxId> sent_meanwhile;
     ASSERT_TRUE(run_until([&] {
         const auto sent = send();
-        if (sent.ok()) ++nonce;
+        if (sent.ok()) sent_meanwhile.push_back(*sent);
         return !sent.ok() && sent.error().code == ErrorCode::kNotYet;
     })) << describe();
     side_ = {};
@@ -279,11 +283,24 @@ TEST_F(ValidatorBackendTest, TakesPaymentsAgainAfterALongTimeWithoutFinality) {
     };
     ASSERT_TRUE(run_until(tips_agree)) << describe();
     std::optional<ledger::TxId> sent_at_last;
+    std::string refusal;
     ASSERT_TRUE(run_until([&] {
-        if (const auto sent = send(); sent.ok()) sent_at_last = *sent;
+        if (const auto sent = send(); sent.ok())
+            sent_at_last = *sent;
+        else
+            refusal = sent.error().message;
         return sent_at_last.has_value();
-    })) << describe();
+    })) << refusal
+        << "\n"
+        << describe();
     ASSERT_TRUE(run_until([&] { return all_final(*sent_at_last); })) << describe();
+    // Each payment is in a block, or its sender is told what became of it.
+    for (const ledger::TxId &one : sent_meanwhile) {
+        const TxOutcome outcome = nodes_[0]->outcome(one);
+        if (outcome.status == TxStatus::kFinal) continue;
+        EXPECT_EQ(outcome.status, TxStatus::kRejected);
+        EXPECT_NE(outcome.reason.find("try again"), std::string::npos) << outcome.reason;
+    }
 }
 
 TEST_F(ValidatorBackendTest, EachIsKilledInTurnAndNothingFinalIsLost) {
