@@ -363,10 +363,8 @@ Result<std::vector<wire::SignedBlock>> LedgerBackend::headers_after(
             from = std::max(from, *height_of_id);
     std::vector<wire::SignedBlock> headers;
     for (std::uint64_t at = from + 1; at <= height() && headers.size() < count_max; ++at) {
-        CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(at));
-        wire::SignedBlock &header = headers.emplace_back();
-        header.set_header(block.signed_block.header());
-        header.set_signature(block.signed_block.signature());
+        CHAIN_ASSIGN(wire::SignedBlock header, chain_->header_at(at));
+        headers.push_back(std::move(header));
     }
     return headers;
 }

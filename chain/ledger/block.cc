@@ -241,6 +241,13 @@ Result<Block> decode_header(wire::SignedBlock signed_header, const Genesis &gene
     return block;
 }
 
+wire::SignedBlock only_header(const wire::SignedBlock &block) {
+    wire::SignedBlock header;
+    header.set_header(block.header());
+    header.set_signature(block.signature());
+    return header;
+}
+
 Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &genesis,
                            SignatureCache *cache) {
     const auto bad = [](std::string_view why) {

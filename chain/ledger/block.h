@@ -34,6 +34,9 @@ Result<Block> decode_block(std::string_view signed_block_bytes, const Genesis &g
 Result<Block> decode_header(wire::SignedBlock header, const Genesis &genesis,
                             SignatureCache *cache = nullptr);
 
+// A block without its transactions and votes, as decode_header takes it.
+wire::SignedBlock only_header(const wire::SignedBlock &block);
+
 // Commits to the exact bytes of every transaction, signatures included, and to their order.
 Bytes32 tx_root(const wire::SignedBlock &block);
 std::vector<Bytes32> tx_hashes(const wire::SignedBlock &block);

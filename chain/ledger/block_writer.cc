@@ -53,6 +53,7 @@ Status put_block(const ExecutedBlock &executed, Overlay &prices, WriteBatch &bat
     CHAIN_TRY(index_block(to_index(execution), prices, batch));
     batch.put(undo_key(height), encode_undo(execution));
     batch.put(block_key(height), block->signed_bytes);
+    batch.put(header_key(height), only_header(block->signed_block).SerializeAsString());
     batch.put(block_id_key(block->id), encode_height(height));
     put_places(execution, batch);
     return ok_status();

@@ -250,6 +250,7 @@ Status Chain::undo_tip() {
     put_changes(changes, batch);
     CHAIN_TRY(unindex_block(*store_, tip_.height, parent.id, batch));
     batch.remove(block_key(tip_.height));
+    batch.remove(header_key(tip_.height));
     batch.remove(block_id_key(block.id));
     batch.remove(undo_key(tip_.height));
     for (const auto &tx_bytes : block.signed_block.txs()) {
@@ -308,6 +309,18 @@ Result<Block> Chain::block_at(std::uint64_t height) const {
     block.id = tagged_hash(kBlockIdTag, block.signed_block.header());
     block.signed_bytes = std::move(bytes);
     return block;
+}
+
+Result<wire::SignedBlock> Chain::header_at(std::uint64_t height) const {
+    CHAIN_ASSIGN(const auto bytes, store_->get(header_key(height)));
+    wire::SignedBlock header;
+    if (bytes) {
+        if (!header.ParseFromString(*bytes)) return corrupt("a header is unreadable");
+        return header;
+    }
+    // Of a store that an earlier version wrote.
+    CHAIN_ASSIGN(const Block block, block_at(height));
+    return only_header(block.signed_block);
 }
 
 Result<std::uint64_t> Chain::height_of(const BlockId &id) const {

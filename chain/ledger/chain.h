@@ -64,6 +64,8 @@ public:
     // Errors: kNotFound.
     Result<Block> block_at(std::uint64_t height) const;
     Result<Bytes> block_bytes_at(std::uint64_t height) const;
+    // The header and its signature, without reading the block. Errors: kNotFound.
+    Result<wire::SignedBlock> header_at(std::uint64_t height) const;
     Result<std::uint64_t> height_of(const BlockId &id) const;
     // The block at `height`, up to the tip, as votes name it. Errors: kNotFound.
     Result<Checkpoint> checkpoint_at(std::uint64_t height) const;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // What a chain keeps in its store beside the state's "s" and the history's keys: blocks by height,
-// heights by block id, undo records by height, places of transactions by id, the tip, and the chain
-// that all this belongs to.
+// their headers once more (peers ask for a thousand at once), heights by block id, undo records by
+// height, places of transactions by id, the tip, and the chain that all this belongs to.
 #pragma once
 
 #include "chain/ledger/block.h"
@@ -19,6 +19,9 @@ inline Bytes numbered_key(char prefix, std::uint64_t number) {
 }
 inline Bytes block_key(std::uint64_t height) {
     return numbered_key('b', height);
+}
+inline Bytes header_key(std::uint64_t height) {
+    return numbered_key('g', height);
 }
 inline Bytes undo_key(std::uint64_t height) {
     return numbered_key('u', height);

@@ -307,9 +307,7 @@ private:
             header.set_weight(7);
             const ledger::Block block = ledger::sign_block(header, {}, key_of_);
             parent = to_bytes(block.id);
-            wire::SignedBlock &one = *message.mutable_headers()->add_headers();
-            one.set_header(block.signed_block.header());
-            one.set_signature(block.signed_block.signature());
+            *message.mutable_headers()->add_headers() = ledger::only_header(block.signed_block);
             if (at % kHeadersPerMessage != 0 && at != count) continue;
             messages.push_back(message.SerializeAsString());
             message.Clear();

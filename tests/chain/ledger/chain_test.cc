@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "chain/ledger/chain_records.h"
 #include "chain/ledger/mempool.h"
 #include "chain/wire/frame.h"
 #include "tests/chain/ledger/ledger_fixture.h"
@@ -60,6 +61,33 @@ TEST_F(ChainTest, BlocksAndTransactionsAreFoundAgain) {
     EXPECT_FALSE(chain_->block_at(2).ok());
     EXPECT_FALSE(chain_->height_of(second.id).ok());
     ASSERT_TRUE(chain_->apply(second).ok()) << "what was taken back can be applied again";
+}
+
+// A peer asks for a thousand: what they cost must not depend on what the blocks hold.
+TEST_F(ChainTest, HeadersAreFoundWithoutTheirBlocks) {
+    auto store = make_memory_store();
+    KeyValueStore &kept = *store;
+    const auto chain = Chain::open(std::move(store), world_.genesis).value();
+    const Block first = seal(txs(0, 3));
+    ASSERT_TRUE(chain->apply(first).ok());
+    const auto is_headers = [&](const wire::SignedBlock &header) {
+        return header.header() == first.signed_block.header() &&
+               header.signature() == first.signed_block.signature() && header.txs_size() == 0;
+    };
+    WriteBatch without_block, without_header;
+    without_block.remove(block_key(1));
+    without_header.put(block_key(1), first.signed_bytes);
+    without_header.remove(header_key(1));
+    ASSERT_TRUE(kept.write(without_block, false).ok());
+    EXPECT_TRUE(is_headers(chain->header_at(1).value()));
+    ASSERT_TRUE(kept.write(without_header, false).ok());
+    EXPECT_TRUE(is_headers(chain->header_at(1).value())) << "as an earlier version left it";
+    ASSERT_TRUE(chain->undo_tip().ok());
+    ASSERT_TRUE(chain->apply(first).ok());
+    EXPECT_TRUE(kept.get(header_key(1))->has_value());
+    ASSERT_TRUE(chain->undo_tip().ok());
+    EXPECT_FALSE(kept.get(header_key(1))->has_value());
+    EXPECT_EQ(chain->header_at(1).error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(ChainTest, RefusesBlocksThatDoNotFit) {
