@@ -12,6 +12,19 @@ bool is_last(TxStatus status) {
 
 }  // namespace
 
+std::string_view to_text(TxStatus status) {
+    switch (status) {
+        case TxStatus::kUnknown: return "unknown";
+        case TxStatus::kPending: return "pending";
+        case TxStatus::kIncluded: return "included";
+        case TxStatus::kJustified: return "justified";
+        case TxStatus::kFinal: return "final";
+        case TxStatus::kReorganised: return "taken back";
+        case TxStatus::kRejected: return "refused";
+    }
+    CHAIN_CHECK(false);
+}
+
 Result<Amount> Backend::collateral(const PublicKey &provider,
                                    const incentive::LegTerms &leg) const {
     CHAIN_ASSIGN(const incentive::Reputation known, reputation(provider));

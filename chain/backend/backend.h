@@ -28,6 +28,9 @@ enum class TxStatus {
     kRejected,
 };
 
+// "pending", "final", …; "refused" for kRejected.
+std::string_view to_text(TxStatus status);
+
 struct TxOutcome {
     TxStatus status = TxStatus::kUnknown;
     std::uint64_t height = 0;  // of the block, from kIncluded on

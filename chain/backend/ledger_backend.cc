@@ -13,6 +13,21 @@ namespace {
 // Leaves room for the header and the framing of each transaction.
 constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 15;
 
+Result<wire::TxView> to_view(std::string_view signed_tx) {
+    wire::SignedTx tx;
+    wire::TxBody body;
+    if (!tx.ParseFromArray(signed_tx.data(), static_cast<int>(signed_tx.size())) ||
+        !body.ParseFromString(tx.body()))
+        return make_error(ErrorCode::kCorrupt, "the ledger holds an unreadable transaction");
+    wire::TxView view;
+    view.set_tx_id(to_hex(ledger::tx_id(tx.body())));
+    view.set_kind(std::string(ledger::tx_kind(body)));
+    CHAIN_ASSIGN(const PublicKey sender, to_bytes32(body.sender(), "sender"));
+    view.set_sender(to_address(sender));
+    view.set_text(ledger::describe_tx(body));
+    return view;
+}
+
 Result<wire::BlockView> to_view(const ledger::Block &block, bool with_txs) {
     wire::BlockView view;
     view.set_height(block.header.height());
@@ -25,17 +40,7 @@ Result<wire::BlockView> to_view(const ledger::Block &block, bool with_txs) {
     view.set_tx_count(block.header.tx_count());
     if (!with_txs) return view;
     for (const auto &bytes : block.signed_block.txs()) {
-        wire::SignedTx tx;
-        wire::TxBody body;
-        if (!tx.ParseFromString(bytes) || !body.ParseFromString(tx.body()))
-            return make_error(ErrorCode::kCorrupt, "block ", block.header.height(),
-                              " holds an unreadable transaction");
-        wire::TxView *tx_view = view.add_txs();
-        tx_view->set_tx_id(to_hex(ledger::tx_id(tx.body())));
-        tx_view->set_kind(std::string(ledger::tx_kind(body)));
-        CHAIN_ASSIGN(const PublicKey sender, to_bytes32(body.sender(), "sender"));
-        tx_view->set_sender(to_address(sender));
-        tx_view->set_text(ledger::describe_tx(body));
+        CHAIN_ASSIGN(*view.add_txs(), to_view(bytes));
     }
     return view;
 }
@@ -355,9 +360,39 @@ Result<wire::BlockView> LedgerBackend::block_view(std::uint64_t height) const {
     return view;
 }
 
-Result<wire::BlockView> LedgerBackend::block_view(const ledger::BlockId &id) const {
-    CHAIN_ASSIGN(const std::uint64_t height, chain_->height_of(id));
-    return block_view(height);
+Result<wire::BlockView> LedgerBackend::block_view(std::string_view hex) const {
+    CHAIN_ASSIGN(const ledger::BlockId id, chain_->find_block(hex));
+    CHAIN_ASSIGN(const std::uint64_t at, chain_->height_of(id));
+    return block_view(at);
+}
+
+Result<wire::TxState> LedgerBackend::tx_state(std::string_view hex) const {
+    wire::TxState state;
+    const auto found = chain_->find_tx(hex);
+    const auto whole = bytes32_from_hex(hex, "transaction id");
+    if (!found.ok() && !whole.ok()) return found.error();
+    const ledger::TxId id = found.ok() ? *found : *whole;
+    const TxOutcome known = outcome(id);
+    state.set_state(std::string(to_text(known.status)));
+    if (known.status == TxStatus::kUnknown) return found.error();
+    if (known.status == TxStatus::kPending) {
+        CHAIN_ASSIGN(*state.mutable_tx(), to_view(mempool_->find(id)->signed_bytes));
+        return state;
+    }
+    if (known.status == TxStatus::kRejected) {
+        state.mutable_tx()->set_tx_id(to_hex(id));
+        state.set_reason(known.reason);
+        return state;
+    }
+    CHAIN_ASSIGN(const auto place, chain_->place_of(id));
+    CHAIN_CHECK(place);
+    CHAIN_ASSIGN(const ledger::Block block, chain_->block_at(place->height));
+    CHAIN_ASSIGN(*state.mutable_tx(),
+                 to_view(block.signed_block.txs(static_cast<int>(place->index))));
+    state.set_height(place->height);
+    state.set_block_id(to_hex(block.id));
+    state.set_block_time_ms(block.header.time_ms());
+    return state;
 }
 
 }  // namespace chain

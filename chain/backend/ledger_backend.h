@@ -161,7 +161,11 @@ public:
                                                      std::size_t count_max) const;
     // With transactions. Errors: kNotFound.
     Result<wire::BlockView> block_view(std::uint64_t height) const;
-    Result<wire::BlockView> block_view(const ledger::BlockId &id) const;
+    // `hex`: Chain::find_block.
+    Result<wire::BlockView> block_view(std::string_view hex) const;
+    // Of a transaction in a block, that waits for one, or was refused here. `hex`: Chain::find_tx;
+    // all digits where it is in no block. Errors: those of find_tx.
+    Result<wire::TxState> tx_state(std::string_view hex) const;
     // As of Chain: an account's past and the market's, within named limits. Errors: kCorrupt, kIo.
     Result<ledger::HistoryPage> history_of(const PublicKey &account,
                                            std::optional<ledger::TxPlace> before,

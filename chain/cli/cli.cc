@@ -131,6 +131,7 @@ const std::vector<Noun> &nouns() {
         {"market", "what compute is sold for"},
         {"peer", "daemons that this one talks to"},
         {"block", "the ledger, block by block"},
+        {"tx", "one transaction"},
         {"node", "the daemon of this machine"},
         {"network", "a network of your own, with friends"},
         {"validator", "who keeps the ledger"},

@@ -99,7 +99,7 @@ std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
 std::vector<Command> market_commands();  // and `wallet history`
 std::vector<Command> peer_commands();
-std::vector<Command> block_commands();
+std::vector<Command> block_commands();  // and `tx show`
 std::vector<Command> node_commands();
 std::vector<Command> network_commands();
 std::vector<Command> validator_commands();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// node, peer, block: what the daemon says about itself, its peers and its ledger.
+// node, peer: what the daemon says about itself and its peers.
 #include <algorithm>
 #include <limits>
 #include <ostream>
@@ -16,11 +16,6 @@ namespace {
 
 using client::Align;
 using client::Json;
-
-constexpr std::uint64_t kBlocksShown = 20;
-constexpr std::uint64_t kBlocksMax = 1000;
-constexpr std::size_t kBlockIdDigits = 64;
-constexpr int kVerifyTimeoutMs = 4 * 3'600'000;  // a long chain on a slow machine
 
 Json json_status(const wire::NodeStatus &status) {
     return {{"software", status.software()},
@@ -253,123 +248,6 @@ Result<int> run_peer_connect(Invocation &invocation) {
     return run_peer_list(invocation);
 }
 
-Json json_block(const wire::BlockView &block) {
-    return {{"height", block.height()},
-            {"block", block.block_id()},
-            {"previous", block.previous()},
-            {"time", client::json_time(block.time_ms())},
-            {"state_digest", block.state_digest()},
-            {"sealer", block.sealer()},
-            {"tx_count", block.tx_count()},
-            {"final", block.is_final()}};
-}
-
-Result<int> run_block_list(Invocation &invocation) {
-    const Arguments &arguments = invocation.arguments;
-    wire::ControlRequest request;
-    std::uint64_t count = kBlocksShown;
-    if (arguments.has("count")) {
-        CHAIN_ASSIGN(count, parse_integer(arguments.value("count"), 1, kBlocksMax, "--count"));
-    }
-    request.mutable_block_list()->set_count(static_cast<std::uint32_t>(count));
-    if (arguments.has("before")) {
-        CHAIN_ASSIGN(const std::uint64_t before,
-                     parse_integer(arguments.value("before"), 1,
-                                   std::numeric_limits<std::int64_t>::max(), "--before"));
-        request.mutable_block_list()->set_before_height(before);
-    }
-    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
-    if (invocation.json()) {
-        Json list = Json::array();
-        for (const auto &block : reply.blocks().blocks()) list.push_back(json_block(block));
-        invocation.console.out << client::json_text({{"blocks", std::move(list)}});
-        return 0;
-    }
-    client::Table table({{"height", Align::kRight},
-                         {"time", Align::kLeft},
-                         {"txs", Align::kRight},
-                         {"block", Align::kLeft},
-                         {"state", Align::kLeft},
-                         {"sealer", Align::kLeft},
-                         {"", Align::kLeft}});
-    for (const auto &block : reply.blocks().blocks())
-        table.add_row({std::to_string(block.height()), format_utc(block.time_ms()),
-                       std::to_string(block.tx_count()), client::short_id(block.block_id()),
-                       client::short_id(block.state_digest()), short_address(block.sealer()),
-                       block.is_final() ? "final" : ""});
-    invocation.console.out << table.format();
-    return 0;
-}
-
-Result<int> run_block_show(Invocation &invocation) {
-    const std::string &which = invocation.arguments.words[0];
-    wire::ControlRequest request;
-    if (which.size() == kBlockIdDigits) {
-        request.mutable_block_show()->set_block_id(which);
-    } else {
-        CHAIN_ASSIGN(const std::uint64_t height,
-                     parse_integer(which, 0, std::numeric_limits<std::int64_t>::max(),
-                                   "the height (or a block's 64 hex digits)"));
-        request.mutable_block_show()->set_height(height);
-    }
-    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
-    const wire::BlockView &block = reply.block();
-    if (invocation.json()) {
-        Json json = json_block(block);
-        Json txs = Json::array();
-        for (const auto &tx : block.txs())
-            txs.push_back({{"tx", tx.tx_id()},
-                           {"kind", tx.kind()},
-                           {"sender", tx.sender()},
-                           {"text", tx.text()}});
-        json["txs"] = std::move(txs);
-        invocation.console.out << client::json_text(json);
-        return 0;
-    }
-    invocation.console.out << format_fields({{"height", std::to_string(block.height())},
-                                             {"block", block.block_id()},
-                                             {"previous", block.previous()},
-                                             {"time", format_utc(block.time_ms())},
-                                             {"state", block.state_digest()},
-                                             {"sealer", block.sealer()},
-                                             {"final", block.is_final() ? "yes" : "not yet"},
-                                             {"transactions", std::to_string(block.tx_count())}});
-    client::Table table({{"", Align::kLeft}, {"", Align::kLeft}, {"", Align::kLeft, 100}});
-    for (const auto &tx : block.txs())
-        table.add_row({client::short_id(tx.tx_id()), short_address(tx.sender()), tx.text()});
-    if (!table.empty()) invocation.console.out << "\n" << table.format("  ");
-    return 0;
-}
-
-Result<int> run_block_verify(Invocation &invocation) {
-    // The replay may take hours; that a daemon answers at all does not.
-    wire::ControlRequest hello;
-    hello.mutable_node_status();
-    CHAIN_TRY(invocation.call(hello));
-    wire::ControlRequest request;
-    request.mutable_block_verify();
-    CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request, kVerifyTimeoutMs));
-    const wire::BlockVerification &found = reply.block_verification();
-    std::ostream &out = invocation.console.out;
-    if (invocation.json()) {
-        out << client::json_text(
-            {{"ok", found.ok()},
-             {"height", found.height()},
-             {"tip", found.tip_id()},
-             {"state_digest", found.state_digest()},
-             {"wrong_height", found.ok() ? Json(nullptr) : Json(found.wrong_height())},
-             {"reason", found.reason()}});
-    } else if (found.ok()) {
-        out << "Blocks 0 to " << found.height() << " are right: replayed from the genesis they "
-            << "make the state that is stored,\n"
-            << client::printable(found.state_digest()) << ".\n";
-    } else {
-        out << "Block " << found.wrong_height()
-            << " is wrong: " << client::printable(found.reason()) << "\n";
-    }
-    return found.ok() ? 0 : 1;
-}
-
 }  // namespace
 
 std::vector<Command> node_commands() {
@@ -432,34 +310,6 @@ std::vector<Command> peer_commands() {
          .summary = "Connect to a daemon, and stay connected",
          .examples = "  ompi-chain peer connect 192.0.2.7:7411\n",
          .run = run_peer_connect},
-    };
-}
-
-std::vector<Command> block_commands() {
-    return {
-        {.noun = "block",
-         .verb = "list",
-         .summary = "The latest blocks",
-         .examples = "  ompi-chain block list\n"
-                     "  ompi-chain block list --count 100 --before 5000\n",
-         .options = {{"count", "N", "how many (default: 20, at most 1000)"},
-                     {"before", "HEIGHT", "older than this one"}},
-         .run = run_block_list},
-        {.noun = "block",
-         .verb = "show",
-         .arguments = "HEIGHT|BLOCK",
-         .arguments_min = 1,
-         .arguments_max = 1,
-         .summary = "One block and its transactions",
-         .examples = "  ompi-chain block show 42\n",
-         .run = run_block_show},
-        {.noun = "block",
-         .verb = "verify",
-         .summary = "Replay every block from the genesis and compare with what is stored",
-         .examples = "  ompi-chain block verify\n",
-         .details = "Checks every signature and every balance; the daemon goes on meanwhile. Exit "
-                    "code 1: a block is\nwrong.\n",
-         .run = run_block_verify},
     };
 }
 

@@ -209,7 +209,11 @@ Engine::Outcome Engine::run(std::uint64_t now_ms) {
 
 Result<std::vector<Turn>> Engine::turns() const {
     if (!key_ || !knows_trusted()) return std::vector<Turn>();
-    return rule_->turns(key_->public_key(), chain_.tip(), chain_.state());
+    return turns_of(key_->public_key());
+}
+
+Result<std::vector<Turn>> Engine::turns_of(const PublicKey &account) const {
+    return rule_->turns(account, chain_.tip(), chain_.state());
 }
 
 Result<DraftedBlock> Engine::draft(const Turn &turn, const ledger::TxList &txs,

@@ -56,6 +56,7 @@ public:
 
     // The turns of this node's account on the tip; none: it has no key, or no turn.
     Result<std::vector<Turn>> turns() const;
+    Result<std::vector<Turn>> turns_of(const PublicKey &account) const;
     // A block of `txs` by a turn that needs no work: on return it has been taken. Errors: of
     // Chain::draft_header.
     Status seal(const Turn &turn, const ledger::TxList &txs, std::uint64_t now_ms);

@@ -109,6 +109,7 @@ Result<wire::ControlReply> Daemon::answer(const wire::ControlRequest &request) {
         case wire::ControlRequest::kValidatorList: return validator_list();
         case wire::ControlRequest::kBlockList: return block_list(request.block_list());
         case wire::ControlRequest::kBlockShow: return block_show(request.block_show());
+        case wire::ControlRequest::kTxShow: return tx_show(request.tx_show());
         case wire::ControlRequest::kWalletHistory: return wallet_history(request.wallet_history());
         case wire::ControlRequest::kMarketPrice: return market_price(request.market_price());
         default:
@@ -275,8 +276,13 @@ Result<wire::ControlReply> Daemon::block_show(const wire::BlockShowCall &call) {
         CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(call.height()));
         return reply;
     }
-    CHAIN_ASSIGN(const ledger::BlockId id, bytes32_from_hex(call.block_id(), "block id"));
-    CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(id));
+    CHAIN_ASSIGN(*reply.mutable_block(), ledger_->block_view(call.block_id()));
+    return reply;
+}
+
+Result<wire::ControlReply> Daemon::tx_show(const wire::TxShowCall &call) {
+    wire::ControlReply reply;
+    CHAIN_ASSIGN(*reply.mutable_tx_state(), ledger_->tx_state(call.tx_id()));
     return reply;
 }
 

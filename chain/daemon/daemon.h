@@ -80,6 +80,7 @@ private:
     Result<wire::ControlReply> peer_list();
     Result<wire::ControlReply> block_list(const wire::BlockListCall &call);
     Result<wire::ControlReply> block_show(const wire::BlockShowCall &call);
+    Result<wire::ControlReply> tx_show(const wire::TxShowCall &call);
     Result<wire::ControlReply> wallet_history(const wire::WalletHistoryCall &call);
     Result<wire::ControlReply> market_price(const wire::MarketPriceCall &call);
     wire::Bill bill_of(const ledger::Lease &lease, const PublicKey &account);

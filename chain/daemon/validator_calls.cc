@@ -194,6 +194,9 @@ Result<wire::ControlReply> Daemon::validator_list() {
         if (const auto found = sealed.find(view.address()); found != sealed.end())
             view.set_sealed_height(found->second);
         view.set_mine(own.ok() && *own == entry.account);
+        CHAIN_ASSIGN(const auto turns, ledger_->engine()->turns_of(entry.account));
+        for (const consensus::Turn &turn : turns)
+            if (turn.needs_work) view.set_multiplier_q16(turn.weight);
     }
     return reply;
 }

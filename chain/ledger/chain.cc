@@ -16,6 +16,34 @@ Error corrupt(std::string_view what) {
     return make_error(ErrorCode::kCorrupt, "the ledger's store is damaged: ", what);
 }
 
+// The one key of `prefix` and an id that begins with `hex`.
+Result<Bytes32> find_id(const KeyValueStore &store, std::string_view prefix, std::string_view hex,
+                        std::string_view what) {
+    constexpr std::size_t kDigits = 2 * sizeof(Bytes32);
+    const std::size_t open_digits = kDigits - std::min(kDigits, hex.size());
+    const auto first = bytes32_from_hex(Bytes(hex) + Bytes(open_digits, '0'), what);
+    const auto last = bytes32_from_hex(Bytes(hex) + Bytes(open_digits, 'f'), what);
+    if (hex.size() < Chain::kIdDigitsMin || !first.ok() || !last.ok())
+        return make_error(ErrorCode::kInvalidInput, "\"", hex.substr(0, 80), "\" is no id of a ",
+                          what, ": it has ", kDigits, " hex digits, of which the first ",
+                          Chain::kIdDigitsMin, " may be enough");
+    std::vector<Bytes32> found;
+    CHAIN_TRY(store.scan_from(prefix, Bytes(prefix) + to_bytes(*first),
+                              [&](std::string_view key, std::string_view) {
+                                  const auto id = to_bytes32(key.substr(prefix.size()), what);
+                                  if (!id.ok() || *id > *last) return false;
+                                  found.push_back(*id);
+                                  return found.size() < 2;
+                              }));
+    if (found.empty())
+        return make_error(ErrorCode::kNotFound, "there is no ", what, " ", hex, " here");
+    if (found.size() > 1)
+        return make_error(ErrorCode::kConflict, "the ids of several begin with ", hex, ", among ",
+                          "them ", to_hex(found[0]), " and ", to_hex(found[1]),
+                          ": give more digits");
+    return found[0];
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Chain>> Chain::open(std::unique_ptr<KeyValueStore> store, Genesis genesis,
@@ -328,6 +356,14 @@ Result<std::uint64_t> Chain::height_of(const BlockId &id) const {
     if (!bytes) return make_error(ErrorCode::kNotFound, "there is no block ", short_hex(id));
     if (bytes->size() != sizeof(std::uint64_t)) return corrupt("a block's height");
     return read_u64_be(*bytes);
+}
+
+Result<BlockId> Chain::find_block(std::string_view hex) const {
+    return find_id(*store_, kBlockIdPrefix, hex, "block");
+}
+
+Result<TxId> Chain::find_tx(std::string_view hex) const {
+    return find_id(*store_, kTxPrefix, hex, "transaction");
 }
 
 Result<std::optional<TxPlace>> Chain::place_of(const TxId &id) const {

@@ -69,6 +69,11 @@ public:
     Result<std::uint64_t> height_of(const BlockId &id) const;
     // The block at `height`, up to the tip, as votes name it. Errors: kNotFound.
     Result<Checkpoint> checkpoint_at(std::uint64_t height) const;
+    // The block, or the transaction in a block, whose id begins with these hex digits, kIdDigitsMin
+    // of them at least. Errors: kInvalidInput, kNotFound, kConflict (several do).
+    static constexpr std::size_t kIdDigitsMin = 8;
+    Result<BlockId> find_block(std::string_view hex) const;
+    Result<TxId> find_tx(std::string_view hex) const;
     // nullopt: in no block.
     Result<std::optional<TxPlace>> place_of(const TxId &id) const;
     // Leases in which `account` is renter or provider, newest first.

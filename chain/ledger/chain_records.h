@@ -12,6 +12,9 @@ namespace chain::ledger {
 inline constexpr std::string_view kTipKey = "mtip";
 inline constexpr std::string_view kChainIdKey = "mchain";
 
+inline constexpr std::string_view kBlockIdPrefix = "h";
+inline constexpr std::string_view kTxPrefix = "t";
+
 inline Bytes numbered_key(char prefix, std::uint64_t number) {
     Bytes key(1, prefix);
     append_u64_be(key, number);
@@ -27,10 +30,10 @@ inline Bytes undo_key(std::uint64_t height) {
     return numbered_key('u', height);
 }
 inline Bytes block_id_key(const BlockId &id) {
-    return "h" + to_bytes(id);
+    return Bytes(kBlockIdPrefix) + to_bytes(id);
 }
 inline Bytes tx_key(const TxId &id) {
-    return "t" + to_bytes(id);
+    return Bytes(kTxPrefix) + to_bytes(id);
 }
 inline Bytes encode_height(std::uint64_t height) {
     Bytes bytes;

@@ -147,6 +147,11 @@ TxList Mempool::take(std::size_t count_max, std::size_t bytes_max) const {
     return taken;
 }
 
+TxRef Mempool::find(const TxId &id) const {
+    const auto found = line_.by_id.find(id);
+    return found == line_.by_id.end() ? nullptr : found->second->tx;
+}
+
 std::vector<Bytes> Mempool::pending_bytes(std::size_t count_max) const {
     std::vector<Bytes> all;
     for (const Pending &pending : line_.txs) {

@@ -45,6 +45,8 @@ public:
     // In order, at most `count_max` and `bytes_max` of signed bytes.
     TxList take(std::size_t count_max, std::size_t bytes_max) const;
     bool contains(const TxId &id) const { return line_.by_id.contains(id); }
+    // nullptr: it is not pending.
+    TxRef find(const TxId &id) const;
     std::size_t count() const { return line_.txs.size(); }
     std::size_t size_bytes() const { return line_.size_bytes; }
     std::size_t record_bytes() const { return line_.record_bytes; }

@@ -33,6 +33,9 @@ def mines_and_agrees(cloud):
     sealers = {block["sealer"] for block in nodes[0].ask("block", "list")["blocks"]}
     say(f"{len(sealers)} of four have sealed one of the last blocks")
     assert nodes[0].status()["consensus"] == "por"
+    multipliers = [one["multiplier_q16"]
+                   for one in nodes[0].ask("validator", "list")["validators"]]
+    assert len(multipliers) == 4 and all(one >= 1 << 16 for one in multipliers), multipliers
 
 
 def one_is_killed(cloud):

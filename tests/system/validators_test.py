@@ -208,6 +208,7 @@ def four_agree(cloud):
     listed = ash.ask("validator", "list")["validators"]
     assert [one["weight_ppm"] for one in listed] == [250_000] * 4, listed
     assert sum(one["mine"] for one in listed) == 1
+    assert {one["multiplier_q16"] for one in listed} == {0}, listed
     status = ash.status()
     assert status["consensus"] == "poa" and status["validators"] == 4
     assert status["is_validator"] and status["lag"] == ""

@@ -185,6 +185,21 @@ def next_nonce(net, address):
     return net.sealer.call("wallet", "show", address)["nonce"]
 
 
+def what_became_of(net, node, tx_id, height):
+    """A transaction and its block are found by their ids, and by the first digits of these."""
+    for digits in (8, 13, 64):
+        found = node.call("tx", "show", tx_id[:digits])
+        assert (found["tx"], found["state"], found["height"]) == (tx_id, "final", height), found
+        assert found["kind"] == "transfer", found
+        block = node.call("block", "show", found["block"][:digits])
+        assert block["height"] == height and tx_id in [tx["tx"] for tx in block["txs"]], block
+    for unknown, says in ((f"{tx_id[:62]}zz", "is no id of a transaction"),
+                          (tx_id[:7], "is no id of a transaction"),
+                          ("ab" * 32, "there is no transaction")):
+        message = refused(net, node, "tx", "show", unknown)
+        assert says in message, message
+
+
 def an_offline_transfer(net):
     sender, (carrier, receiver) = net.renter, net.providers
     chain = ("--chain", net.sealer.status()["chain_id"])
@@ -211,6 +226,8 @@ def an_offline_transfer(net):
     message = refused(net, carrier, "wallet", "submit", other)
     assert "is for chain abababab" in message, message
     assert net.balances() == after
+
+    what_became_of(net, carrier, receipt["tx"], receipt["height"])
 
     # By a daemon that has no wallet; and what was too early is in time once the gap is filled.
     with lone_daemon(net) as (_, socket):

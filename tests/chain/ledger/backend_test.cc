@@ -59,11 +59,18 @@ TEST_F(LedgerBackendTest, ATransactionOfAFollowerIsSealedAndComesBackFinal) {
     const auto id = follower_->submit(world_.sign(world_.transfer(0, 0, 1, 5), {0}));
     ASSERT_TRUE(id.ok()) << id.error().message;
     EXPECT_EQ(follower_->outcome(*id).status, TxStatus::kPending);
+    EXPECT_EQ(follower_->tx_state(to_hex(*id))->state(), "pending");
+    EXPECT_EQ(follower_->tx_state(to_hex(*id))->tx().kind(), "transfer");
     EXPECT_EQ(*follower_->next_nonce(world_.keys[0].public_key()), 1u);
     EXPECT_EQ(follower_->account(world_.keys[0].public_key())->nonce, 0u);
     run_until([&] { return follower_->outcome(*id).status == TxStatus::kFinal; });
     EXPECT_EQ(heights, std::vector<std::uint64_t>{1});
     EXPECT_EQ(follower_->outcome(*id).height, 1u);
+    const auto state = follower_->tx_state(to_hex(*id).substr(0, 8));
+    ASSERT_TRUE(state.ok()) << state.error().message;
+    EXPECT_EQ(state->state(), "final");
+    EXPECT_EQ(state->tx().tx_id(), to_hex(*id));
+    EXPECT_EQ(state->block_id(), to_hex(follower_->tip().id));
     EXPECT_EQ(follower_->account(world_.keys[1].public_key())->balance.units,
               ledger::kStartUnits + 5);
     EXPECT_EQ(follower_->state_digest(), sealer_->state_digest());
@@ -86,7 +93,7 @@ TEST_F(LedgerBackendTest, TransactionsCloseInTimeShareABlock) {
     EXPECT_EQ(view->txs_size(), 10);
     EXPECT_EQ(view->txs(0).kind(), "transfer");
     EXPECT_EQ(sealer_->block_views(0, 10)->size(), 1u);
-    EXPECT_EQ(sealer_->block_view(sealer_->tip().id)->height(), 1u);
+    EXPECT_EQ(sealer_->block_view(to_hex(sealer_->tip().id))->height(), 1u);
 }
 
 TEST_F(LedgerBackendTest, RefusalsAreSaidAndRemembered) {
@@ -97,6 +104,11 @@ TEST_F(LedgerBackendTest, RefusalsAreSaidAndRemembered) {
     const TxOutcome outcome = sealer_->outcome(ledger::tx_id(tx.body()));
     EXPECT_EQ(outcome.status, TxStatus::kRejected);
     EXPECT_EQ(outcome.reason, id.error().message);
+    const auto told = sealer_->tx_state(to_hex(ledger::tx_id(tx.body())));
+    ASSERT_TRUE(told.ok()) << told.error().message;
+    EXPECT_EQ(told->state(), "refused");
+    EXPECT_EQ(told->reason(), id.error().message);
+    EXPECT_EQ(sealer_->tx_state(to_hex(Bytes32{})).error().code, ErrorCode::kNotFound);
     EXPECT_EQ(sealer_->outcome(Bytes32{}).status, TxStatus::kUnknown);
 }
 

@@ -63,6 +63,39 @@ TEST_F(ChainTest, BlocksAndTransactionsAreFoundAgain) {
     ASSERT_TRUE(chain_->apply(second).ok()) << "what was taken back can be applied again";
 }
 
+TEST_F(ChainTest, FindsByTheFirstDigitsOfAnId) {
+    auto store = make_memory_store();
+    KeyValueStore &kept = *store;
+    const auto chain = Chain::open(std::move(store), world_.genesis).value();
+    const auto list = txs(0, 20);
+    const Block block = seal(list);
+    ASSERT_TRUE(chain->apply(block).ok());
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        const std::string hex = to_hex(list[i].id);
+        for (std::size_t digits = Chain::kIdDigitsMin; digits <= hex.size(); ++digits)
+            ASSERT_EQ(chain->find_tx(hex.substr(0, digits)).value(), list[i].id) << digits;
+    }
+    std::string upper = to_hex(block.id);
+    std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
+    EXPECT_EQ(chain->find_block(upper).value(), block.id);
+    EXPECT_EQ(chain->find_block(upper.substr(0, 9)).value(), block.id);
+
+    std::string other = to_hex(block.id);
+    other.back() = other.back() == '0' ? '1' : '0';
+    EXPECT_EQ(chain->find_block(other).error().code, ErrorCode::kNotFound);
+    WriteBatch batch;
+    batch.put(block_id_key(bytes32_from_hex(other, "id").value()), encode_height(1));
+    ASSERT_TRUE(kept.write(batch, false).ok());
+    EXPECT_EQ(chain->find_block(other.substr(0, 63)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(chain->find_block(other.substr(0, 8)).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(to_hex(chain->find_block(other).value()), other);
+
+    for (const std::string &unfit :
+         {std::string(), other.substr(0, 7), other + "0", std::string(64, 'g'), std::string(9, '-'),
+          other.substr(0, 8) + " ", std::string(8, '\0')})
+        EXPECT_EQ(chain->find_tx(unfit).error().code, ErrorCode::kInvalidInput) << unfit;
+}
+
 // A peer asks for a thousand: what they cost must not depend on what the blocks hold.
 TEST_F(ChainTest, HeadersAreFoundWithoutTheirBlocks) {
     auto store = make_memory_store();

@@ -227,8 +227,11 @@ TEST_F(TxCacheTest, ABatchIsAdmittedAsOneByOne) {
         const auto single = backends[2]->accept_tx(all[i]);
         for (const Result<bool> *other : {&std::as_const(batch[i]), &std::as_const(soon[i])}) {
             ASSERT_EQ(other->ok(), single.ok()) << i;
-            if (single.ok()) EXPECT_EQ(**other, *single) << i;
-            if (!single.ok()) EXPECT_EQ(other->error().message, single.error().message) << i;
+            if (single.ok()) {
+                EXPECT_EQ(**other, *single) << i;
+            } else {
+                EXPECT_EQ(other->error().message, single.error().message) << i;
+            }
         }
     }
     EXPECT_EQ(backends[0]->mempool_count(), 30u);
