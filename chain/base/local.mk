@@ -8,4 +8,5 @@ libompi_chain_la_SOURCES += \
   chain/base/recent_set.h \
   chain/base/parallel.cc chain/base/parallel.h \
   chain/base/result.cc chain/base/result.h \
+  chain/base/split.h \
   chain/base/units.cc chain/base/units.h

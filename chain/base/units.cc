@@ -102,6 +102,12 @@ std::string format_tokens(Amount amount) {
                         zero_padded(static_cast<std::uint64_t>(amount.units % kUnitsPerToken), 9));
 }
 
+std::string format_permille(std::uint32_t permille) {
+    const std::uint32_t hundredths = permille / 10;
+    return std::to_string(hundredths / 100) + "." + std::to_string(hundredths / 10 % 10) +
+           std::to_string(hundredths % 10);
+}
+
 std::string format_ghz_hours(Cycles cycles, int decimals) {
     std::uint64_t scale = 1;
     for (int i = 0; i < decimals; ++i) scale *= 10;

@@ -48,6 +48,9 @@ std::string format_tokens(Amount amount);
 // "0.0123" GHz·h, rounded down to `decimals` places (display only).
 std::string format_ghz_hours(Cycles cycles, int decimals = 6);
 
+// "0.35" of 357, rounded down (display only).
+std::string format_permille(std::uint32_t permille);
+
 // "90", "90s", "15m", "1h", "1h30m" -> milliseconds. Errors: kInvalidInput (empty, sign, > 366 d).
 Result<std::uint64_t> parse_duration_ms(std::string_view text);
 // "512", "512K", "2G" (powers of 1024) -> bytes. Errors: kInvalidInput.

@@ -54,12 +54,6 @@ Json json_status(const wire::NodeStatus &status) {
             {"votes", status.votes()}};
 }
 
-// "0.35".
-std::string format_thousandths(std::uint32_t thousandths) {
-    const std::string places = std::to_string(thousandths / 10 % 100);
-    return std::to_string(thousandths / 1000) + "." + std::string(2 - places.size(), '0') + places;
-}
-
 std::string network_text(const wire::NodeStatus &status) {
     if (status.validator_count() == 0) return status.is_sealer() ? ", this node seals" : "";
     return ", " + status.consensus() + " of " + std::to_string(status.validator_count()) +
@@ -163,7 +157,7 @@ Result<int> run_policy(Invocation &invocation) {
                 : "";
         fields.emplace_back("input", policy.input_sources() + seen);
         fields.emplace_back(
-            "load", format_thousandths(policy.load_permille()) + " cores busy with other programs");
+            "load", format_permille(policy.load_permille()) + " cores busy with other programs");
     }
     invocation.console.out << format_fields(fields);
     return 0;

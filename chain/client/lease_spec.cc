@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "chain/base/split.h"
 #include "chain/base/units.h"
 
 namespace chain::client {
@@ -26,16 +27,6 @@ Error flag_error(std::string_view flag, std::string_view text, const Error &caus
                  std::string_view form) {
     return make_error(ErrorCode::kInvalidInput, flag, " \"", text, "\": ", cause.message, "\n",
                       form);
-}
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-    std::vector<std::string_view> parts;
-    for (;;) {
-        const std::size_t at = text.find(separator);
-        parts.push_back(text.substr(0, at));
-        if (at == std::string_view::npos) return parts;
-        text.remove_prefix(at + 1);
-    }
 }
 
 // Names of regions, hosts and accounts: what a person types, and never more.

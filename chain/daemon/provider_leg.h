@@ -95,6 +95,7 @@ private:
     void on_voucher(const wire::SignedVoucher &voucher);
     void end(const std::string &ended_by, const std::string &reason);
     void say_ended(const std::string &reason, bool killed);
+    void stop_running();
     void pack();
     void send_results();
     void fail_results(const std::string &why);

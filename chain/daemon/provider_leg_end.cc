@@ -14,13 +14,18 @@ constexpr std::string_view kCategory = "provider";
 
 }  // namespace
 
+// What a group counts and limits is gone with it: after the last process.
+void ProviderLeg::stop_running() {
+    sandbox_.reset();
+    meter_.reset();
+    group_.reset();
+}
+
 void ProviderLeg::pack() {
     if (!renter_here_) return close();
     send_reading(true);
     last_reading_sent_ = true;
-    sandbox_.reset();
-    meter_.reset();
-    group_.reset();
+    stop_running();
     set_deadline(kStagingMaxMs, [this] { close(); });
     struct Found {
         std::vector<provider::StagedFile> files;
@@ -98,9 +103,7 @@ void ProviderLeg::close() {
     if (phase_ >= Phase::kClosing) return;
     phase_ = Phase::kClosing;
     deadline_.cancel();
-    sandbox_.reset();
-    meter_.reset();
-    group_.reset();
+    stop_running();
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(key_.lease));
     if (record_.has_voucher()) *body.mutable_close_lease()->add_vouchers() = record_.voucher();

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/host/cgroup_layout.h"
 
+#include <algorithm>
 #include <array>
-#include <sstream>
-#include <vector>
 
 #include "chain/base/file.h"
+#include "chain/base/split.h"
 
 namespace chain::host {
 namespace {
@@ -14,21 +14,12 @@ constexpr std::size_t kProcFileBytesMax = 1u << 20;
 constexpr std::array<std::string_view, kControllerCount> kNames = {"cpu", "cpuacct", "memory",
                                                                    "pids", "freezer"};
 
-std::vector<std::string> split(const std::string &text, char separator) {
-    std::vector<std::string> parts;
-    std::istringstream in(text);
-    for (std::string part; std::getline(in, part, separator);) parts.push_back(std::move(part));
-    return parts;
-}
-
-bool contains(const std::vector<std::string> &words, std::string_view word) {
-    for (const std::string &other : words)
-        if (other == word) return true;
-    return false;
+bool contains(const std::vector<std::string_view> &words, std::string_view word) {
+    return std::find(words.begin(), words.end(), word) != words.end();
 }
 
 // proc(5): blanks and backslashes in a mount point stand as three octal digits.
-std::string unescape(const std::string &text) {
+std::string unescape(std::string_view text) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] != '\\' || i + 3 >= text.size()) {
@@ -44,8 +35,8 @@ std::string unescape(const std::string &text) {
     return out;
 }
 
-std::string join(const std::string &mount_point, const std::string &group) {
-    return group == "/" ? mount_point : mount_point + group;
+std::string join(const std::string &mount_point, std::string_view group) {
+    return group == "/" ? mount_point : mount_point + std::string(group);
 }
 
 }  // namespace
@@ -56,28 +47,28 @@ std::string_view controller_name(Controller controller) {
 
 CgroupLayout parse_cgroup_layout(std::string_view mounts, std::string_view groups) {
     CgroupLayout layout;
-    for (const std::string &line : split(std::string(mounts), '\n')) {
-        const std::vector<std::string> fields = split(line, ' ');
+    for (const std::string_view line : split(mounts, '\n')) {
+        const std::vector<std::string_view> fields = split(line, ' ');
         if (fields.size() < 4) continue;
         const std::string folder = unescape(fields[1]);
         if (fields[2] == "cgroup2" && layout.v2.root.empty()) layout.v2.root = folder;
         if (fields[2] != "cgroup") continue;
-        const std::vector<std::string> options = split(fields[3], ',');
+        const std::vector<std::string_view> options = split(fields[3], ',');
         for (std::size_t i = 0; i < kControllerCount; ++i)
             if (layout.v1[i].root.empty() && contains(options, kNames[i]))
                 layout.v1[i].root = folder;
     }
-    for (const std::string &line : split(std::string(groups), '\n')) {
+    for (const std::string_view line : split(groups, '\n')) {
         // "4:memory:/user.slice", "0::/"
         const std::size_t first = line.find(':');
-        const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string group = line.substr(second + 1);
+        const std::size_t second = first == line.npos ? first : line.find(':', first + 1);
+        if (second == line.npos) continue;
+        const std::string_view group = line.substr(second + 1);
         // ".." is how a group outside of this cgroup namespace is shown.
         if (!group.starts_with('/') || group.starts_with("/..")) continue;
-        const std::string names = line.substr(first + 1, second - first - 1);
+        const std::string_view names = line.substr(first + 1, second - first - 1);
         if (names.empty() && !layout.v2.root.empty()) layout.v2.own = join(layout.v2.root, group);
-        const std::vector<std::string> controllers = split(names, ',');
+        const std::vector<std::string_view> controllers = split(names, ',');
         for (std::size_t i = 0; i < kControllerCount; ++i)
             if (!layout.v1[i].root.empty() && contains(controllers, kNames[i]))
                 layout.v1[i].own = join(layout.v1[i].root, group);

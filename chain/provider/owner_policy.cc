@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "chain/base/units.h"
+
 namespace chain::provider {
 namespace {
 
@@ -14,13 +16,6 @@ constexpr std::uint64_t kDurationMsMax = 24 * 3'600'000;
 std::string duration_text(std::uint64_t ms) {
     if (ms >= 120'000) return std::to_string(ms / 60'000) + " min";
     return std::to_string((ms + 999) / 1000) + " s";
-}
-
-// "0.35".
-std::string load_text(std::uint32_t permille) {
-    const std::uint32_t hundredths = permille / 10;
-    return std::to_string(hundredths / 100) + "." + std::to_string(hundredths / 10 % 10) +
-           std::to_string(hundredths % 10);
 }
 
 }  // namespace
@@ -164,7 +159,7 @@ void OwnerPolicy::describe(const OwnerSigns &signs, bool has_leases) {
     const bool has_rules = rules_.start_load_permille != OwnerRules::none().start_load_permille;
     const std::string quiet =
         (rules_.watch_input ? duration_text(rules_.start_idle_ms) + " without input, " : "") +
-        "load of the owner's programs at most " + load_text(rules_.start_load_permille);
+        "load of the owner's programs at most " + format_permille(rules_.start_load_permille);
     switch (decision_.reason) {
         case OwnerReason::kNone:
             if (!has_rules) {
@@ -173,7 +168,7 @@ void OwnerPolicy::describe(const OwnerSigns &signs, bool has_leases) {
                 break;
             }
             rule = "nothing of the owner's goes on: " + quiet;
-            change = "input, load of " + load_text(rules_.busy_load_permille) + " for " +
+            change = "input, load of " + format_permille(rules_.busy_load_permille) + " for " +
                      duration_text(rules_.busy_ms) + ", or `ompi-chain node pause`";
             break;
         case OwnerReason::kInput: {
@@ -188,8 +183,9 @@ void OwnerPolicy::describe(const OwnerSigns &signs, bool has_leases) {
             break;
         }
         case OwnerReason::kLoad:
-            rule = "programs of the owner keep " + load_text(signs.load_permille) + " cores busy";
-            change = "a load of " + load_text(rules_.start_load_permille) + " or less";
+            rule = "programs of the owner keep " + format_permille(signs.load_permille) +
+                   " cores busy";
+            change = "a load of " + format_permille(rules_.start_load_permille) + " or less";
             break;
         case OwnerReason::kBattery:
             rule = "the machine runs on its battery";

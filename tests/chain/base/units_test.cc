@@ -71,6 +71,13 @@ TEST(Size, Table) {
         EXPECT_FALSE(parse_size_bytes(text).ok()) << text;
 }
 
+TEST(Permille, RoundsDownToHundredths) {
+    EXPECT_EQ(format_permille(0), "0.00");
+    EXPECT_EQ(format_permille(59), "0.05");
+    EXPECT_EQ(format_permille(357), "0.35");
+    EXPECT_EQ(format_permille(12'999), "12.99");
+}
+
 TEST(GhzHours, RoundsDown) {
     EXPECT_EQ(format_ghz_hours(kCyclesPerGhzHour), "1.000000");
     EXPECT_EQ(format_ghz_hours(kCyclesPerGhzHour / 2 - 1, 3), "0.499");
