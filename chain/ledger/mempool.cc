@@ -17,7 +17,6 @@ Mempool::Line Mempool::new_line() const {
     Line line;
     line.state = std::make_unique<Overlay>(chain_.state());
     line.built_on = chain_.tip().id;
-    line.by_id.reserve(kTxsMax);
     return line;
 }
 

@@ -25,9 +25,7 @@ public:
     static constexpr std::size_t kBytesMax = 48u << 20;  // of signed bytes
 
     explicit TxCache(std::size_t txs_max = kTxsMax, std::size_t bytes_max = kBytesMax)
-        : txs_max_(txs_max), bytes_max_(bytes_max) {
-        known_.reserve(txs_max);
-    }
+        : txs_max_(txs_max), bytes_max_(bytes_max) {}
 
     // `bytes_hash` finds the place; that the bytes are the same is compared, so a hit proves as
     // much as decoding, whoever computed the hash. nullptr: not known.
