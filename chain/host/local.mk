@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libompi_chain_la_SOURCES += \
   chain/host/cgroup_layout.cc chain/host/cgroup_layout.h \
-  chain/host/control_group.cc chain/host/control_group.h
+  chain/host/control_group.cc chain/host/control_group.h \
+  chain/host/scratch_volume.cc chain/host/scratch_volume.h
