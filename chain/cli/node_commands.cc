@@ -47,6 +47,8 @@ Json json_status(const wire::NodeStatus &status) {
             {"meter_class", status.meter_class()},
             {"hz", status.hz()},
             {"sandbox", status.sandbox()},
+            {"not_held",
+             Json(std::vector<std::string>(status.not_held().begin(), status.not_held().end()))},
             {"mines", status.mines()},
             {"hashes_per_s", status.hashes_per_s()},
             {"shares", status.shares()},
@@ -99,6 +101,8 @@ Result<int> run_status(Invocation &invocation) {
                       (status.hz() == 0 ? ", measured when something is lent"
                                         : ", " + client::format_ghz(status.hz()) + " GHz a slot")},
         {"sandbox", status.sandbox()}};
+    for (const std::string &one : status.not_held())
+        fields.emplace_back("not held", client::printable(one));
     if (!status.final_id().empty())
         fields.emplace_back("checkpoint",
                             std::to_string(status.final_height()) + ":" + status.final_id());

@@ -6,11 +6,13 @@
 
 #include <getopt.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/join.h"
 #include "chain/daemon/settings.h"
+#include "chain/host/scratch_volume.h"
 
 namespace {
 
@@ -62,6 +64,7 @@ constexpr const char *kUsage =
     "  --lease-starts WHEN   serve a lease once its block is included (default), justified or "
     "final\n"
     "  --scratch DIR         folder for the job folders of leases, on a disk with room\n"
+    "  --scratch-size SIZE   of disk for each lease at most (default 4G)\n"
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
 
@@ -89,6 +92,7 @@ enum Option {
     kRegion,
     kLeaseStarts,
     kScratch,
+    kScratchSize,
     kLogLevel,
     kHelp,
     kVersion,
@@ -118,6 +122,7 @@ constexpr option kOptions[] = {
     {"region", required_argument, nullptr, kRegion},
     {"lease-starts", required_argument, nullptr, kLeaseStarts},
     {"scratch", required_argument, nullptr, kScratch},
+    {"scratch-size", required_argument, nullptr, kScratchSize},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"help", no_argument, nullptr, kHelp},
     {"version", no_argument, nullptr, kVersion},
@@ -172,6 +177,10 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
             break;
         }
         case kRegion: provider.region = text; break;
+        case kScratchSize: {
+            CHAIN_ASSIGN(provider.scratch_bytes, chain::daemon::parse_scratch_size(text));
+            break;
+        }
         default: provider.scratch_folder = text; break;
     }
     return chain::ok_status();
@@ -246,7 +255,8 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kHostName:
             case kLeaseStarts:
             case kRegion:
-            case kScratch: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
+            case kScratch:
+            case kScratchSize: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
             case kLogLevel: {
                 CHAIN_ASSIGN(const chain::LogLevel level, chain::parse_log_level(optarg));
                 chain::set_log_level(level);
@@ -278,6 +288,8 @@ int main(int argc, char **argv) {
     if (!go_on.ok()) return fail(go_on.error());
     if (!*go_on) return 0;
     umask(022);  // what must be private says so itself; leases pass through folders of ours
+    // Volumes of leases end with this process; who is not root mounts none.
+    if (geteuid() == 0) static_cast<void>(chain::host::own_mounts());
     auto daemon = chain::daemon::Daemon::open(std::move(options));
     if (!daemon.ok()) return fail(daemon.error());
     (*daemon)->run();

@@ -9,6 +9,7 @@
 #include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
+#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
 #include "incentive/settlement.h"
@@ -78,6 +79,7 @@ void ProviderAgent::calibrate() {
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
         return;
     }
+    probe_isolation();
     auto hz = std::make_shared<std::uint64_t>(0);
     node_.workers.run([hz] { *hz = meter::calibrate_hz(); },
                       [this, hz] {
@@ -88,6 +90,21 @@ void ProviderAgent::calibrate() {
                       });
 }
 
+void ProviderAgent::probe_isolation() {
+    not_held_ = {"a lease sees the network of this machine"};
+    if (const std::string missing = groups_->support().missing(); !missing.empty())
+        not_held_.push_back("no cgroup here bounds or counts " + missing);
+    Status volumes = make_folders(options_.scratch_folder, 0711);
+    if (volumes.ok()) volumes = host::probe_volumes(options_.scratch_folder);
+    has_volumes_ = volumes.ok();
+    if (!has_volumes_)
+        not_held_.push_back(
+            "what a lease writes is looked at every few seconds, and not bounded (" +
+            volumes.error().message + ")");
+    if (geteuid() != 0) not_held_.push_back("leases run as the user of this daemon");
+    for (const std::string &one : not_held_) log(LogLevel::kNote, kCategory, "not held: ", one);
+}
+
 // Once: what bounds leases together, and what they give way to.
 void ProviderAgent::watch_owner() {
     if (groups_) return;
@@ -95,8 +112,6 @@ void ProviderAgent::watch_owner() {
     groups_.emplace(host::read_cgroup_layout(),
                     host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
     const host::GroupSupport &support = groups_->support();
-    if (!support.is_full())
-        log(LogLevel::kNote, kCategory, "no cgroup here bounds or counts: ", support.missing());
     provider::OwnerRules rules = options_.owner_rules;
     if (!support.freezer) rules.suspend_ms = 0;
     // Without a way to run only in what the owner leaves over, leases end at once.
@@ -252,7 +267,7 @@ void ProviderAgent::publish_offer() {
     body.set_memory_bytes(options_.memory_bytes);
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
     body.set_region(options_.region);
-    body.set_isolation("partial");  // no limits of cores and memory, no network of the lease's own
+    body.set_isolation(not_held_.empty() ? "full" : "partial");
     body.set_meter_class(offered_meter_class());
     // Later than any before, also after a restart.
     offer_sequence_ = std::max(offer_sequence_ + 1, now_ms);
@@ -368,9 +383,11 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
         terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
     answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
-    legs_.emplace(key, std::make_unique<ProviderLeg>(node_, *groups_, key, peer, std::move(*terms),
-                                                     options_.scratch_folder,
-                                                     [this, key] { drop_leg(key); }));
+    legs_.emplace(key,
+                  std::make_unique<ProviderLeg>(
+                      node_, *groups_, key, peer, std::move(*terms),
+                      ScratchPlan{options_.scratch_folder, options_.scratch_bytes, has_volumes_},
+                      [this, key] { drop_leg(key); }));
     static_cast<void>(node_.send_trade(peer, answer));
     publish_offer();
 }
@@ -498,6 +515,7 @@ void ProviderAgent::fill_status(wire::NodeStatus &status) const {
     status.set_meter_class(std::string(daemon::meter_class_name(offered_meter_class())));
     status.set_hz(hz_);
     status.set_sandbox(cannot_lend_.empty() ? "bubblewrap" : "none: " + cannot_lend_);
+    for (const std::string &one : not_held_) status.add_not_held(one);
 }
 
 }  // namespace chain::daemon

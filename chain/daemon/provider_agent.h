@@ -30,6 +30,7 @@ struct ProviderOptions {
     provider::OwnerPaths owner_paths;
     std::string pause_path;      // a file that stands while lending is paused
     std::string scratch_folder;  // job folders of leases
+    std::uint64_t scratch_bytes = kScratchBytesDefault;  // of each, at most
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;
@@ -73,6 +74,7 @@ public:
 
 private:
     void calibrate();
+    void probe_isolation();
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
@@ -89,7 +91,10 @@ private:
     ProviderOptions options_;
     std::function<void(const wire::SignedOffer &)> publish_;
     std::string cannot_lend_;  // why; empty: can
-    std::uint64_t hz_ = 0;     // calibrated; 0: not yet
+    // What keeps leases from being held as they should; empty: nothing. Known once calibrated.
+    std::vector<std::string> not_held_;
+    bool has_volumes_ = false;
+    std::uint64_t hz_ = 0;  // calibrated; 0: not yet
     std::uint64_t offer_sequence_ = 0;
     std::optional<host::GroupTree> groups_;  // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;

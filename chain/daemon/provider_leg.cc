@@ -2,11 +2,14 @@
 #include "chain/daemon/provider_leg.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <sys/wait.h>
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
+#include "chain/client/text.h"
+#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
 #include "chain/wire/frame.h"
@@ -36,16 +39,29 @@ std::string describe_exit(int wait_status) {
     return "ended with status " + std::to_string(status);
 }
 
+// No more than half of what is free, so that several leases and the owner find room.
+Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
+    std::uint64_t volume_bytes = 0;
+    if (plan.has_volumes) {
+        CHAIN_TRY(make_folders(plan.folder, 0711));
+        CHAIN_ASSIGN(const std::uint64_t free_bytes, host::free_disk_bytes(plan.folder));
+        volume_bytes = std::min(plan.bytes_max, free_bytes / 2);
+        if (volume_bytes < kScratchBytesMin)
+            return make_error(ErrorCode::kDiskFull, "this machine has no disk left for a lease");
+    }
+    return provider::prepare_lease_folder(plan.folder, to_hex(key.lease), key.leg, volume_bytes);
+}
+
 }  // namespace
 
 ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer,
-                         LegTerms terms, std::string scratch_folder, std::function<void()> on_end)
+                         LegTerms terms, ScratchPlan scratch, std::function<void()> on_end)
     : node_(node),
       groups_(groups),
       key_(key),
       peer_(peer),
       terms_(std::move(terms)),
-      scratch_folder_(std::move(scratch_folder)),
+      scratch_(std::move(scratch)),
       on_end_(std::move(on_end)) {
     record_.set_renter(to_bytes(terms_.renter));
     record_.set_host(terms_.host);
@@ -119,11 +135,19 @@ void ProviderLeg::answer_close(std::uint64_t closes_at_ms) {
 
 void ProviderLeg::begin_staging() {
     phase_ = Phase::kStaging;
-    auto folder = provider::prepare_lease_folder(scratch_folder_, to_hex(key_.lease), key_.leg);
-    if (!folder.ok()) {
-        fail_stage(folder.error());
-        return;
-    }
+    auto made = std::make_shared<Result<std::string>>(std::string());
+    node_.workers.run([made, plan = scratch_, key = key_] { *made = make_folder(plan, key); },
+                      [this, made, alive = alive_] {
+                          if (*alive && phase_ == Phase::kStaging)
+                              on_folder(std::move(*made));
+                          else if (made->ok())
+                              static_cast<void>(provider::remove_lease_folder(**made));
+                      });
+    set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
+}
+
+void ProviderLeg::on_folder(Result<std::string> folder) {
+    if (!folder.ok()) return fail_stage(folder.error());
     lease_folder_ = std::move(*folder);
     receiver_ = std::make_unique<provider::StageReceiver>(
         lease_folder_ + "/job", lease_folder_ + "/outside", kStageBytesMax);
@@ -131,7 +155,24 @@ void ProviderLeg::begin_staging() {
     message.mutable_funded();
     report_start();
     static_cast<void>(node_.send_trade(peer_, message));
-    set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
+}
+
+// Where no volume bounds it. One that looks again while the last look goes on would only make a
+// slow disk slower.
+void ProviderLeg::look_at_scratch() {
+    if (scratch_.has_volumes || std::exchange(looks_at_scratch_, true)) return;
+    auto used = std::make_shared<Result<std::uint64_t>>(0);
+    node_.workers.run(
+        [used, folder = lease_folder_] { *used = provider::lease_folder_bytes(folder); },
+        [this, used, alive = alive_] {
+            if (!*alive) return;
+            looks_at_scratch_ = false;
+            const bool too_many = !used->ok() && used->error().code == ErrorCode::kTooLarge;
+            if (phase_ == Phase::kRunning &&
+                (too_many || (used->ok() && **used > scratch_.bytes_max)))
+                end("renter", "it wrote more than the " + client::format_size(scratch_.bytes_max) +
+                                  " of disk that a lease has here");
+        });
 }
 
 // On the ledger: the environment of this leg stands. Without it anybody may void the gang once the
@@ -263,7 +304,10 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     wire::TradeMessage message = trade_message(key_);
     message.mutable_launched();
     static_cast<void>(node_.send_trade(peer_, message));
-    reading_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] { send_reading(false); });
+    reading_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] {
+        look_at_scratch();
+        send_reading(false);
+    });
     set_deadline(terms_.duration_ms, [this] { end("renter", "the agreed time is used up"); });
 }
 

@@ -34,6 +34,8 @@ inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter s
 inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
 inline constexpr std::uint32_t kProcessesPerSlot = 1'024;  // and threads
 inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
+inline constexpr std::uint64_t kScratchBytesMin = 64ULL << 20;
+inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;
 
 // What was agreed, as far as this leg goes.
 struct LegTerms {
@@ -51,12 +53,19 @@ struct LegTerms {
     TxStatus begins_at = TxStatus::kIncluded;
 };
 
+// What each lease gets of the disk.
+struct ScratchPlan {
+    std::string folder;
+    std::uint64_t bytes_max = 0;
+    bool has_volumes = false;  // else what is written is looked at, now and then
+};
+
 class ProviderLeg {
 public:
     enum class Phase { kReserved, kStaging, kReady, kRunning, kPacking, kClosing, kSettled };
 
     ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer, LegTerms terms,
-                std::string scratch_folder, std::function<void()> on_end);
+                ScratchPlan scratch, std::function<void()> on_end);
     ~ProviderLeg();
 
     void on_trade(const wire::TradeMessage &message);
@@ -82,6 +91,8 @@ public:
 private:
     void on_lease_gone();
     void begin_staging();
+    void on_folder(Result<std::string> folder);
+    void look_at_scratch();
     void report_start();
     void give_notice();
     void answer_close(std::uint64_t closes_at_ms);
@@ -110,13 +121,14 @@ private:
     const LegKey key_;
     const PublicKey peer_;
     const LegTerms terms_;
-    const std::string scratch_folder_;
+    const ScratchPlan scratch_;
     std::function<void()> on_end_;
 
     Phase phase_ = Phase::kReserved;
     bool renter_here_ = true;
     bool renter_ended_ = false;  // the renter said so itself
     bool sandbox_running_ = false;
+    bool looks_at_scratch_ = false;
     std::string lease_folder_;
     std::unique_ptr<provider::StageReceiver> receiver_;
     std::unique_ptr<provider::StageSender> results_;

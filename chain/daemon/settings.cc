@@ -12,6 +12,7 @@
 
 #include "chain/base/file.h"
 #include "chain/base/units.h"
+#include "chain/client/text.h"
 #include "chain/wire/frame.h"
 
 namespace chain::daemon {
@@ -140,6 +141,12 @@ Status read_lend(const std::string &path, const toml::table &table, ProviderOpti
                                   return ok_status();
                               },
                               "a size in quotes, as \"8G\""));
+    section.add("scratch", text_into(
+                               [&](const std::string &text) -> Status {
+                                   CHAIN_ASSIGN(options.scratch_bytes, parse_scratch_size(text));
+                                   return ok_status();
+                               },
+                               "a size in quotes, as \"4G\""));
     section.add("host_name", text_into(
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))
@@ -249,6 +256,16 @@ Result<std::vector<provider::WeekWindow>> parse_windows(std::string_view text) {
         windows.push_back(window);
         if (day == last) return windows;
     }
+}
+
+Result<std::uint64_t> parse_scratch_size(std::string_view text) {
+    CHAIN_ASSIGN(const std::uint64_t bytes, parse_size_bytes(text));
+    if (bytes < kScratchBytesMin || bytes > kStageBytesMax)
+        return make_error(ErrorCode::kInvalidInput, "\"", text,
+                          "\" is too small or too large for the disk of a lease: ",
+                          client::format_size(kScratchBytesMin), " to ",
+                          client::format_size(kStageBytesMax));
+    return bytes;
 }
 
 Status parse_settings(const std::string &path, std::string_view text, ProviderOptions &options) {

@@ -18,6 +18,10 @@ Status parse_settings(const std::string &path, std::string_view text, ProviderOp
 // A missing file is fine where it was not asked for by name. Errors: also kNotFound, kIo.
 Status read_settings(const std::string &path, bool must_exist, ProviderOptions &options);
 
+// Of a lease's disk: "4G". Errors: kInvalidInput, also outside of kScratchBytesMin and
+// kStageBytesMax.
+Result<std::uint64_t> parse_scratch_size(std::string_view text);
+
 // "Mon-Fri 18:00-08:00": one window for each day, which may end on the next; "daily 22:00-06:00",
 // "Sat-Sun 00:00-24:00". Errors: kInvalidInput.
 Result<std::vector<provider::WeekWindow>> parse_windows(std::string_view text);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <sstream>
 
@@ -21,6 +22,7 @@
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
+#include "chain/host/scratch_volume.h"
 #include "chain/meter/rank_file.h"
 #include "chain/provider/folder_walk.h"
 
@@ -32,6 +34,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kComponentBytesMax = 64u << 20;
 constexpr std::size_t kWalkEntriesMax = 400'000;
 constexpr std::string_view kComponentsInside = "/run/ompi-chain/components";
+constexpr std::string_view kVolumeSuffix = ".disk";
 constexpr std::string_view kRanksInside = "/run/ompi-chain/ranks";
 
 bool daemon_is_root() {
@@ -151,6 +154,10 @@ void kill_all_of_leg(const std::string &lease_folder) {
     }
 }
 
+std::string volume_of(const std::string &lease_folder) {
+    return lease_folder + std::string(kVolumeSuffix);
+}
+
 bool is_lease_folder_name(std::string_view name) {
     const std::size_t dash = name.find('-');
     if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return false;
@@ -162,7 +169,8 @@ bool is_lease_folder_name(std::string_view name) {
 }  // namespace
 
 Result<std::string> prepare_lease_folder(const std::string &scratch_root,
-                                         const std::string &lease_id_hex, std::uint32_t leg) {
+                                         const std::string &lease_id_hex, std::uint32_t leg,
+                                         std::uint64_t volume_bytes) {
     const std::string name = lease_id_hex + "-" + std::to_string(leg);
     if (!is_lease_folder_name(name) || name.size() > 128)
         return make_error(ErrorCode::kInvalidInput, "\"", name, "\" names no leg of a lease");
@@ -172,13 +180,19 @@ Result<std::string> prepare_lease_folder(const std::string &scratch_root,
         status.st_uid != geteuid() || (status.st_mode & 022) != 0)
         return make_error(ErrorCode::kPermission, scratch_root,
                           " is not a folder that belongs to this user alone");
+    // Two at once must not choose the same uid: it is seen as taken once the folder is there.
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
     CHAIN_ASSIGN(const uid_t uid, choose_leg_uid(scratch_root, lease_id_hex, leg));
     const std::string folder = scratch_root + "/" + name;
     if (mkdir(folder.c_str(), 0711) != 0) {
         if (errno == EEXIST) return make_error(ErrorCode::kConflict, folder, " exists already");
         return errno_error(errno, "make the folder " + folder);
     }
-    if (const Status filled = fill_lease_folder(folder, uid); !filled.ok()) {
+    Status filled = ok_status();
+    if (volume_bytes > 0) filled = host::mount_volume(volume_of(folder), folder, volume_bytes);
+    if (filled.ok()) filled = fill_lease_folder(folder, uid);
+    if (!filled.ok()) {
         if (const Status removed = remove_lease_folder(folder); !removed.ok())
             log(LogLevel::kWarning, "provider", removed.error().message);
         return filled.error();
@@ -251,7 +265,18 @@ bool is_system_path(const std::string &path) {
 }
 
 Status remove_lease_folder(const std::string &lease_folder) {
+    CHAIN_TRY(host::unmount_volume(volume_of(lease_folder), lease_folder));
     return remove_hostile_tree(lease_folder);
+}
+
+Result<std::uint64_t> lease_folder_bytes(const std::string &lease_folder) {
+    constexpr std::uint64_t kBlockBytes = 512;  // stat(2), whatever the disk's are
+    std::uint64_t bytes = 0;
+    CHAIN_TRY(walk_folder(lease_folder, kWalkEntriesMax, [&](const WalkEntry &entry) {
+        bytes += static_cast<std::uint64_t>(entry.status.st_blocks) * kBlockBytes;
+        return true;
+    }));
+    return bytes;
 }
 
 Status record_sandbox(const std::string &lease_folder, const std::vector<int> &pids) {
@@ -268,9 +293,15 @@ Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     std::uint32_t removed_count = 0;
     std::error_code error;
     if (!path_exists(scratch_root)) return removed_count;
+    std::set<std::string> names;  // also of those of which only the volume is left
     for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
-        if (!is_lease_folder_name(entry.path().filename().string())) continue;
-        const std::string folder = entry.path().string();
+        std::string name = entry.path().filename().string();
+        if (name.ends_with(kVolumeSuffix)) name.resize(name.size() - kVolumeSuffix.size());
+        if (is_lease_folder_name(name)) names.insert(std::move(name));
+    }
+    if (error) return errno_error(error.value(), "list " + scratch_root);
+    for (const std::string &name : names) {
+        const std::string folder = scratch_root + "/" + name;
         if (const auto record = read_file(folder + "/sandbox", 4096); record.ok()) {
             std::istringstream lines(*record);
             int pid = 0;
@@ -281,7 +312,6 @@ Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
         CHAIN_TRY(remove_lease_folder(folder));
         ++removed_count;
     }
-    if (error) return errno_error(error.value(), "list " + scratch_root);
     return removed_count;
 }
 

@@ -9,6 +9,7 @@
 //       components/  MCA components that are loaded into ranks; read-only inside
 //       etc/         made-up passwd, group, hosts; read-only inside
 //       sandbox      pids and start times of a running sandbox, for reap_leftovers
+//   <scratch root>/<lease id>-<leg>.disk   where volumes can be made: all of the above is in it
 //
 // A daemon that is root gives each leg a uid of its own, which no account uses; job/ and ranks/
 // belong to it. A daemon that is not root owns everything itself.
@@ -34,11 +35,17 @@ inline constexpr uid_t kLegUidCount = 65'536;
 // Files with absolute names in one lease: each is a mount.
 inline constexpr std::size_t kOutsideFilesMax = 1'000;
 
-// Makes the folder of a leg. The scratch root must be reachable for any uid (/var/tmp/…, not below
+// Makes the folder of a leg, on a volume of `volume_bytes` (host::mount_volume) if that is not 0.
+// The scratch root must be reachable for any uid (/var/tmp/…, not below
 // /root) when the daemon is root. Errors: kConflict when it exists, kPermission, kDiskFull, kIo,
 // kNotFound when Open MPI's side of this package (mca_hook_chain.so) is not installed.
 Result<std::string> prepare_lease_folder(const std::string &scratch_root,
-                                         const std::string &lease_id_hex, std::uint32_t leg);
+                                         const std::string &lease_id_hex, std::uint32_t leg,
+                                         std::uint64_t volume_bytes = 0);
+
+// What the leg has written, in whole blocks of its disk: for where no volume bounds it. Errors:
+// kTooLarge (more files than can be counted), kIo.
+Result<std::uint64_t> lease_folder_bytes(const std::string &lease_folder);
 
 // The uid that the leg runs as: the owner of job/. Errors: kPermission when that is no uid of legs
 // (root) or not the daemon's own (not root).

@@ -38,6 +38,7 @@ slots = 6
 ask = "0.02"
 cap_percent = 60
 memory = "8G"
+scratch = "512M"
 host_name = "attic"
 region = "eu"
 [owner]
@@ -56,6 +57,7 @@ applications = ["blender", "steam"]
     EXPECT_EQ(options.slot_count, 6u);
     EXPECT_EQ(options.ask_per_ghz_h.units, 20'000'000);
     EXPECT_EQ(options.cap_percent, 60u);
+    EXPECT_EQ(options.scratch_bytes, 512u << 20);
     EXPECT_EQ(options.memory_bytes, 8ull << 30);
     EXPECT_EQ(options.host, "attic");
     const provider::OwnerRules &rules = options.owner_rules;
@@ -90,6 +92,8 @@ TEST(Settings, SaysInWhichLineWhatIsWrong) {
         {"[lend]\nask = \"0\"\n", "above 0"},
         {"[lend]\ncap_percent = 0\n", "from 1 to 100"},
         {"[lend]\nmemory = \"lots\"\n", "s.toml:2: memory:"},
+        {"[lend]\nscratch = \"1M\"\n", "64"},
+        {"[lend]\nscratch = \"65G\"\n", "64"},
         {"[lend]\nhost_name = \"two words\"\n", "letters, digits"},
         {"lend = 3\n", "it takes a table"},
         {"[own]\n", "there is no setting \"own\""},

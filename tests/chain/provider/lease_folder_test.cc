@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "chain/host/scratch_volume.h"
 #include "tests/chain/provider/support.h"
 
 namespace chain::provider {
@@ -83,6 +84,62 @@ TEST_F(LeaseFolderTest, RemovesWhateverAJobLeft) {
     EXPECT_FALSE(path_exists(*folder));
     EXPECT_EQ(read_text(root_ / "kept/file"), "kept");
     EXPECT_TRUE(remove_lease_folder(*folder).ok());
+}
+
+TEST_F(LeaseFolderTest, CountsWhatALegWrites) {
+    const auto folder = prepare_lease_folder(root_ / "scratch", kLease, 0);
+    ASSERT_TRUE(folder.ok());
+    const std::uint64_t before = lease_folder_bytes(*folder).value();
+    write_text(*folder + "/job/deep/big", std::string(3u << 20, 'x'));
+    ASSERT_EQ(truncate((*folder + "/job/deep/big").c_str(), 1 << 30), 0);  // no room for zeros
+    write_text(*folder + "/ranks/big", std::string(1u << 20, 'x'));
+    const std::uint64_t after = lease_folder_bytes(*folder).value();
+    EXPECT_GE(after - before, 4u << 20);
+    EXPECT_LT(after - before, 5u << 20);
+}
+
+class LeaseVolumeTest : public LeaseFolderTest {
+protected:
+    static constexpr std::uint64_t kVolumeBytes = 32u << 20;
+    void SetUp() override {
+        LeaseFolderTest::SetUp();
+        if (const Status possible = host::probe_volumes(root_ / "."); !possible.ok())
+            GTEST_SKIP() << "no volume can be made here: " << possible.error().message;
+    }
+};
+
+TEST_F(LeaseVolumeTest, BoundsAllThatALegWrites) {
+    const auto folder = prepare_lease_folder(root_ / "scratch", kLease, 0, kVolumeBytes);
+    ASSERT_TRUE(folder.ok()) << folder.error().message;
+    const auto uid = leg_uid(*folder);
+    ASSERT_TRUE(uid.ok());
+    EXPECT_GE(*uid, kLegUidFirst);
+    for (const char *part : {"/job", "/ranks", "/outside"}) {
+        const std::string big = *folder + part + "/big";
+        const FileDescriptor file(open(big.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        ASSERT_TRUE(file.valid());
+        EXPECT_EQ(posix_fallocate(file.get(), 0, kVolumeBytes), ENOSPC) << part;
+        unlink(big.c_str());
+    }
+    ASSERT_TRUE(remove_lease_folder(*folder).ok());
+    EXPECT_TRUE(std::filesystem::is_empty(root_ / "scratch"));
+}
+
+TEST_F(LeaseVolumeTest, WhatIsLeftIsReaped) {
+    ASSERT_TRUE(prepare_lease_folder(root_ / "scratch", kLease, 0, kVolumeBytes).ok());
+    write_text(root_ / ("scratch/" + std::string(kLease) + "-1.disk"),
+               "of a daemon that was killed");
+    write_text(root_ / "scratch/other.disk", "not ours");
+    EXPECT_EQ(reap_leftovers(root_ / "scratch").value(), 2u);
+    EXPECT_FALSE(path_exists(root_ / ("scratch/" + std::string(kLease) + "-0")));
+    EXPECT_FALSE(path_exists(root_ / ("scratch/" + std::string(kLease) + "-1.disk")));
+    EXPECT_EQ(read_text(root_ / "scratch/other.disk"), "not ours");
+}
+
+TEST_F(LeaseVolumeTest, OneThatCannotBeMadeLeavesNothing) {
+    EXPECT_FALSE(prepare_lease_folder(root_ / "scratch", kLease, 0, 1).ok());
+    EXPECT_FALSE(prepare_lease_folder(root_ / "scratch", kLease, 0, 1ULL << 50).ok());
+    EXPECT_TRUE(std::filesystem::is_empty(root_ / "scratch"));
 }
 
 TEST_F(LeaseFolderTest, HandsStagedFilesToTheLeg) {
