@@ -11,6 +11,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/journal.cc chain/daemon/journal.h \
   chain/daemon/node.cc chain/daemon/node.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
+  chain/daemon/provider_owner.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
   chain/daemon/provider_leg_end.cc \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \

@@ -9,7 +9,6 @@
 #include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
-#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
 #include "incentive/settlement.h"
@@ -19,7 +18,6 @@ namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
-constexpr std::uint64_t kLookAtOwnerMs = 1'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
 constexpr std::uint32_t kSlotsOfferedMax = 4096;
 
@@ -88,124 +86,6 @@ void ProviderAgent::calibrate() {
                               meter::probe_meter().why, ")");
                           publish_offer();
                       });
-}
-
-void ProviderAgent::probe_isolation() {
-    not_held_ = {"a lease sees the network of this machine"};
-    if (const std::string missing = groups_->support().missing(); !missing.empty())
-        not_held_.push_back("no cgroup here bounds or counts " + missing);
-    Status volumes = make_folders(options_.scratch_folder, 0711);
-    if (volumes.ok()) volumes = host::probe_volumes(options_.scratch_folder);
-    has_volumes_ = volumes.ok();
-    if (!has_volumes_)
-        not_held_.push_back(
-            "what a lease writes is looked at every few seconds, and not bounded (" +
-            volumes.error().message + ")");
-    if (geteuid() != 0) not_held_.push_back("leases run as the user of this daemon");
-    for (const std::string &one : not_held_) log(LogLevel::kNote, kCategory, "not held: ", one);
-}
-
-// Once: what bounds leases together, and what they give way to.
-void ProviderAgent::watch_owner() {
-    if (groups_) return;
-    const auto cores = static_cast<std::uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
-    groups_.emplace(host::read_cgroup_layout(),
-                    host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
-    const host::GroupSupport &support = groups_->support();
-    provider::OwnerRules rules = options_.owner_rules;
-    if (!support.freezer) rules.suspend_ms = 0;
-    // Without a way to run only in what the owner leaves over, leases end at once.
-    if (!support.cpu) rules.leave_ms = 0;
-    paused_ = path_exists(options_.pause_path);
-    const std::vector<std::string> applications = rules.applications;
-    policy_.emplace(std::move(rules));
-    watch_.emplace(node_.loop, node_.clock, options_.owner_paths, applications,
-                   provider::OwnerWatch::Leases{
-                       [this] {
-                           const auto used_ns = groups_->all().cpu_time_ns();
-                           return used_ns.ok() ? *used_ns : std::uint64_t{0};
-                       },
-                       [this](int pid) {
-                           return std::any_of(legs_.begin(), legs_.end(), [pid](const auto &leg) {
-                               return leg.second->has_process(pid);
-                           });
-                       }},
-                   [this] { look_at_owner(); });
-    owner_timer_ = node_.loop.every_ms(kLookAtOwnerMs, [this] { look_at_owner(); });
-    look_at_owner();
-}
-
-void ProviderAgent::look_at_owner() {
-    signs_ = watch_->look();
-    signs_.paused = paused_;
-    const provider::LendState before = policy_->decision().state;
-    const provider::LendDecision &decision = policy_->look(signs_, !legs_.empty());
-    if (decision.state != before) obey(decision);
-    if (decision.state == provider::LendState::kLeaving && signs_.now_ms >= decision.leave_at_ms)
-        for (const auto &[key, leg] : legs_) leg->end_for_owner();
-}
-
-void ProviderAgent::obey(const provider::LendDecision &decision) {
-    using provider::LendState;
-    log(LogLevel::kNote, kCategory, "lending is ", provider::lend_state_name(decision.state), ": ",
-        decision.rule);
-    host::ControlGroup &all = groups_->all();
-    const auto try_to = [](std::string_view what, const Status &done) {
-        if (!done.ok() && done.error().code != ErrorCode::kNotFound)
-            log(LogLevel::kWarning, kCategory, what, ": ", done.error().message);
-    };
-    // The processor first, then everybody is told.
-    if (decision.state == LendState::kLeaving)
-        try_to("give way", all.set_yielding(true));
-    else if (decision.state == LendState::kOpen || decision.state == LendState::kClosed)
-        try_to("stop giving way", all.set_yielding(false));
-    try_to("freeze leases", all.set_frozen(decision.state == LendState::kSuspended));
-    const auto state = decision.state == LendState::kSuspended ? wire::LegNotice::SUSPENDED
-                       : decision.state == LendState::kLeaving ? wire::LegNotice::LEAVING
-                                                               : wire::LegNotice::RESUMED;
-    const std::uint64_t leave_in_ms =
-        decision.leave_at_ms > signs_.now_ms ? decision.leave_at_ms - signs_.now_ms : 0;
-    for (const auto &[key, leg] : legs_) leg->on_owner(state, decision, leave_in_ms);
-    publish_offer();
-}
-
-bool ProviderAgent::is_open() const {
-    return policy_ && policy_->decision().state == provider::LendState::kOpen;
-}
-
-Status ProviderAgent::pause(bool pause) {
-    if (pause)
-        CHAIN_TRY(write_file_atomic(options_.pause_path, "paused\n", 0600));
-    else if (path_exists(options_.pause_path) && std::remove(options_.pause_path.c_str()) != 0)
-        return errno_error(errno, "remove " + options_.pause_path);
-    paused_ = pause;
-    if (policy_) look_at_owner();
-    return ok_status();
-}
-
-void ProviderAgent::fill_policy(wire::NodePolicy &policy) const {
-    policy.set_paused(paused_);
-    if (!policy_ || options_.slot_count == 0) {
-        policy.set_state("not-lending");
-        policy.set_rule("this machine lends nothing");
-        policy.set_change("`ompi-chain offer set --slots N --ask PRICE`");
-        return;
-    }
-    const provider::LendDecision &decision = policy_->decision();
-    policy.set_state(std::string(provider::lend_state_name(decision.state)));
-    policy.set_reason(static_cast<std::uint32_t>(decision.reason));
-    policy.set_reason_name(std::string(provider::owner_reason_name(decision.reason)));
-    policy.set_rule(decision.rule);
-    policy.set_change(decision.change);
-    if (decision.leave_at_ms > signs_.now_ms)
-        policy.set_leave_in_ms(decision.leave_at_ms - signs_.now_ms);
-    policy.set_input_sources(policy_->rules().watch_input ? watch_->input_sources()
-                                                          : "not looked at");
-    policy.set_has_input(signs_.input_idle_ms.has_value());
-    policy.set_input_idle_ms(signs_.input_idle_ms.value_or(0));
-    policy.set_load_permille(signs_.load_permille);
-    policy.set_memory_stall_permille(signs_.memory_stall_permille);
-    policy.set_on_battery(signs_.on_battery);
 }
 
 Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {

@@ -306,6 +306,7 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     static_cast<void>(node_.send_trade(peer_, message));
     reading_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] {
         look_at_scratch();
+        look_at_limits();
         send_reading(false);
     });
     set_deadline(terms_.duration_ms, [this] { end("renter", "the agreed time is used up"); });
@@ -415,6 +416,12 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
         set_deadline(kEndWaitMs, [this] { end("renter", std::string(client::kJobEnded)); });
         return;
     }
+    look_at_limits();
+    if (const std::string limit = limit_text(); !limit.empty()) {
+        say_ended(limit, true, true);
+        set_deadline(kEndWaitMs, [this, limit] { end("renter", limit); });
+        return;
+    }
     std::string reason = "orted " + describe_exit(wait_status);
     std::string words = sandbox_->last_words();
     while (!words.empty() && words.back() == '\n') words.pop_back();
@@ -432,11 +439,32 @@ void ProviderLeg::on_renter_lost(const std::string &why) {
     end("renter", "the renter's daemon was lost: " + why);
 }
 
-void ProviderLeg::say_ended(const std::string &reason, bool killed) {
+// What of the lease's limits a process died of; empty: none did.
+std::string ProviderLeg::limit_text() const {
+    if (group_ == nullptr || group_->memory_kills() == 0) return {};
+    return "the kernel killed a process: the lease has " +
+           client::format_size(terms_.memory_bytes) +
+           " of memory here (more: --chain-lease SLOTS,mem=SIZE)";
+}
+
+void ProviderLeg::look_at_limits() {
+    if (limit_was_said_) return;
+    const std::string text = limit_text();
+    if (text.empty()) return;
+    limit_was_said_ = true;
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ", text);
+    wire::TradeMessage message = trade_message(key_);
+    message.mutable_leg_notice()->set_state(wire::LegNotice::LIMITED);
+    message.mutable_leg_notice()->set_text(text);
+    if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
+}
+
+void ProviderLeg::say_ended(const std::string &reason, bool killed, bool over_limit) {
     if (!renter_here_) return;
     wire::TradeMessage message = trade_message(key_);
     message.mutable_leg_ended()->set_reason(reason);
     message.mutable_leg_ended()->set_killed(killed);
+    message.mutable_leg_ended()->set_over_limit(over_limit);
     static_cast<void>(node_.send_trade(peer_, message));
 }
 

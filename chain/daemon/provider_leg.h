@@ -105,7 +105,9 @@ private:
     wire::Reading take_reading(bool last);
     void on_voucher(const wire::SignedVoucher &voucher);
     void end(const std::string &ended_by, const std::string &reason);
-    void say_ended(const std::string &reason, bool killed);
+    void say_ended(const std::string &reason, bool killed, bool over_limit = false);
+    std::string limit_text() const;
+    void look_at_limits();
     void stop_running();
     void pack();
     void send_results();
@@ -129,6 +131,7 @@ private:
     bool renter_ended_ = false;  // the renter said so itself
     bool sandbox_running_ = false;
     bool looks_at_scratch_ = false;
+    bool limit_was_said_ = false;
     std::string lease_folder_;
     std::unique_ptr<provider::StageReceiver> receiver_;
     std::unique_ptr<provider::StageSender> results_;

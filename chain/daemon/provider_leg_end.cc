@@ -22,6 +22,7 @@ void ProviderLeg::stop_running() {
 }
 
 void ProviderLeg::pack() {
+    look_at_limits();
     if (!renter_here_) return close();
     send_reading(true);
     last_reading_sent_ = true;

@@ -76,13 +76,15 @@ void RenterLease::progress(const std::string &stage, const std::string &detail) 
     client_->reply(request_id_, std::move(reply));
 }
 
-void RenterLease::event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason) {
+void RenterLease::event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
+                        bool over_limit) {
     wire::ControlReply reply;
     reply.mutable_lease_event()->set_kind(kind);
     reply.mutable_lease_event()->set_leg(leg);
     if (leg < legs_.size())
         reply.mutable_lease_event()->set_host(record_.bill().legs(static_cast<int>(leg)).host());
     reply.mutable_lease_event()->set_reason(reason);
+    reply.mutable_lease_event()->set_over_limit(over_limit);
     client_->reply(request_id_, std::move(reply));
 }
 
@@ -425,16 +427,18 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
 
 // The owner of a peer's machine is back, or gone again: mpirun tells the job.
 void RenterLease::on_notice(std::uint32_t leg, const wire::LegNotice &notice) {
+    const std::string &host = record_.bill().legs(static_cast<int>(leg)).host();
     wire::ControlReply reply;
     wire::LeaseEvent &event = *reply.mutable_lease_event();
     switch (notice.state()) {
         case wire::LegNotice::SUSPENDED: event.set_kind(wire::LeaseEvent::SUSPENDED); break;
         case wire::LegNotice::RESUMED: event.set_kind(wire::LeaseEvent::RESUMED); break;
         case wire::LegNotice::LEAVING: event.set_kind(wire::LeaseEvent::LEAVING); break;
+        case wire::LegNotice::LIMITED: return this->notice(host + ": " + notice.text());
         default: return;
     }
     event.set_leg(leg);
-    event.set_host(record_.bill().legs(static_cast<int>(leg)).host());
+    event.set_host(host);
     event.set_reason(notice.text());
     event.set_leave_in_ms(notice.leave_in_ms());
     client_->reply(request_id_, std::move(reply));

@@ -112,7 +112,8 @@ private:
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     void on_notice(std::uint32_t leg, const wire::LegNotice &notice);
     // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
-    void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone);
+    void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
+                  bool over_limit = false);
     // Asks mpirun to end its ranks; if it does not in time, ends the lease under them.
     void end_soon(const std::string &reason);
     void end(const std::string &ended_by, const std::string &reason);
@@ -122,7 +123,8 @@ private:
     void finish();
     void fail(const Error &error);
     void progress(const std::string &stage, const std::string &detail);
-    void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason);
+    void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
+               bool over_limit = false);
     void notice(const std::string &text);
     void lose_results(const std::string &text);
     void remember();
@@ -159,6 +161,7 @@ private:
     std::optional<std::uint64_t> close_request_;
     bool closed_one_sided_ = false;
     std::string lost_reason_;  // of the first peer that was lost
+    std::string lost_by_;      // whose doing that was
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     LoopHandle deadline_;
     LoopHandle wait_timer_;

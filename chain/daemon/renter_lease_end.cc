@@ -184,7 +184,8 @@ void RenterLease::place_results(std::uint32_t leg) {
         });
 }
 
-void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone) {
+void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
+                           bool over_limit) {
     LegState &state = legs_[leg];
     if (state.lost || phase_ == Phase::kEnded) return;
     state.lost = peer_gone;
@@ -198,13 +199,16 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     // Its time or money is used up: the provider ends its leg for the same reason, and is no loss.
     if (!record_.bill().reason().empty()) return;
     log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ", who, ": ", reason);
-    if (lost_reason_.empty()) lost_reason_ = who + ": " + reason;
-    event(wire::LeaseEvent::LEG_LOST, leg, reason);
-    set_deadline(kEndingWaitMs, [this] { end("provider", lost_reason_); });
+    if (lost_reason_.empty()) {
+        lost_reason_ = who + ": " + reason;
+        lost_by_ = over_limit ? "renter" : "provider";
+    }
+    event(wire::LeaseEvent::LEG_LOST, leg, reason, over_limit);
+    set_deadline(kEndingWaitMs, [this] { end(lost_by_, lost_reason_); });
 }
 
 void RenterLease::leg_ended(std::uint32_t leg, const wire::LegEnded &ended) {
-    if (ended.killed()) return leg_lost(leg, ended.reason(), false);
+    if (ended.killed()) return leg_lost(leg, ended.reason(), false, ended.over_limit());
     // orted left without a signal: mostly the end of a job, of which mpirun knows the reason.
     if (phase_ == Phase::kRunning) event(wire::LeaseEvent::LEG_LOST, leg, ended.reason());
 }
@@ -226,7 +230,7 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
     std::string ended_by = call.ended_by();
     std::string reason = call.reason();
     if (!lost_reason_.empty()) {
-        ended_by = "provider";
+        ended_by = lost_by_;
         reason = lost_reason_;
     } else if (reason.empty()) {
         reason = record_.bill().reason();

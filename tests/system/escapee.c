@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* escapee WHAT [ARGUMENT…]: a renter's MPI program that tries to get out of its sandbox. Each attempt
- * is a line "held NAME: why" or "OUT NAME: what it got"; the exit code is 1 if one got out. Paths
- * have a @ before them, or mpirun would send the files along.
- *   read PATH…        opens files and lists folders of the host
- *   connect PATH…     connects to UNIX sockets of the host
- *   processes PID…    signals, reads and traces processes of the host
- *   kernel            system calls that reach around namespaces, or into the kernel
- *   devices           devices, and files by which the kernel is told things
- *   setuid            programs that would give it another uid
- *   bomb              forks until it cannot; the children do it, too
- *   memory            takes memory until it is stopped
- *   shm               fills the folders that are memory
- *   disk              fills the folders that are disk
- *   files             makes empty files until it cannot
- *   outlive SECONDS   leaves daemons that ignore every signal */
+/* escapee WHAT [ARGUMENT…]: a renter's MPI program that tries to get out of its sandbox. Each
+ * attempt is a line "held NAME: why" or "OUT NAME: what it got"; the exit code is 1 if one got out.
+ * Paths have a @ before them, or mpirun would send the files along. read PATH…        opens files
+ * and lists folders of the host connect PATH…     connects to UNIX sockets of the host processes
+ * PID…    signals, reads and traces processes of the host kernel            system calls that reach
+ * around namespaces, or into the kernel devices           devices, and files by which the kernel is
+ * told things setuid            programs that would give it another uid bomb              forks
+ * until it cannot; the children do it, too memory            takes memory until it is stopped shm
+ * fills the folders that are memory disk              fills the folders that are disk files makes
+ * empty files until it cannot outlive SECONDS   leaves daemons that ignore every signal */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -179,16 +174,40 @@ static void do_kernel(void) {
 }
 
 static void do_devices(void) {
-    static const char *const files[] = {
-        "/dev/mem", "/dev/kmem", "/dev/port", "/dev/sda", "/dev/vda", "/dev/loop0",
-        "/dev/loop-control", "/dev/kmsg", "/dev/fuse", "/dev/net/tun", "/dev/kvm", "/dev/uinput",
-        "/dev/input", "/dev/cpu/0/msr", "/proc/kcore", "/proc/kmsg", "/proc/sysrq-trigger",
-        "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/drop_caches",
-        "/proc/sys/kernel/hostname", "/sys/kernel/uevent_helper", "/sys/power/state",
-        "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/memory/cgroup.procs",
-        "/sys/fs/cgroup/release_agent", "/sys/devices/system/cpu/cpu0/online",
-        "/usr/bin/new", "/etc/passwd", "/etc/new", "/run/new", "/run/ompi-chain/components/new",
-        "/dev/new", "/new"};
+    static const char *const files[] = {"/dev/mem",
+                                        "/dev/kmem",
+                                        "/dev/port",
+                                        "/dev/sda",
+                                        "/dev/vda",
+                                        "/dev/loop0",
+                                        "/dev/loop-control",
+                                        "/dev/kmsg",
+                                        "/dev/fuse",
+                                        "/dev/net/tun",
+                                        "/dev/kvm",
+                                        "/dev/uinput",
+                                        "/dev/input",
+                                        "/dev/cpu/0/msr",
+                                        "/proc/kcore",
+                                        "/proc/kmsg",
+                                        "/proc/sysrq-trigger",
+                                        "/proc/sys/kernel/core_pattern",
+                                        "/proc/sys/kernel/modprobe",
+                                        "/proc/sys/vm/drop_caches",
+                                        "/proc/sys/kernel/hostname",
+                                        "/sys/kernel/uevent_helper",
+                                        "/sys/power/state",
+                                        "/sys/fs/cgroup/cgroup.procs",
+                                        "/sys/fs/cgroup/memory/cgroup.procs",
+                                        "/sys/fs/cgroup/release_agent",
+                                        "/sys/devices/system/cpu/cpu0/online",
+                                        "/usr/bin/new",
+                                        "/etc/passwd",
+                                        "/etc/new",
+                                        "/run/new",
+                                        "/run/ompi-chain/components/new",
+                                        "/dev/new",
+                                        "/new"};
     for (size_t i = 0; i < sizeof files / sizeof *files; ++i) {
         char word[100];
         snprintf(word, sizeof word, "write %s", files[i]);
@@ -252,7 +271,8 @@ static void do_bomb(void) {
 static void do_memory(void) {
     const size_t block = 16u << 20;
     for (size_t taken = 0; taken < (64ULL << 30); taken += block) {
-        char *memory = mmap(NULL, block, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        char *memory =
+            mmap(NULL, block, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED) {
             held("memory", strerror(errno));
             return;

@@ -33,6 +33,9 @@ namespace wire = chain::wire;
 static opal_event_t news_event;
 static opal_event_t start_timer;
 static opal_event_t end_timer;
+static opal_event_t break_timer;
+static constexpr int kBreakPatienceMs = 300;
+static std::string broken_host; /* the first whose connection broke */
 static bool listening = false;
 static bool start_timer_active = false;
 static bool launched = false;                          /* orteds were asked for */
@@ -84,13 +87,15 @@ static bool is_end_ordered(void) {
     return ending || orte_orteds_term_ordered || orte_job_term_ordered || orte_finalizing;
 }
 
+/* `over_limit`: the job took more than the lease gives. */
 static void lose_peer(const wire::LeaseNode *node, const std::string &host,
-                      const std::string &reason) {
-    orte_show_help("help-plm-chain.txt", "peer-lost", true, host.c_str(),
-                   node != nullptr ? printable(node->provider()).c_str() : "unknown",
+                      const std::string &reason, bool over_limit) {
+    orte_show_help("help-plm-chain.txt", over_limit ? "over-limit" : "peer-lost", true,
+                   host.c_str(), node != nullptr ? printable(node->provider()).c_str() : "unknown",
                    reason.c_str());
     if (LeaseSession *session = LeaseSession::current())
-        session->note_end("provider", host + " was lost: " + reason);
+        session->note_end(over_limit ? "renter" : "provider",
+                          host + (over_limit ? ": " : " was lost: ") + reason);
     if (orte_proc_t *daemon = daemon_of_host(host)) {
         ORTE_FLAG_UNSET(daemon, ORTE_PROC_FLAG_ALIVE);
         daemon->state = ORTE_PROC_STATE_COMM_FAILED;
@@ -104,7 +109,17 @@ static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
     if (is_end_ordered()) return;
     const wire::LeaseNode *node = session->node_by_leg(event.leg());
     lose_peer(node, node != nullptr ? node->host() : printable(event.host()),
-              printable(event.reason()));
+              printable(event.reason()), event.over_limit());
+}
+
+/* The provider, which sees how its orted ends, had its time to say why. */
+static void on_silent_break(int fd, short flags, void *arg) {
+    (void)fd;
+    (void)flags;
+    (void)arg;
+    LeaseSession *session = LeaseSession::current();
+    if (session == nullptr || is_end_ordered()) return;
+    lose_peer(session->node_by_host(broken_host), broken_host, "the connection to it broke", false);
 }
 
 /* What ORTE sees of a peer, often earlier: the connection of its orted broke. */
@@ -122,8 +137,13 @@ static void on_comm_failed(int fd, short args, void *cbdata) {
         orte_comm_failed(fd, args, cbdata);
         return;
     }
-    const std::string host = proc->node->name;
-    lose_peer(session->node_by_host(host), host, "the connection to it broke");
+    if (broken_host.empty()) {
+        broken_host = proc->node->name;
+        const timeval patience = timeval_of_ms(kBreakPatienceMs);
+        opal_event_evtimer_set(orte_event_base, &break_timer, on_silent_break, nullptr);
+        opal_event_set_priority(&break_timer, ORTE_ERROR_PRI);
+        opal_event_evtimer_add(&break_timer, &patience);
+    }
     OBJ_RELEASE(caddy);
 }
 
