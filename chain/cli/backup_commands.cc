@@ -77,6 +77,8 @@ Result<std::string> read_words(const Invocation &invocation) {
     text.reserve(2 * mnemonic::kMaxPhraseBytes);  // never moved, so that it can be wiped
     while (mnemonic::count_words(text) < mnemonic::kPhraseWords) {
         auto line = read_line(console.input_fd);
+        // What is missing is said when all are looked at.
+        if (!line.ok() && line.error().code == ErrorCode::kCancelled) break;
         if (!line.ok() || text.size() + line->size() + 1 > mnemonic::kMaxPhraseBytes) {
             wipe(text);
             return line.ok()

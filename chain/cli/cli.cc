@@ -13,10 +13,10 @@ namespace {
 
 std::vector<Command> all_commands() {
     std::vector<Command> all;
-    for (auto part :
-         {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
-          offer_commands(), lease_commands(), market_commands(), peer_commands(), block_commands(),
-          node_commands(), network_commands(), validator_commands(), devnet_commands()})
+    for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
+                      offer_commands(), lease_commands(), market_commands(), peer_commands(),
+                      block_commands(), node_commands(), network_commands(), validator_commands(),
+                      devnet_commands(), provide_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
@@ -70,11 +70,12 @@ Result<int> run_help(const std::vector<std::string> &words, Console &console) {
         return 0;
     }
     if (!is_noun(words[0])) return unknown_noun(words[0]);
-    if (words.size() == 1) {
+    const Command *command = find_command(words[0], "");
+    if (command == nullptr && words.size() == 1) {
         console.out << noun_help(words[0]);
         return 0;
     }
-    const Command *command = find_command(words[0], words[1]);
+    if (command == nullptr) command = find_command(words[0], words[1]);
     if (command == nullptr) return unknown_verb(words[0], words[1]);
     console.out << command_help(*command);
     return 0;
@@ -92,7 +93,8 @@ std::vector<std::string> noun_first(const std::vector<std::string> &words) {
                 options.push_back(words[++at]);
     }
     std::vector<std::string> ordered(words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
-    const std::size_t behind_verb = std::min<std::size_t>(2, ordered.size());
+    const bool has_verb = ordered.empty() || find_command(ordered[0], "") == nullptr;
+    const std::size_t behind_verb = std::min<std::size_t>(has_verb ? 2 : 1, ordered.size());
     ordered.insert(ordered.begin() + static_cast<std::ptrdiff_t>(behind_verb), options.begin(),
                    options.end());
     return ordered;
@@ -107,10 +109,14 @@ Result<int> dispatch(const std::vector<std::string> &words, Console &console, bo
     if (words[0] == "help")
         return run_help(std::vector<std::string>(words.begin() + 1, words.end()), console);
     if (!is_noun(words[0])) return unknown_noun(words[0]);
-    if (words.size() == 1 || asks_for_help(words[1])) return run_help({words[0]}, console);
-    const Command *command = find_command(words[0], words[1]);
-    if (command == nullptr) return unknown_verb(words[0], words[1]);
-    const std::vector<std::string> rest(words.begin() + 2, words.end());
+    const Command *command = find_command(words[0], "");  // a noun that is its own verb
+    const bool has_verb = command == nullptr;
+    if (has_verb) {
+        if (words.size() == 1 || asks_for_help(words[1])) return run_help({words[0]}, console);
+        command = find_command(words[0], words[1]);
+        if (command == nullptr) return unknown_verb(words[0], words[1]);
+    }
+    const std::vector<std::string> rest(words.begin() + (has_verb ? 2 : 1), words.end());
     CHAIN_ASSIGN(Arguments arguments, parse_arguments(*command, rest));
     if (arguments.has("help")) {
         console.out << command_help(*command);
@@ -133,6 +139,7 @@ const std::vector<Noun> &nouns() {
         {"block", "the ledger, block by block"},
         {"tx", "one transaction"},
         {"node", "the daemon of this machine"},
+        {"provide", "lend this machine"},
         {"network", "a network of your own, with friends"},
         {"validator", "who keeps the ledger"},
         {"devnet", "a private network on this machine"},

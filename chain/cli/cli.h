@@ -104,6 +104,7 @@ std::vector<Command> node_commands();
 std::vector<Command> network_commands();
 std::vector<Command> validator_commands();
 std::vector<Command> devnet_commands();
+std::vector<Command> provide_commands();
 
 // ---- parsing and help
 
@@ -121,7 +122,7 @@ std::string command_help(const Command &command);
 
 // Ok at once with --yes or without a person there. Errors: kCancelled when the answer is not yes.
 Status confirm(const Invocation &invocation, const std::string &question);
-// One line, without its end; empty at the end of input. Errors: kTooLarge, kIo.
+// One line, without its end. Errors: kCancelled (the input has ended), kTooLarge, kIo.
 Result<std::string> read_line(int fd);
 // From --password-file (`-`: the first line of standard input), else asked for without echo;
 // `twice` for a new one. Errors: kInvalidInput (empty, the two differ, nobody to ask), kCancelled.

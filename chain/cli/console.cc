@@ -94,6 +94,8 @@ Result<std::string> read_line(int fd) {
     std::string line;
     for (char byte = 0;;) {
         CHAIN_ASSIGN(const bool more, read_byte(fd, byte));
+        if (!more && line.empty())
+            return make_error(ErrorCode::kCancelled, "the input has ended; nothing was changed");
         if (!more || byte == '\n') break;
         if (line.size() == kMaxLineBytes)
             return make_error(ErrorCode::kTooLarge, "the line is longer than ", kMaxLineBytes,

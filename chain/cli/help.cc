@@ -45,9 +45,9 @@ std::string general_help() {
     for (const Noun &noun : nouns()) {
         std::string verbs;
         for (const Command &command : commands())
-            if (command.noun == noun.name)
-                verbs += (verbs.empty() ? "" : ", ") + std::string(command.verb);
-        table.add_row({std::string(noun.name), std::string(noun.summary) + ": " + verbs});
+            if (command.noun == noun.name && !command.verb.empty())
+                verbs += (verbs.empty() ? ": " : ", ") + std::string(command.verb);
+        table.add_row({std::string(noun.name), std::string(noun.summary) + verbs});
     }
     return out + table.format("  ") + "\nOptions of every command:\n" +
            options_text(global_options()) +
@@ -71,7 +71,8 @@ std::string noun_help(std::string_view noun) {
 
 std::string command_help(const Command &command) {
     std::string out = "Examples:\n" + std::string(command.examples) + "\n";
-    out += "Usage: ompi-chain " + std::string(command.noun) + " " + std::string(command.verb);
+    out += "Usage: ompi-chain " + std::string(command.noun);
+    if (!command.verb.empty()) out += " " + std::string(command.verb);
     if (!command.options.empty()) out += " [OPTION]…";
     if (!command.arguments.empty()) out += " " + std::string(command.arguments);
     out += "\n\n" + std::string(command.summary) + ".\n";

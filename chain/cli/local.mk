@@ -20,6 +20,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/parse.cc \
   chain/cli/plot.cc chain/cli/plot.h \
   chain/cli/process.cc chain/cli/process.h \
+  chain/cli/provide_command.cc \
   chain/cli/stake_commands.cc \
   chain/cli/transfer_commands.cc \
   chain/cli/validator_commands.cc \

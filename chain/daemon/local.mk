@@ -18,7 +18,6 @@ libompi_chain_la_SOURCES += \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
   chain/daemon/renter_lease_end.cc \
-  chain/daemon/settings.cc chain/daemon/settings.h \
   chain/daemon/tx_calls.cc chain/daemon/validator_calls.cc \
   chain/daemon/wallet.cc chain/daemon/wallet.h
 nodist_libompi_chain_la_SOURCES += chain/daemon/journal.pb.cc

@@ -11,8 +11,8 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/join.h"
-#include "chain/daemon/settings.h"
 #include "chain/host/scratch_volume.h"
+#include "chain/provider/settings.h"
 
 namespace {
 
@@ -178,7 +178,7 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
         }
         case kRegion: provider.region = text; break;
         case kScratchSize: {
-            CHAIN_ASSIGN(provider.scratch_bytes, chain::daemon::parse_scratch_size(text));
+            CHAIN_ASSIGN(provider.scratch_bytes, chain::provider::parse_scratch_size(text));
             break;
         }
         default: provider.scratch_folder = text; break;
@@ -214,7 +214,7 @@ chain::Status take_settings(int argc, char **argv, chain::daemon::DaemonOptions 
     optind = 0;
     const bool is_named = !path.empty();
     if (!is_named) path = options.data_folder + "/settings.toml";
-    return chain::daemon::read_settings(path, is_named, options.provider);
+    return chain::provider::read_settings(path, is_named, options.provider);
 }
 
 // Fills `options`; true: go on, false: --help or --version was answered.

@@ -15,22 +15,14 @@
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/provider/owner_watch.h"
+#include "chain/provider/settings.h"
 #include "chain/wire/control.pb.h"
 
 namespace chain::daemon {
 
-struct ProviderOptions {
-    std::uint32_t slot_count = 0;  // 0: does not lend
-    Amount ask_per_ghz_h;
-    std::uint64_t memory_bytes = 0;  // 0: half of the machine's
-    std::string host;                // empty: the machine's name
-    std::string region;
-    std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
-    provider::OwnerRules owner_rules = provider::OwnerRules::none();
-    provider::OwnerPaths owner_paths;
+struct ProviderOptions : provider::LendSettings {
     std::string pause_path;      // a file that stands while lending is paused
     std::string scratch_folder;  // job folders of leases
-    std::uint64_t scratch_bytes = kScratchBytesDefault;  // of each, at most
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;

@@ -12,6 +12,7 @@
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
+#include "chain/provider/settings.h"
 #include "chain/wire/frame.h"
 #include "incentive/settlement.h"
 
@@ -46,7 +47,7 @@ Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
         CHAIN_TRY(make_folders(plan.folder, 0711));
         CHAIN_ASSIGN(const std::uint64_t free_bytes, host::free_disk_bytes(plan.folder));
         volume_bytes = std::min(plan.bytes_max, free_bytes / 2);
-        if (volume_bytes < kScratchBytesMin)
+        if (volume_bytes < provider::kScratchBytesMin)
             return make_error(ErrorCode::kDiskFull, "this machine has no disk left for a lease");
     }
     return provider::prepare_lease_folder(plan.folder, to_hex(key.lease), key.leg, volume_bytes);

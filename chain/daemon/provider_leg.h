@@ -34,8 +34,6 @@ inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter s
 inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
 inline constexpr std::uint32_t kProcessesPerSlot = 1'024;  // and threads
 inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
-inline constexpr std::uint64_t kScratchBytesMin = 64ULL << 20;
-inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;
 
 // What was agreed, as far as this leg goes.
 struct LegTerms {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// ProviderAgent: what its owner may rely on: what bounds leases, when they give way, and what cannot
-// be held on this machine.
+// ProviderAgent: what its owner may rely on: what bounds leases, when they give way, and what
+// cannot be held on this machine.
 #include <algorithm>
 #include <cstdio>
 

@@ -14,4 +14,5 @@ libompi_chain_la_SOURCES += \
   chain/provider/stage_receiver.cc chain/provider/stage_sender.cc chain/provider/staging.h
 libompi_chain_la_SOURCES += chain/provider/orted_command.cc chain/provider/orted_command.h \
   chain/provider/owner_policy.cc chain/provider/owner_policy.h \
-  chain/provider/owner_watch.cc chain/provider/owner_watch.h
+  chain/provider/owner_watch.cc chain/provider/owner_watch.h \
+  chain/provider/settings.cc chain/provider/settings.h chain/provider/settings_text.cc

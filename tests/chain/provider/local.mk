@@ -23,6 +23,7 @@ tests_staging_test_LDADD = $(TEST_LIBS)
 
 tests_owner_test_SOURCES = \
   tests/chain/provider/owner_policy_test.cc tests/chain/provider/owner_watch_test.cc \
+  tests/chain/provider/settings_test.cc \
   tests/chain/provider/support.h
 tests_owner_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_owner_test_LDADD = $(TEST_LIBS)

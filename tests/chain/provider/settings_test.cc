@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "chain/daemon/settings.h"
+#include "chain/provider/settings.h"
 
 #include <random>
 
@@ -8,31 +8,31 @@
 #include "chain/base/file.h"
 #include "tests/chain/base/temporary_folder.h"
 
-namespace chain::daemon {
+namespace chain::provider {
 namespace {
 
-ProviderOptions parsed(std::string_view text) {
-    ProviderOptions options;
+LendSettings parsed(std::string_view text) {
+    LendSettings options;
     const Status status = parse_settings("s.toml", text, options);
     EXPECT_TRUE(status.ok()) << status.error().message;
     return options;
 }
 
 std::string refusal(std::string_view text) {
-    ProviderOptions options;
+    LendSettings options;
     const Status status = parse_settings("s.toml", text, options);
     return status.ok() ? "taken" : status.error().message;
 }
 
 TEST(Settings, AnEmptyFileChangesNothing) {
-    const ProviderOptions options = parsed("# nothing\n");
+    const LendSettings options = parsed("# nothing\n");
     EXPECT_EQ(options.slot_count, 0u);
     EXPECT_EQ(options.cap_percent, 80u);
     EXPECT_FALSE(options.owner_rules.watch_input);
 }
 
 TEST(Settings, SaysWhatIsLentAndWhen) {
-    const ProviderOptions options = parsed(R"(
+    const LendSettings options = parsed(R"(
 [lend]
 slots = 6
 ask = "0.02"
@@ -60,7 +60,7 @@ applications = ["blender", "steam"]
     EXPECT_EQ(options.scratch_bytes, 512u << 20);
     EXPECT_EQ(options.memory_bytes, 8ull << 30);
     EXPECT_EQ(options.host, "attic");
-    const provider::OwnerRules &rules = options.owner_rules;
+    const OwnerRules &rules = options.owner_rules;
     EXPECT_TRUE(rules.watch_input);
     EXPECT_EQ(rules.start_idle_ms, 600'000u);
     EXPECT_EQ(rules.start_load_permille, 250u);
@@ -71,14 +71,13 @@ applications = ["blender", "steam"]
     EXPECT_TRUE(rules.on_battery);
     EXPECT_EQ(rules.applications, (std::vector<std::string>{"blender", "steam"}));
     ASSERT_EQ(rules.windows.size(), 3u);
-    EXPECT_EQ(rules.windows[0], (provider::WeekWindow{18 * 60, 1440 + 8 * 60}));
-    EXPECT_EQ(rules.windows[1], (provider::WeekWindow{1440 + 18 * 60, 2 * 1440 + 8 * 60}));
-    EXPECT_EQ(rules.windows[2], (provider::WeekWindow{6 * 1440, 0}));
+    EXPECT_EQ(rules.windows[0], (WeekWindow{18 * 60, 1440 + 8 * 60}));
+    EXPECT_EQ(rules.windows[1], (WeekWindow{1440 + 18 * 60, 2 * 1440 + 8 * 60}));
+    EXPECT_EQ(rules.windows[2], (WeekWindow{6 * 1440, 0}));
 }
 
 TEST(Settings, NoRulesForAMachineThatNobodySitsAt) {
-    const provider::OwnerRules rules =
-        parsed("[owner]\nleave = \"5s\"\nrules = \"none\"\n").owner_rules;
+    const OwnerRules rules = parsed("[owner]\nleave = \"5s\"\nrules = \"none\"\n").owner_rules;
     EXPECT_FALSE(rules.watch_input);
     EXPECT_EQ(rules.leave_ms, 5'000u);
 }
@@ -120,10 +119,83 @@ TEST(Settings, SaysInWhichLineWhatIsWrong) {
 TEST(Settings, WindowsOfAWeek) {
     EXPECT_EQ(parse_windows("daily 22:00-06:00")->size(), 7u);
     EXPECT_EQ(parse_windows("Sat-Mon 00:00-24:00")->size(), 3u);
-    EXPECT_EQ(parse_windows("Sun 22:00-06:00")->front(),
-              (provider::WeekWindow{6 * 1440 + 22 * 60, 6 * 60}));
+    EXPECT_EQ(parse_windows("Sun 22:00-06:00")->front(), (WeekWindow{6 * 1440 + 22 * 60, 6 * 60}));
     EXPECT_EQ(parse_windows("Wed 07:30-07:30")->front(),
-              (provider::WeekWindow{2 * 1440 + 450, 3 * 1440 + 450}));
+              (WeekWindow{2 * 1440 + 450, 3 * 1440 + 450}));
+}
+
+bool same(const LendSettings &a, const LendSettings &b) {
+    const OwnerRules &left = a.owner_rules, &right = b.owner_rules;
+    return a.slot_count == b.slot_count && a.ask_per_ghz_h == b.ask_per_ghz_h &&
+           a.memory_bytes == b.memory_bytes && a.host == b.host && a.region == b.region &&
+           a.cap_percent == b.cap_percent && a.scratch_bytes == b.scratch_bytes &&
+           a.owner_paths.dev == b.owner_paths.dev && left.watch_input == right.watch_input &&
+           left.start_idle_ms == right.start_idle_ms &&
+           left.start_load_permille == right.start_load_permille &&
+           left.busy_load_permille == right.busy_load_permille && left.busy_ms == right.busy_ms &&
+           left.continue_idle_ms == right.continue_idle_ms && left.suspend_ms == right.suspend_ms &&
+           left.leave_ms == right.leave_ms &&
+           left.memory_stall_permille == right.memory_stall_permille &&
+           left.on_battery == right.on_battery && left.windows == right.windows &&
+           left.applications == right.applications;
+}
+
+// What is written is what is read, and written again it is the same text.
+TEST(Settings, TextAndBack) {
+    const unsigned seed = std::random_device()();
+    std::mt19937_64 random(seed);
+    SCOPED_TRACE(seed);
+    const auto pick = [&](std::uint64_t count) { return random() % count; };
+    constexpr const char *kWindows[] = {"daily 22:00-06:00",   "Mon-Fri 18:00-08:00",
+                                        "Sat-Sun 00:00-24:00", "Sun 23:59-00:00",
+                                        "Fri-Mon 07:30-07:30", "Wed-Tue 00:00-00:01"};
+    for (int i = 0; i < 2'000; ++i) {
+        LendSettings settings;
+        settings.slot_count = static_cast<std::uint32_t>(pick(kSlotsMax + 1));
+        settings.ask_per_ghz_h = Amount{static_cast<std::int64_t>(1 + pick(1'000'000'000'000))};
+        if (pick(2) == 0) settings.memory_bytes = (1 + pick(1'000)) << (10 * pick(4));
+        settings.scratch_bytes = kScratchBytesMin + (pick(10'000) << (10 * pick(3)));
+        settings.cap_percent = static_cast<std::uint32_t>(1 + pick(100));
+        if (pick(2) == 0) settings.host = "attic-" + std::to_string(pick(100));
+        if (pick(2) == 0)
+            for (std::uint64_t n = pick(20); n > 0; --n)
+                settings.region += static_cast<char>(1 + pick(126));
+        OwnerRules &rules = settings.owner_rules;
+        if (pick(2) == 0) rules = OwnerRules();
+        const bool is_desk = rules.start_load_permille != OwnerRules::none().start_load_permille;
+        if (is_desk) {
+            rules.watch_input = pick(2) == 0;
+            rules.start_load_permille = static_cast<std::uint32_t>(pick(2'000));
+            rules.busy_load_permille =
+                rules.start_load_permille + static_cast<std::uint32_t>(pick(2'000));
+            rules.memory_stall_permille = static_cast<std::uint32_t>(pick(1'001));
+        }
+        rules.start_idle_ms = 1'000 * pick(10'000);
+        rules.suspend_ms = 1'000 * pick(100);
+        rules.leave_ms = 1'000 * pick(600);
+        rules.on_battery = pick(2) == 0;
+        for (std::uint64_t n = pick(3); n > 0; --n) {
+            const auto windows = parse_windows(kWindows[pick(std::size(kWindows))]).value();
+            rules.windows.insert(rules.windows.end(), windows.begin(), windows.end());
+        }
+        if (pick(2) == 0) rules.applications = {"blender", "a \"quoted\" \\ one"};
+        if (!OwnerPolicy::check(rules).ok()) continue;
+
+        const std::string text = format_settings(settings);
+        LendSettings again;
+        again.ask_per_ghz_h = settings.ask_per_ghz_h;
+        const Status read = parse_settings("s.toml", text, again);
+        ASSERT_TRUE(read.ok()) << read.error().message << "\n" << text;
+        ASSERT_TRUE(same(settings, again)) << text;
+        ASSERT_EQ(format_settings(again), text);
+    }
+}
+
+TEST(Settings, WindowsAreFewTexts) {
+    for (const char *text : {"daily 22:00-06:00", "Mon-Fri 18:00-08:00", "Sat-Sun 00:00-24:00",
+                             "Sun 23:59-24:00", "Fri-Mon 07:30-07:30", "Wed 01:02-03:04"})
+        EXPECT_EQ(format_windows(parse_windows(text).value()), std::vector<std::string>{text});
+    EXPECT_TRUE(format_windows({}).empty());
 }
 
 // Whatever stands in the file, it is read or refused.
@@ -150,7 +222,7 @@ TEST(Settings, NoiseIsRefusedInWords) {
 TEST(Settings, AFileHasALimit) {
     const TemporaryFolder folder;
     const std::string path = folder.path() + "/settings.toml";
-    ProviderOptions options;
+    LendSettings options;
     ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax, '#'), 0600).ok());
     EXPECT_TRUE(read_settings(path, true, options).ok());
     ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax + 1, '#'), 0600).ok());
@@ -167,4 +239,4 @@ TEST(Settings, AFileHasALimit) {
 }
 
 }  // namespace
-}  // namespace chain::daemon
+}  // namespace chain::provider

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "chain/daemon/settings.h"
+#include "chain/provider/settings.h"
 
 #include <algorithm>
 #include <array>
@@ -12,15 +12,13 @@
 
 #include "chain/base/file.h"
 #include "chain/base/units.h"
-#include "chain/client/text.h"
 #include "chain/wire/frame.h"
 
-namespace chain::daemon {
+namespace chain::provider {
 namespace {
 
 constexpr std::array<std::string_view, 7> kDays = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 constexpr std::uint32_t kMinutesPerDay = 24 * 60;
-constexpr std::int64_t kSlotsMax = 4096;
 
 // One table of the file: each value is taken once, and what is left over is not known.
 class Section {
@@ -123,27 +121,27 @@ Section::Take texts_into(std::function<Status(const std::string &)> add) {
     };
 }
 
-Status read_lend(const std::string &path, const toml::table &table, ProviderOptions &options) {
+Status read_lend(const std::string &path, const toml::table &table, LendSettings &settings) {
     Section section(path, table);
-    section.add("slots", whole_into(options.slot_count, 0, kSlotsMax));
-    section.add("cap_percent", whole_into(options.cap_percent, 1, 100));
+    section.add("slots", whole_into(settings.slot_count, 0, kSlotsMax));
+    section.add("cap_percent", whole_into(settings.cap_percent, 1, 100));
     section.add("ask", text_into(
                            [&](const std::string &text) -> Status {
-                               CHAIN_ASSIGN(options.ask_per_ghz_h, parse_tokens(text));
-                               return options.ask_per_ghz_h.units > 0
+                               CHAIN_ASSIGN(settings.ask_per_ghz_h, parse_tokens(text));
+                               return settings.ask_per_ghz_h.units > 0
                                           ? ok_status()
                                           : Status(expected("a price above 0"));
                            },
                            "a price in quotes, as \"0.01\""));
     section.add("memory", text_into(
                               [&](const std::string &text) -> Status {
-                                  CHAIN_ASSIGN(options.memory_bytes, parse_size_bytes(text));
+                                  CHAIN_ASSIGN(settings.memory_bytes, parse_size_bytes(text));
                                   return ok_status();
                               },
                               "a size in quotes, as \"8G\""));
     section.add("scratch", text_into(
                                [&](const std::string &text) -> Status {
-                                   CHAIN_ASSIGN(options.scratch_bytes, parse_scratch_size(text));
+                                   CHAIN_ASSIGN(settings.scratch_bytes, parse_scratch_size(text));
                                    return ok_status();
                                },
                                "a size in quotes, as \"4G\""));
@@ -151,24 +149,24 @@ Status read_lend(const std::string &path, const toml::table &table, ProviderOpti
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))
                                          return expected("letters, digits and inner dashes");
-                                     options.host = text;
+                                     settings.host = text;
                                      return ok_status();
                                  },
                                  "a name in quotes"));
     section.add("region", text_into(
                               [&](const std::string &text) -> Status {
-                                  options.region = text;
+                                  settings.region = text;
                                   return ok_status();
                               },
                               "a name in quotes"));
     return section.read();
 }
 
-Status read_owner(const std::string &path, const toml::table &table, provider::OwnerRules &rules,
-                  provider::OwnerPaths &paths) {
+Status read_owner(const std::string &path, const toml::table &table, OwnerRules &rules,
+                  OwnerPaths &paths) {
     // Which rules the others change, wherever it stands.
     const auto which = table["rules"].value_exact<std::string>();
-    rules = which == "none" ? provider::OwnerRules::none() : provider::OwnerRules();
+    rules = which == "none" ? OwnerRules::none() : OwnerRules();
     Section section(path, table);
     section.add("rules", text_into(
                              [](const std::string &text) -> Status {
@@ -203,7 +201,7 @@ Status read_owner(const std::string &path, const toml::table &table, provider::O
                     return ok_status();
                 }));
     CHAIN_TRY(section.read());
-    return provider::OwnerPolicy::check(rules);
+    return OwnerPolicy::check(rules);
 }
 
 // "18:00", in minutes; 24:00 is the end of the day.
@@ -228,7 +226,7 @@ Result<std::uint32_t> parse_day(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<provider::WeekWindow>> parse_windows(std::string_view text) {
+Result<std::vector<WeekWindow>> parse_windows(std::string_view text) {
     const std::size_t blank = text.find(' ');
     const std::size_t dash = text.find('-', blank == std::string_view::npos ? text.size() : blank);
     if (dash == std::string_view::npos)
@@ -247,12 +245,12 @@ Result<std::vector<provider::WeekWindow>> parse_windows(std::string_view text) {
     CHAIN_ASSIGN(const std::uint32_t from, parse_time(text.substr(blank + 1, dash - blank - 1)));
     CHAIN_ASSIGN(const std::uint32_t until, parse_time(text.substr(dash + 1)));
     const std::uint32_t length = (until + kMinutesPerDay - from) % kMinutesPerDay;
-    std::vector<provider::WeekWindow> windows;
+    std::vector<WeekWindow> windows;
     for (std::uint32_t day = first;; day = (day + 1) % 7) {
-        provider::WeekWindow window;
-        window.from_minute = (day * kMinutesPerDay + from) % provider::kMinutesPerWeek;
-        window.to_minute = (window.from_minute + (length == 0 ? kMinutesPerDay : length)) %
-                           provider::kMinutesPerWeek;
+        WeekWindow window;
+        window.from_minute = (day * kMinutesPerDay + from) % kMinutesPerWeek;
+        window.to_minute =
+            (window.from_minute + (length == 0 ? kMinutesPerDay : length)) % kMinutesPerWeek;
         windows.push_back(window);
         if (day == last) return windows;
     }
@@ -260,15 +258,14 @@ Result<std::vector<provider::WeekWindow>> parse_windows(std::string_view text) {
 
 Result<std::uint64_t> parse_scratch_size(std::string_view text) {
     CHAIN_ASSIGN(const std::uint64_t bytes, parse_size_bytes(text));
-    if (bytes < kScratchBytesMin || bytes > kStageBytesMax)
+    if (bytes < kScratchBytesMin || bytes > kScratchBytesMax)
         return make_error(ErrorCode::kInvalidInput, "\"", text,
                           "\" is too small or too large for the disk of a lease: ",
-                          client::format_size(kScratchBytesMin), " to ",
-                          client::format_size(kStageBytesMax));
+                          kScratchBytesMin >> 20, "M to ", kScratchBytesMax >> 30, "G");
     return bytes;
 }
 
-Status parse_settings(const std::string &path, std::string_view text, ProviderOptions &options) {
+Status parse_settings(const std::string &path, std::string_view text, LendSettings &settings) {
     if (text.size() > kSettingsBytesMax)
         return make_error(ErrorCode::kTooLarge, path, " is larger than ", kSettingsBytesMax,
                           " bytes");
@@ -288,22 +285,23 @@ Status parse_settings(const std::string &path, std::string_view text, ProviderOp
     };
     Status inner = ok_status();
     sections.add("lend", table_of([&](const toml::table &table) {
-                     inner = read_lend(path, table, options);
+                     inner = read_lend(path, table, settings);
                      return ok_status();
                  }));
     sections.add("owner", table_of([&](const toml::table &table) {
                      if (inner.ok())
-                         inner = read_owner(path, table, options.owner_rules, options.owner_paths);
+                         inner =
+                             read_owner(path, table, settings.owner_rules, settings.owner_paths);
                      return ok_status();
                  }));
     CHAIN_TRY(sections.read());
     return inner;
 }
 
-Status read_settings(const std::string &path, bool must_exist, ProviderOptions &options) {
+Status read_settings(const std::string &path, bool must_exist, LendSettings &settings) {
     if (!must_exist && !path_exists(path)) return ok_status();
     CHAIN_ASSIGN(const Bytes text, read_file(path, kSettingsBytesMax));
-    return parse_settings(path, text, options);
+    return parse_settings(path, text, settings);
 }
 
-}  // namespace chain::daemon
+}  // namespace chain::provider

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Settings: what a machine lends and what its owner wants, from one commented TOML file
+// (DATA/settings.toml). What the command line says goes before it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "chain/base/units.h"
+#include "chain/provider/owner_policy.h"
+#include "chain/provider/owner_watch.h"
+
+namespace chain::provider {
+
+inline constexpr std::size_t kSettingsBytesMax = 64u << 10;
+inline constexpr std::uint64_t kScratchBytesMin = 64ULL << 20;
+inline constexpr std::uint64_t kScratchBytesMax = 64ULL << 30;
+inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;
+inline constexpr std::int64_t kSlotsMax = 4'096;
+
+struct LendSettings {
+    std::uint32_t slot_count = 0;  // 0: lends nothing
+    Amount ask_per_ghz_h;
+    std::uint64_t memory_bytes = 0;  // of all leases together; 0: half of the machine's
+    std::string host;                // empty: the machine's name
+    std::string region;
+    std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
+    std::uint64_t scratch_bytes = kScratchBytesDefault;  // of disk, for each lease at most
+    OwnerRules owner_rules = OwnerRules::none();
+    OwnerPaths owner_paths;
+};
+
+// Into `settings`. Errors, each with the file and the line: kInvalidInput (no TOML, a name that is
+// not known, a value that makes no sense), kTooLarge.
+Status parse_settings(const std::string &path, std::string_view text, LendSettings &settings);
+// A missing file is fine where it was not asked for by name. Errors: also kNotFound, kIo.
+Status read_settings(const std::string &path, bool must_exist, LendSettings &settings);
+
+// Of a lease's disk: "4G". Errors: kInvalidInput, also outside of kScratchBytesMin and
+// kScratchBytesMax.
+Result<std::uint64_t> parse_scratch_size(std::string_view text);
+
+// "Mon-Fri 18:00-08:00": one window for each day, which may end on the next; "daily 22:00-06:00",
+// "Sat-Sun 00:00-24:00". Errors: kInvalidInput.
+Result<std::vector<WeekWindow>> parse_windows(std::string_view text);
+// Few texts that parse_windows takes, for windows that it made.
+std::vector<std::string> format_windows(const std::vector<WeekWindow> &windows);
+
+// All of it as a commented file, which parse_settings reads as the same.
+std::string format_settings(const LendSettings &settings);
+
+}  // namespace chain::provider

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Settings as text: the commented file that `ompi-chain provide` writes.
+#include <algorithm>
+#include <array>
+
+#include "chain/base/bytes.h"
+#include "chain/provider/settings.h"
+
+namespace chain::provider {
+namespace {
+
+constexpr std::array<const char *, 7> kDays = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
+constexpr std::uint32_t kMinutesPerDay = 24 * 60;
+constexpr std::size_t kCommentColumn = 26;
+
+// TOML's basic strings.
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x20 || byte == 0x7f) {
+            out += "\\u00" + to_hex(std::string_view(&c, 1));
+            continue;
+        }
+        if (c == '"' || c == '\\') out += '\\';
+        out += c;
+    }
+    return out + "\"";
+}
+
+std::string duration(std::uint64_t ms) {
+    if (ms == 0) return quoted("0");
+    const std::uint64_t seconds = ms / 1'000;
+    return quoted(seconds % 60 == 0 ? std::to_string(seconds / 60) + "m"
+                                    : std::to_string(seconds) + "s");
+}
+
+std::string size(std::uint64_t bytes) {
+    constexpr std::array<std::pair<const char *, unsigned>, 3> kUnits = {
+        {{"G", 30}, {"M", 20}, {"K", 10}}};
+    for (const auto &[unit, shift] : kUnits)
+        if (bytes >> shift != 0 && bytes % (1ULL << shift) == 0)
+            return quoted(std::to_string(bytes >> shift) + unit);
+    return quoted(std::to_string(bytes));
+}
+
+std::string fraction(std::uint32_t permille) {
+    std::string places = std::to_string(permille % 1'000);
+    places.insert(0, 3 - places.size(), '0');
+    while (places.size() > 1 && places.back() == '0') places.pop_back();
+    return std::to_string(permille / 1'000) + "." + places;
+}
+
+std::string flag(bool value) {
+    return value ? "true" : "false";
+}
+
+std::string time_of_day(std::uint32_t minute) {
+    const auto two = [](std::uint32_t number) {
+        return (number < 10 ? "0" : "") + std::to_string(number);
+    };
+    return two(minute / 60) + ":" + two(minute % 60);
+}
+
+std::string texts(const std::vector<std::string> &list) {
+    std::string out;
+    for (const std::string &one : list) out += (out.empty() ? "" : ", ") + quoted(one);
+    return "[" + out + "]";
+}
+
+// One line; a comment where the setting is left as it is.
+void add(std::string &file, const std::string &name, const std::string &value, bool is_set,
+         std::string_view meaning) {
+    std::string line = (is_set ? "" : "# ") + name + " = " + value;
+    line.append(line.size() < kCommentColumn ? kCommentColumn - line.size() : 1, ' ');
+    file += line + "# " + std::string(meaning) + "\n";
+}
+
+void add_lend(std::string &file, const LendSettings &settings) {
+    file += "\n[lend]\n";
+    add(file, "slots", std::to_string(settings.slot_count), true,
+        "ranks at the same time; 0: lend nothing");
+    add(file, "ask", quoted(format_tokens(settings.ask_per_ghz_h)),
+        settings.ask_per_ghz_h.units > 0, "tokens per GHz·h, at least");
+    add(file, "cap_percent", std::to_string(settings.cap_percent), true,
+        "of all processors, for all leases together");
+    add(file, "memory", settings.memory_bytes > 0 ? size(settings.memory_bytes) : "\"8G\"",
+        settings.memory_bytes > 0, "for all leases together; else half of the machine's");
+    add(file, "scratch", size(settings.scratch_bytes), true, "of disk, for each lease at most");
+    add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),
+        !settings.region.empty(), "where it is, for renters who ask");
+    add(file, "host_name", quoted(settings.host.empty() ? "attic" : settings.host),
+        !settings.host.empty(), "of this machine in a lease; else its own");
+}
+
+void add_owner(std::string &file, const LendSettings &settings) {
+    const OwnerRules &rules = settings.owner_rules;
+    const bool is_desk = rules.start_load_permille != OwnerRules::none().start_load_permille;
+    const OwnerRules base = is_desk ? OwnerRules() : OwnerRules::none();
+    // Of a machine without rules the numbers mean nothing: those of a desk stand in the comments.
+    const OwnerRules desk;
+    const auto number = [&](const std::string &name, auto OwnerRules::*which, auto format,
+                            std::string_view meaning) {
+        const bool is_set = is_desk || rules.*which != base.*which;
+        add(file, name, format((is_set ? rules : desk).*which), is_set, meaning);
+    };
+    file += "\n[owner]\n";
+    add(file, "rules", is_desk ? "\"desktop\"" : "\"none\"", true,
+        "desktop: lend while nobody uses it; none: always");
+    number("watch_input", &OwnerRules::watch_input, flag, "keyboard, mouse, terminals");
+    number("start_idle", &OwnerRules::start_idle_ms, duration,
+           "without input before a lease is taken");
+    number("start_load", &OwnerRules::start_load_permille, fraction,
+           "of your own programs, in cores, at most");
+    number("busy_load", &OwnerRules::busy_load_permille, fraction,
+           "so much of them for so long, and you count as back");
+    number("busy", &OwnerRules::busy_ms, duration, "(see busy_load)");
+    number("continue_idle", &OwnerRules::continue_idle_ms, duration,
+           "without input before frozen leases go on");
+    number("suspend", &OwnerRules::suspend_ms, duration,
+           "freeze leases so long, in the hope that you go again");
+    number("leave", &OwnerRules::leave_ms, duration, "notice that renters get");
+    number("memory_stall", &OwnerRules::memory_stall_permille, fraction,
+           "share of the time in which programs may wait for memory");
+    number("on_battery", &OwnerRules::on_battery, flag, "lend then, too");
+    const bool has_windows = !rules.windows.empty();
+    add(file, "windows",
+        has_windows ? texts(format_windows(rules.windows))
+                    : R"(["Mon-Fri 18:00-08:00", "Sat-Sun 00:00-24:00"])",
+        has_windows, "lend only then");
+    add(file, "applications",
+        rules.applications.empty() ? R"(["blender"])" : texts(rules.applications),
+        !rules.applications.empty(), "lend nothing while one of them runs");
+    if (settings.owner_paths.dev != OwnerPaths().dev)
+        add(file, "devices", quoted(settings.owner_paths.dev), true, "where input/event* are");
+}
+
+}  // namespace
+
+std::vector<std::string> format_windows(const std::vector<WeekWindow> &windows) {
+    std::vector<std::string> texts;
+    for (std::size_t i = 0; i < windows.size();) {
+        const auto day = [&](std::size_t at) { return windows[at].from_minute / kMinutesPerDay; };
+        const auto hours = [&](std::size_t at) {
+            return std::pair(windows[at].from_minute % kMinutesPerDay,
+                             windows[at].to_minute % kMinutesPerDay);
+        };
+        // As many days in a row as have the same hours.
+        std::size_t end = i + 1;
+        while (end < windows.size() && end - i < kDays.size() && hours(end) == hours(i) &&
+               day(end) == (day(end - 1) + 1) % kDays.size())
+            ++end;
+        std::string days = kDays[day(i)];
+        if (end - i > 1) days += std::string("-") + kDays[day(end - 1)];
+        if (end - i == kDays.size() && day(i) == 0) days = "daily";
+        const auto [from, to] = hours(i);
+        texts.push_back(days + " " + time_of_day(from) + "-" +
+                        (to == 0 ? "24:00" : time_of_day(to)));
+        i = end;
+    }
+    return texts;
+}
+
+std::string format_settings(const LendSettings &settings) {
+    std::string file =
+        "# What this machine lends, and when. `ompi-chain provide` asks for the most important of "
+        "it; all of\n# it may be changed here, and holds from the daemon's next start. Command "
+        "line "
+        "options go before it.\n";
+    add_lend(file, settings);
+    add_owner(file, settings);
+    return file;
+}
+
+}  // namespace chain::provider
