@@ -7,27 +7,20 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py \
   tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
   tests/system/por_lease_test.py tests/system/byzantine_test.py tests/system/owner_test.py \
-  tests/system/escape_test.py
+  tests/system/escape_test.py tests/system/meter_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
-  tests/system/escapee.c \
+  tests/system/escapee.c tests/system/consumer.c \
   tests/system/net_lab.py tests/system/odd_machine.c
 
-# A program of a renter: built with Open MPI's own wrapper, nothing of ours.
-check_SCRIPTS += tests/system/busy tests/system/errand tests/system/saver tests/system/escapee
-CLEANFILES += tests/system/busy tests/system/errand tests/system/saver tests/system/escapee
-tests/system/busy: tests/system/busy.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
-	  $(top_srcdir)/tests/system/busy.c
-tests/system/errand: tests/system/errand.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
-	  $(top_srcdir)/tests/system/errand.c
-tests/system/saver: tests/system/saver.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
-	  $(top_srcdir)/tests/system/saver.c
-tests/system/escapee: tests/system/escapee.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -o $@ \
-	  $(top_srcdir)/tests/system/escapee.c
+# Programs of a renter: built with Open MPI's own wrapper, nothing of ours.
+renter_programs = tests/system/busy tests/system/errand tests/system/saver tests/system/escapee \
+  tests/system/consumer
+check_SCRIPTS += $(renter_programs)
+CLEANFILES += $(renter_programs)
+$(renter_programs): %: %.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=c11 -O2 -Wall -Wextra -pthread \
+	  -o $@ $<
 
 # Hosts in network namespaces, with a network between them that delays and loses; and what makes one
 # of them odd.
