@@ -18,6 +18,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 import ssh_hosts  # noqa: E402
+from figures import figure  # noqa: E402
 from chain_devnet import Devnet  # noqa: E402
 
 BUILD_FOLDER = os.environ["TEST_BUILD_DIR"]
@@ -27,14 +28,6 @@ PHOTOGRAPH = ("/usr/share/visp-images-data/ViSP-images/Solvay/"
               "Solvay_conference_1927_Version2_1280x881.png")
 ROUNDS = int(os.environ["BENCH_ROUNDS"])
 JOB_TIMEOUT_S = 120
-
-
-def figure(name, value, unit, at_least=None):
-    if at_least is None:
-        print(f"{name} = {value:.2f} {unit}", flush=True)
-    else:
-        print(f"{name} = {value:.2f} {unit} (goal >= {at_least}) "
-              f"{'ok' if value >= at_least else 'short'}", flush=True)
 
 
 class Way:

@@ -21,6 +21,9 @@ import tempfile
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from figures import figure  # noqa: E402
+
 BUILD_FOLDER = os.environ["TEST_BUILD_DIR"]
 ROUNDS = int(os.environ["BENCH_ROUNDS"])
 SHORT_ROUNDS = 3  # up to here, 10^6 accounts would take too long
@@ -35,14 +38,6 @@ CALLS_PER_REQUEST = 100
 WAIT_S = 60
 ANSWER_WAIT_S = 15
 ANVILS_MAX = 5  # one that is stuck is started anew
-
-
-def figure(name, value, unit, at_least=None):
-    if at_least is None:
-        print(f"{name} = {value:.2f} {unit}", flush=True)
-    else:
-        print(f"{name} = {value:.2f} {unit} (goal >= {at_least}) "
-              f"{'ok' if value >= at_least else 'short'}", flush=True)
 
 
 def run_ledger_bench():

@@ -3,7 +3,7 @@
 BENCH_ROUNDS = 7
 BENCHES += tests/bench/lease_bench.py tests/bench/sandbox_bench.py tests/bench/owner_bench.py \
   tests/bench/ledger_bench.py
-EXTRA_DIST += tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c \
+EXTRA_DIST += tests/bench/figures.py tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c \
   tests/bench/ledger_bench.py tests/bench/sandbox_bench.py tests/bench/exchange.c \
   tests/bench/owner_bench.py tests/bench/spin.c
 

@@ -14,7 +14,8 @@ import sys
 import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "../system")]
+sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
+from figures import figure  # noqa: E402
 from chain_devnet import BUSY, Devnet  # noqa: E402
 from owner_test import Desk  # noqa: E402
 
@@ -59,12 +60,6 @@ def beside_lease(net, state, **rules):
     return taken_s
 
 
-def figure(name, value, unit, at_least=None):
-    goal = "" if at_least is None else (
-        f" (goal >= {at_least}) {'ok' if value >= at_least else 'short'}")
-    print(f"{name} = {value:.3f} {unit}{goal}", flush=True)
-
-
 def main():
     turns = []
     with Devnet(providers=1, slots=CORES) as net:
@@ -74,10 +69,11 @@ def main():
                 "frozen": beside_lease(net, "suspended", suspend="60s"),
                 "left over": beside_lease(net, "leaving", leave="60s"),
             })
-    figure("owner_work_alone", statistics.median(turn["alone"] for turn in turns), "s")
+    figure("owner_work_alone", statistics.median(turn["alone"] for turn in turns), "s", places=3)
     for name, goal in (("frozen", 0.995), ("left over", None)):
         figure(f"owner_speed_beside_{name.replace(' ', '_')}_lease",
-               statistics.median(turn["alone"] / turn[name] for turn in turns), "times", goal)
+               statistics.median(turn["alone"] / turn[name] for turn in turns), "times", goal,
+               places=3)
 
 
 if __name__ == "__main__":

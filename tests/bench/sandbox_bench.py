@@ -14,19 +14,14 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, "../system")]
+sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
+from figures import figure  # noqa: E402
 from chain_devnet import Devnet  # noqa: E402
 
 EXCHANGE = os.path.join(os.environ["TEST_BUILD_DIR"], "tests/bench/exchange")
 ROUNDS = int(os.environ["BENCH_ROUNDS"])
 JOB_TIMEOUT_S = 120
 SAME = ["--bind-to", "none", "--mca", "pml", "ob1", "--mca", "btl", "vader,self", "-np", "2"]
-
-
-def figure(name, value, unit, at_least=None):
-    goal = "" if at_least is None else (
-        f" (goal >= {at_least}) {'ok' if value >= at_least else 'short'}")
-    print(f"{name} = {value:.3f} {unit}{goal}", flush=True)
 
 
 def run(net, words):
@@ -56,15 +51,17 @@ def main():
                 turns.append(taken)
     for name in ("latency_us", "bandwidth", "messages_per_s", "compute_s"):
         unit = {"latency_us": "us", "bandwidth": "MB/s", "messages_per_s": "1/s", "compute_s": "s"}
-        figure(f"sandbox_{name}", last["inside"][name], unit[name])
+        figure(f"sandbox_{name}", last["inside"][name], unit[name], places=3)
 
     def ratio(what, of, to):
         return statistics.median(turn[of][what] / turn[to][what] for turn in turns)
 
     for what in ("latency", "bandwidth", "message_rate", "compute"):
-        figure(f"sandbox_{what}_to_outside", ratio(what, "inside", "outside"), "times", 0.97)
+        figure(f"sandbox_{what}_to_outside", ratio(what, "inside", "outside"), "times", 0.97,
+               places=3)
     for what in ("message_rate", "compute"):
-        figure(f"meter_{what}_to_unmetered", ratio(what, "inside", "unmetered"), "times", 0.999)
+        figure(f"meter_{what}_to_unmetered", ratio(what, "inside", "unmetered"), "times", 0.999,
+               places=3)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,12 @@
 // One command against a daemon that always answers the same: what it was asked, what the user saw.
 #pragma once
 
-#include <sstream>
-
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include "chain/cli/cli.h"
+#include "tests/chain/cli/typed.h"
 #include "tests/chain/client/control_server.h"
 
 namespace chain::cli {
-
-struct Outcome {
-    int exit_code;
-    std::string out;
-    std::string err;
-};
 
 class AskTest : public testing::Test {
 protected:
@@ -28,10 +19,7 @@ protected:
             return test::ControlServer::reply(request, reply);
         });
         words.insert(words.end(), {"--socket", socket_path_});
-        std::ostringstream out, err;
-        Console console{out, err, STDIN_FILENO, false};
-        const int exit_code = run_cli(words, console);
-        return {exit_code, out.str(), err.str()};
+        return run_typed(words);
     }
 
     TemporaryFolder folder_;

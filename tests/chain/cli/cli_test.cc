@@ -7,32 +7,13 @@
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/chain/cli/typed.h"
 #include "tests/chain/client/control_server.h"
 
 namespace chain::cli {
 namespace {
 
 using test::ControlServer;
-
-struct Outcome {
-    int exit_code;
-    std::string out;
-    std::string err;
-};
-
-// Runs the CLI in this process, with `typed` on standard input.
-Outcome run(const std::vector<std::string> &words, const std::string &typed = "",
-            bool interactive = false) {
-    int ends[2];
-    CHAIN_CHECK(pipe(ends) == 0);
-    FileDescriptor input(ends[0]), typing(ends[1]);
-    CHAIN_CHECK(write_all(typing.get(), typed, "type").ok());
-    typing.reset();
-    std::ostringstream out, err;
-    Console console{out, err, input.get(), interactive};
-    const int exit_code = run_cli(words, console);
-    return {exit_code, out.str(), err.str()};
-}
 
 class CliTest : public testing::Test {
 protected:
@@ -46,7 +27,7 @@ protected:
     Outcome ask(std::vector<std::string> words, const std::string &typed = "",
                 bool interactive = false) {
         words.insert(words.end(), {"--socket", socket_path_});
-        return run(words, typed, interactive);
+        return run_typed(words, typed, interactive);
     }
 
     TemporaryFolder folder_;
@@ -199,31 +180,31 @@ TEST(Words, UnknownOnesSuggestTheNearest) {
         {{"node", "status", "-x"}, "no short option"},
     };
     for (const auto &each : cases) {
-        const Outcome outcome = run(each.words);
+        const Outcome outcome = run_typed(each.words);
         EXPECT_EQ(outcome.exit_code, 1);
         EXPECT_NE(outcome.err.find(each.said), std::string::npos) << outcome.err;
         EXPECT_EQ(outcome.out, "");
     }
-    EXPECT_EQ(run({"zzzzzz"}).err.find("did you mean"), std::string::npos);
+    EXPECT_EQ(run_typed({"zzzzzz"}).err.find("did you mean"), std::string::npos);
 }
 
 TEST(Help, EveryCommandLeadsWithExamplesAndFitsTheTerminal) {
     for (const Command &command : commands()) {
         const std::vector<std::string> words = {std::string(command.noun),
                                                 std::string(command.verb), "--help"};
-        const Outcome outcome = run(words);
+        const Outcome outcome = run_typed(words);
         EXPECT_EQ(outcome.exit_code, 0);
         EXPECT_EQ(outcome.out.find("Examples:\n  "), 0u) << outcome.out;
-        EXPECT_EQ(run({"help", words[0], words[1]}).out, outcome.out);
+        EXPECT_EQ(run_typed({"help", words[0], words[1]}).out, outcome.out);
         for (const auto &global : global_options())
             for (const Option &option : command.options) EXPECT_NE(option.name, global.name);
     }
     for (const Noun &noun : nouns()) {
-        EXPECT_EQ(run({std::string(noun.name)}).exit_code, 0);
-        EXPECT_EQ(run({std::string(noun.name), "--help"}).exit_code, 0);
+        EXPECT_EQ(run_typed({std::string(noun.name)}).exit_code, 0);
+        EXPECT_EQ(run_typed({std::string(noun.name), "--help"}).exit_code, 0);
     }
-    EXPECT_EQ(run({}).out, run({"--help"}).out);
-    EXPECT_EQ(run({"--version"}).exit_code, 0);
+    EXPECT_EQ(run_typed({}).out, run_typed({"--help"}).out);
+    EXPECT_EQ(run_typed({"--version"}).exit_code, 0);
 }
 
 TEST(Parsing, AProgramsOwnOptionsStayItsOwn) {

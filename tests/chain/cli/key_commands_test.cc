@@ -8,10 +8,10 @@
 #include <unistd.h>
 #include <nlohmann/json.hpp>
 
-#include "chain/cli/cli.h"
 #include "chain/identity/keystore.h"
 #include "chain/identity/mnemonic.h"
 #include "chain/ledger/types.h"
+#include "tests/chain/cli/typed.h"
 #include "tests/chain/client/control_server.h"
 
 namespace chain::cli {
@@ -19,12 +19,6 @@ namespace {
 
 using nlohmann::json;
 using test::ControlServer;
-
-struct Outcome {
-    int exit_code;
-    std::string out;
-    std::string err;
-};
 
 constexpr char kWords[] =
     "hamster diagram private dutch cause delay private meat slide toddler razor book happy fancy "
@@ -42,15 +36,7 @@ protected:
     Outcome ask(std::vector<std::string> words, const std::string &typed = "",
                 bool interactive = false) {
         words.insert(words.end(), {"--data", data_});
-        int ends[2];
-        CHAIN_CHECK(pipe(ends) == 0);
-        FileDescriptor input(ends[0]), typing(ends[1]);
-        CHAIN_CHECK(write_all(typing.get(), typed, "type").ok());
-        typing.reset();
-        std::ostringstream out, err;
-        Console console{out, err, input.get(), interactive};
-        const int exit_code = run_cli(words, console);
-        return {exit_code, out.str(), err.str()};
+        return run_typed(words, typed, interactive);
     }
     Outcome restore(const std::string &words_file, const std::string &typed = "") {
         return ask(

@@ -2,17 +2,14 @@
 //
 // provide: what is asked, what follows from the answers, and that nothing is lost.
 #include <filesystem>
-#include <sstream>
 #include <thread>
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 #include <nlohmann/json.hpp>
 
-#include "chain/base/file.h"
-#include "chain/cli/cli.h"
 #include "chain/provider/settings.h"
 #include "tests/chain/base/temporary_folder.h"
+#include "tests/chain/cli/typed.h"
 
 namespace chain::cli {
 namespace {
@@ -26,17 +23,10 @@ protected:
             bool interactive = false) {
         words.insert(words.begin(), "provide");
         words.insert(words.end(), {"--data", data_});
-        int ends[2];
-        CHAIN_CHECK(pipe(ends) == 0);
-        FileDescriptor input(ends[0]), typing(ends[1]);
-        CHAIN_CHECK(write_all(typing.get(), typed, "type").ok());
-        typing.reset();
-        std::ostringstream out, err;
-        Console console{out, err, input.get(), interactive};
-        const int exit_code = run_cli(words, console);
-        out_ = out.str();
-        err_ = err.str();
-        return exit_code;
+        const Outcome outcome = run_typed(words, typed, interactive);
+        out_ = outcome.out;
+        err_ = outcome.err;
+        return outcome.exit_code;
     }
     LendSettings written() const {
         LendSettings settings;
@@ -151,11 +141,9 @@ TEST_F(Provide, AFileThatIsWrongIsLeftAlone) {
 TEST_F(Provide, HelpShowsIt) {
     EXPECT_EQ(ask({"--help"}), 0);
     EXPECT_NE(out_.find("Usage: ompi-chain provide [OPTION]"), std::string::npos) << out_;
-    std::ostringstream out, err;
-    Console console{out, err, STDIN_FILENO, false};
-    EXPECT_EQ(run_cli({"help", "provide"}, console), 0);
-    EXPECT_EQ(run_cli({"--help"}, console), 0);
-    EXPECT_NE(out.str().find("lend this machine\n"), std::string::npos) << out.str();
+    EXPECT_EQ(run_typed({"help", "provide"}).out, out_);
+    const Outcome general = run_typed({"--help"});
+    EXPECT_NE(general.out.find("lend this machine\n"), std::string::npos) << general.out;
 }
 
 }  // namespace
