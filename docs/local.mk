@@ -6,6 +6,7 @@ EXTRA_DIST += \
   docs/consensus.md \
   docs/validators.md \
   docs/lending.md \
+  docs/metering.md \
   docs/glossary.md \
   docs/peer_protocol.md \
   docs/control_protocol.md \
