@@ -116,6 +116,8 @@ Result<int> dispatch(const std::vector<std::string> &words, Console &console, bo
         command = find_command(words[0], words[1]);
         if (command == nullptr) return unknown_verb(words[0], words[1]);
     }
+    if (!has_verb && words.size() == 2 && asks_for_help(words[1]))
+        return run_help({words[0]}, console);
     const std::vector<std::string> rest(words.begin() + (has_verb ? 2 : 1), words.end());
     CHAIN_ASSIGN(Arguments arguments, parse_arguments(*command, rest));
     if (arguments.has("help")) {

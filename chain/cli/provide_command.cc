@@ -5,7 +5,7 @@
 #include <ostream>
 #include <thread>
 
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "chain/base/clock.h"
 #include "chain/base/file.h"
@@ -54,15 +54,11 @@ Status ask(const Invocation &invocation, const Question &question) {
     return make_error(ErrorCode::kCancelled, "no answer that can be used; nothing was changed");
 }
 
-bool is_desk(const OwnerRules &rules) {
-    return rules.start_load_permille != OwnerRules::none().start_load_permille;
-}
-
 Status take_when(const std::string &answer, OwnerRules &rules) {
     if (answer != "away" && answer != "always" && answer != "1" && answer != "2")
         return make_error(ErrorCode::kInvalidInput, "it is away (1) or always (2)");
     const bool wants_desk = answer == "away" || answer == "1";
-    if (wants_desk == is_desk(rules)) return ok_status();
+    if (wants_desk == rules.is_desk()) return ok_status();
     OwnerRules fresh = wants_desk ? OwnerRules() : OwnerRules::none();
     fresh.windows = std::move(rules.windows);
     fresh.applications = std::move(rules.applications);
@@ -107,7 +103,7 @@ std::vector<Question> questions(LendSettings &settings) {
              return ok_status();
          }},
         {"when", "When? away (1): while nobody uses this machine; always (2)",
-         is_desk(rules) ? "away" : "always",
+         rules.is_desk() ? "away" : "always",
          [&rules](const std::string &answer) { return take_when(answer, rules); }},
         {"windows", "Only at certain times? As Mon-Fri 18:00-08:00, Sat-Sun 00:00-24:00; any",
          windows_text(rules),
@@ -134,15 +130,20 @@ std::vector<Question> questions(LendSettings &settings) {
     };
 }
 
-// "settings.toml.2026-11-26T20-31-07Z": what stood there is kept.
+// "settings.toml.2026-11-26T20-31-07Z": what stands there, under a second name, so that at no
+// moment there are no settings.
 Result<std::string> keep_old(const std::string &path) {
+    constexpr unsigned kNamesMax = 1'000;
     std::string stamp = format_utc(system_clock().unix_ms());
     for (char &c : stamp)
         if (c == ':' || c == ' ') c = '-';
-    const std::string kept = path + "." + stamp;
-    if (std::rename(path.c_str(), kept.c_str()) != 0)
-        return errno_error(errno, "keep " + path + " as " + kept);
-    return kept;
+    for (unsigned number = 1; number <= kNamesMax; ++number) {
+        const std::string kept =
+            path + "." + stamp + (number == 1 ? "" : "-" + std::to_string(number));
+        if (link(path.c_str(), kept.c_str()) == 0) return kept;
+        if (errno != EEXIST) return errno_error(errno, "keep " + path + " as " + kept);
+    }
+    return make_error(ErrorCode::kConflict, "there are too many files ", path, ".", stamp);
 }
 
 Result<int> run_provide(Invocation &invocation) {
@@ -177,7 +178,7 @@ Result<int> run_provide(Invocation &invocation) {
             {{"settings", path},
              {"kept", kept.empty() ? client::Json(nullptr) : client::Json(kept)},
              {"slots", settings.slot_count},
-             {"when", is_desk(settings.owner_rules) ? "away" : "always"},
+             {"when", settings.owner_rules.is_desk() ? "away" : "always"},
              {"windows", client::Json(provider::format_windows(settings.owner_rules.windows))},
              {"ask", client::json_amount(settings.ask_per_ghz_h.units)},
              {"memory_bytes", settings.memory_bytes},
@@ -193,7 +194,7 @@ Result<int> run_provide(Invocation &invocation) {
                        "ompi-chaind as before.\n";
     else
         console.out << "Start the daemon so that renters reach it:\n"
-                       "  ompi-chaind --listen 0.0.0.0:7411 --password-file FILE\n";
+                       "  ompi-chaind --listen 0.0.0.0:7660 --password-file FILE\n";
     console.out << "Whether it is lent now, and why: ompi-chain node policy\n";
     return 0;
 }

@@ -301,6 +301,10 @@ Daemon::~Daemon() {
     network_.reset();
     stop_verifying_ = true;
     workers_.reset();  // what still runs there may read the ledger
+    // What a worker was to remove, and had no time for.
+    const std::string &scratch_folder =
+        own_scratch_folder_.empty() ? options_.provider.scratch_folder : own_scratch_folder_;
+    if (!scratch_folder.empty()) static_cast<void>(provider::reap_leftovers(scratch_folder));
     if (!own_scratch_folder_.empty()) rmdir(own_scratch_folder_.c_str());  // if it is empty
 }
 

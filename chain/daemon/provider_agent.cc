@@ -9,6 +9,7 @@
 #include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
+#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
 #include "incentive/settlement.h"
@@ -207,6 +208,12 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     const wire::LeaseLeg &leg = open.legs(static_cast<int>(key.leg));
     if (leg.provider() != to_bytes(own->public_key()))
         return make_error(ErrorCode::kProtocol, "the leg is another provider's");
+    const TxStatus known = node_.backend.outcome(key.lease).status;
+    if (known != TxStatus::kUnknown && known != TxStatus::kRejected)
+        return make_error(ErrorCode::kConflict, "the lease is on the ledger already");
+    if (const auto free_bytes = host::free_disk_bytes(options_.scratch_folder);
+        free_bytes.ok() && *free_bytes / 2 < provider::kScratchBytesMin)
+        return make_error(ErrorCode::kRefused, "this machine has no disk left for a lease");
     if (!is_open())
         return make_error(ErrorCode::kRefused, "this machine is not lent now: ",
                           policy_ ? policy_->decision().rule : "it has just started");

@@ -40,17 +40,30 @@ std::string describe_exit(int wait_status) {
     return "ended with status " + std::to_string(status);
 }
 
-// No more than half of what is free, so that several leases and the owner find room.
+// On a volume if one can be made; a full disk is no reason to go on without.
 Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
-    std::uint64_t volume_bytes = 0;
-    if (plan.has_volumes) {
-        CHAIN_TRY(make_folders(plan.folder, 0711));
-        CHAIN_ASSIGN(const std::uint64_t free_bytes, host::free_disk_bytes(plan.folder));
-        volume_bytes = std::min(plan.bytes_max, free_bytes / 2);
-        if (volume_bytes < provider::kScratchBytesMin)
-            return make_error(ErrorCode::kDiskFull, "this machine has no disk left for a lease");
-    }
-    return provider::prepare_lease_folder(plan.folder, to_hex(key.lease), key.leg, volume_bytes);
+    const std::string lease = to_hex(key.lease);
+    auto made = provider::prepare_lease_folder(plan.folder, lease, key.leg,
+                                               plan.has_volumes ? plan.bytes_max : 0);
+    if (made.ok() || !plan.has_volumes || made.error().code == ErrorCode::kDiskFull) return made;
+    log(LogLevel::kWarning, kCategory, "no volume for lease ", short_hex(key.lease), ": ",
+        made.error().message);
+    return provider::prepare_lease_folder(plan.folder, lease, key.leg);
+}
+
+// What is staged must leave the job, and what surrounds it, a little to write to.
+std::uint64_t stage_bytes_max(const ScratchPlan &plan, std::uint64_t volume_bytes) {
+    const std::uint64_t bytes = volume_bytes > 0 ? volume_bytes : plan.bytes_max;
+    return std::min(kStageBytesMax, bytes - bytes / 8);
+}
+
+void remove_on_worker(Node &node, const std::string &folder) {
+    node.workers.run(
+        [folder] {
+            if (const Status removed = provider::remove_lease_folder(folder); !removed.ok())
+                log(LogLevel::kWarning, kCategory, removed.error().message);
+        },
+        [] {});
 }
 
 }  // namespace
@@ -78,7 +91,13 @@ ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, Public
 ProviderLeg::~ProviderLeg() {
     *alive_ = false;
     sandbox_.reset();
-    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
+    remove_folder();
+}
+
+// On a worker: it may take the disk a while. What is left when the daemon stops, it looks for.
+void ProviderLeg::remove_folder() {
+    if (lease_folder_.empty()) return;
+    remove_on_worker(node_, std::exchange(lease_folder_, {}));
 }
 
 void ProviderLeg::set_deadline(std::uint64_t ms, std::function<void()> fn) {
@@ -93,12 +112,13 @@ void ProviderLeg::remember() {
 void ProviderLeg::on_new_block() {
     const auto lease = node_.backend.lease(key_.lease);
     if (!lease.ok()) return on_lease_gone();
-    if (phase_ == Phase::kReserved) {
+    const bool is_open =
+        key_.leg < lease->legs.size() && lease->legs[key_.leg].state != ledger::LegState::kSettled;
+    if (phase_ == Phase::kReserved && is_open) {
         if (!is_at_least(node_.backend.outcome(key_.lease).status, terms_.begins_at)) return;
         begin_staging();
     }
-    if (key_.leg < lease->legs.size() &&
-        lease->legs[key_.leg].state == ledger::LegState::kSettled) {
+    if (key_.leg < lease->legs.size() && !is_open) {
         const ledger::Leg &leg = lease->legs[key_.leg];
         log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg,
             " settled: ", format_tokens(leg.payment), " tokens, of which ",
@@ -138,11 +158,11 @@ void ProviderLeg::begin_staging() {
     phase_ = Phase::kStaging;
     auto made = std::make_shared<Result<std::string>>(std::string());
     node_.workers.run([made, plan = scratch_, key = key_] { *made = make_folder(plan, key); },
-                      [this, made, alive = alive_] {
+                      [this, &node = node_, made, alive = alive_] {
                           if (*alive && phase_ == Phase::kStaging)
                               on_folder(std::move(*made));
                           else if (made->ok())
-                              static_cast<void>(provider::remove_lease_folder(**made));
+                              remove_on_worker(node, **made);
                       });
     set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
 }
@@ -150,8 +170,10 @@ void ProviderLeg::begin_staging() {
 void ProviderLeg::on_folder(Result<std::string> folder) {
     if (!folder.ok()) return fail_stage(folder.error());
     lease_folder_ = std::move(*folder);
-    receiver_ = std::make_unique<provider::StageReceiver>(
-        lease_folder_ + "/job", lease_folder_ + "/outside", kStageBytesMax);
+    volume_bytes_ = provider::lease_volume_bytes(lease_folder_);
+    receiver_ = std::make_unique<provider::StageReceiver>(lease_folder_ + "/job",
+                                                          lease_folder_ + "/outside",
+                                                          stage_bytes_max(scratch_, volume_bytes_));
     wire::TradeMessage message = trade_message(key_);
     message.mutable_funded();
     report_start();
@@ -159,20 +181,26 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
 }
 
 // Where no volume bounds it. One that looks again while the last look goes on would only make a
-// slow disk slower.
+// slow disk slower. What cannot be seen of it fills the disk, too.
 void ProviderLeg::look_at_scratch() {
-    if (scratch_.has_volumes || std::exchange(looks_at_scratch_, true)) return;
-    auto used = std::make_shared<Result<std::uint64_t>>(0);
+    if (volume_bytes_ > 0 || std::exchange(looks_at_scratch_, true)) return;
+    auto why = std::make_shared<std::string>();
     node_.workers.run(
-        [used, folder = lease_folder_] { *used = provider::lease_folder_bytes(folder); },
-        [this, used, alive = alive_] {
+        [why, folder = lease_folder_, bytes_max = scratch_.bytes_max] {
+            const auto used = provider::lease_folder_bytes(folder);
+            const auto left = host::free_disk_bytes(folder);
+            if (!used.ok() && used.error().code == ErrorCode::kTooLarge)
+                *why = used.error().message;
+            else if (used.ok() && *used > bytes_max)
+                *why = "it wrote more than the " + client::format_size(bytes_max) +
+                       " of disk that a lease has here";
+            else if (left.ok() && *left < kDiskLeftBytesMin)
+                *why = "the disk of this machine is nearly full";
+        },
+        [this, why, alive = alive_] {
             if (!*alive) return;
             looks_at_scratch_ = false;
-            const bool too_many = !used->ok() && used->error().code == ErrorCode::kTooLarge;
-            if (phase_ == Phase::kRunning &&
-                (too_many || (used->ok() && **used > scratch_.bytes_max)))
-                end("renter", "it wrote more than the " + client::format_size(scratch_.bytes_max) +
-                                  " of disk that a lease has here");
+            if (!why->empty() && phase_ == Phase::kRunning) end("renter", *why, true);
         });
 }
 
@@ -420,7 +448,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     look_at_limits();
     if (const std::string limit = limit_text(); !limit.empty()) {
         say_ended(limit, true, true);
-        set_deadline(kEndWaitMs, [this, limit] { end("renter", limit); });
+        set_deadline(kEndWaitMs, [this, limit] { end("renter", limit, true); });
         return;
     }
     std::string reason = "orted " + describe_exit(wait_status);
@@ -440,19 +468,25 @@ void ProviderLeg::on_renter_lost(const std::string &why) {
     end("renter", "the renter's daemon was lost: " + why);
 }
 
-// What of the lease's limits a process died of; empty: none did.
+// Empty: in the last moments nothing of the lease was killed for want of memory, or it had not used
+// up its own: then it was the machine's that was short.
 std::string ProviderLeg::limit_text() const {
-    if (group_ == nullptr || group_->memory_kills() == 0) return {};
+    if (group_ == nullptr || !group_->used_up_memory() || last_kill_ms_ == 0 ||
+        node_.clock.steady_ms() - last_kill_ms_ > kKillIsReasonMs)
+        return {};
     return "the kernel killed a process: the lease has " +
            client::format_size(terms_.memory_bytes) +
            " of memory here (more: --chain-lease SLOTS,mem=SIZE)";
 }
 
 void ProviderLeg::look_at_limits() {
-    if (limit_was_said_) return;
+    if (group_ == nullptr) return;
+    if (const std::uint64_t kills = group_->memory_kills(); kills > kills_seen_) {
+        kills_seen_ = kills;
+        last_kill_ms_ = node_.clock.steady_ms();
+    }
     const std::string text = limit_text();
-    if (text.empty()) return;
-    limit_was_said_ = true;
+    if (text.empty() || std::exchange(limit_was_said_, true)) return;
     log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ", text);
     wire::TradeMessage message = trade_message(key_);
     message.mutable_leg_notice()->set_state(wire::LegNotice::LIMITED);
@@ -469,13 +503,13 @@ void ProviderLeg::say_ended(const std::string &reason, bool killed, bool over_li
     static_cast<void>(node_.send_trade(peer_, message));
 }
 
-void ProviderLeg::end(const std::string &ended_by, const std::string &reason) {
+void ProviderLeg::end(const std::string &ended_by, const std::string &reason, bool over_limit) {
     if (phase_ == Phase::kReserved) return on_end_();
     if (phase_ >= Phase::kPacking) return;
     record_.set_ended_by(ended_by);
     record_.set_reason(reason);
     remember();
-    if (!renter_ended_) say_ended(reason, true);
+    if (!renter_ended_) say_ended(reason, true, over_limit);
     const bool ran = phase_ == Phase::kRunning;
     phase_ = Phase::kPacking;
     reading_timer_.cancel();

@@ -34,6 +34,8 @@ inline constexpr std::uint64_t kEndWaitMs = 10'000;  // orted left; the renter s
 inline constexpr std::uint64_t kLastVoucherWaitMs = 6'000;
 inline constexpr std::uint32_t kProcessesPerSlot = 1'024;  // and threads
 inline constexpr std::uint64_t kStageBytesMax = 64ULL << 30;
+inline constexpr std::uint64_t kDiskLeftBytesMin = 1ULL << 30;  // where no volumes bound leases
+inline constexpr std::uint64_t kKillIsReasonMs = 10'000;        // why orted ends soon afterwards
 
 // What was agreed, as far as this leg goes.
 struct LegTerms {
@@ -90,6 +92,7 @@ private:
     void on_lease_gone();
     void begin_staging();
     void on_folder(Result<std::string> folder);
+    void remove_folder();
     void look_at_scratch();
     void report_start();
     void give_notice();
@@ -102,7 +105,7 @@ private:
     void send_reading(bool last);
     wire::Reading take_reading(bool last);
     void on_voucher(const wire::SignedVoucher &voucher);
-    void end(const std::string &ended_by, const std::string &reason);
+    void end(const std::string &ended_by, const std::string &reason, bool over_limit = false);
     void say_ended(const std::string &reason, bool killed, bool over_limit = false);
     std::string limit_text() const;
     void look_at_limits();
@@ -130,6 +133,9 @@ private:
     bool sandbox_running_ = false;
     bool looks_at_scratch_ = false;
     bool limit_was_said_ = false;
+    std::uint64_t kills_seen_ = 0;    // of its processes, for want of memory
+    std::uint64_t last_kill_ms_ = 0;  // steady; 0: none
+    std::uint64_t volume_bytes_ = 0;  // 0: its folder is on no volume
     std::string lease_folder_;
     std::unique_ptr<provider::StageReceiver> receiver_;
     std::unique_ptr<provider::StageSender> results_;

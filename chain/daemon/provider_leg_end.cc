@@ -120,8 +120,7 @@ void ProviderLeg::close() {
         message.mutable_leg_settled()->set_tx_id(to_bytes(*tx));
         if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
     }
-    if (!lease_folder_.empty()) static_cast<void>(provider::remove_lease_folder(lease_folder_));
-    lease_folder_.clear();
+    remove_folder();
 }
 
 }  // namespace chain::daemon

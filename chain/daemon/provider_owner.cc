@@ -24,7 +24,9 @@ void ProviderAgent::probe_isolation() {
     not_held_ = {"a lease sees the network of this machine"};
     if (const std::string missing = groups_->support().missing(); !missing.empty())
         not_held_.push_back("no cgroup here bounds or counts " + missing);
-    Status volumes = make_folders(options_.scratch_folder, 0711);
+    Status volumes = provider::make_scratch_root(options_.scratch_folder);
+    if (volumes.ok() && !options_.has_own_mounts)
+        volumes = make_error(ErrorCode::kPermission, "this daemon can have no mounts of its own");
     if (volumes.ok()) volumes = host::probe_volumes(options_.scratch_folder);
     has_volumes_ = volumes.ok();
     if (!has_volumes_)

@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <climits>
 #include <set>
+#include <utility>
 
 #include <unistd.h>
 
 #include "chain/base/log.h"
+#include "chain/client/text.h"
 #include "chain/daemon/bill.h"
 #include "chain/wire/frame.h"
 
@@ -397,6 +399,8 @@ bool RenterLease::has_leg(const PublicKey &peer, const LegKey &key) const {
 
 void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
     const std::uint32_t leg = message.leg();
+    // Until all have agreed there is no bill to put anything on: nothing else has a meaning yet.
+    if (phase_ < Phase::kFunding && !message.has_agree() && !message.has_refuse()) return;
     switch (message.what_case()) {
         case wire::TradeMessage::kAgree:
             if (phase_ != Phase::kAgreeing) return;
@@ -434,7 +438,7 @@ void RenterLease::on_notice(std::uint32_t leg, const wire::LegNotice &notice) {
         case wire::LegNotice::SUSPENDED: event.set_kind(wire::LeaseEvent::SUSPENDED); break;
         case wire::LegNotice::RESUMED: event.set_kind(wire::LeaseEvent::RESUMED); break;
         case wire::LegNotice::LEAVING: event.set_kind(wire::LeaseEvent::LEAVING); break;
-        case wire::LegNotice::LIMITED: return this->notice(host + ": " + notice.text());
+        case wire::LegNotice::LIMITED: return on_limit(leg, host, notice.text());
         default: return;
     }
     event.set_leg(leg);
@@ -442,6 +446,14 @@ void RenterLease::on_notice(std::uint32_t leg, const wire::LegNotice &notice) {
     event.set_reason(notice.text());
     event.set_leave_in_ms(notice.leave_in_ms());
     client_->reply(request_id_, std::move(reply));
+}
+
+// Kept on the bill: once for each peer, and short.
+void RenterLease::on_limit(std::uint32_t leg, const std::string &host, const std::string &text) {
+    constexpr std::size_t kTextBytesMax = 200;
+    if (phase_ < Phase::kRunning || phase_ > Phase::kEnding) return;
+    if (std::exchange(legs_[leg].limit_was_said, true)) return;
+    notice(host + ": " + client::printable(text.substr(0, kTextBytesMax)));
 }
 
 void RenterLease::on_drained(const PublicKey &peer) {

@@ -82,6 +82,7 @@ private:
         bool results_done = false;
         bool placing = false;     // a worker puts the results into the working folder
         bool close_sent = false;  // the provider sent its close transaction
+        bool limit_was_said = false;
         std::unique_ptr<provider::StageSender> sender;
         std::unique_ptr<provider::StageReceiver> receiver;
         std::string results_folder;
@@ -111,6 +112,7 @@ private:
     // The sandbox is gone, or the provider ends the leg; the peer itself is still there.
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     void on_notice(std::uint32_t leg, const wire::LegNotice &notice);
+    void on_limit(std::uint32_t leg, const std::string &host, const std::string &text);
     // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
                   bool over_limit = false);

@@ -274,6 +274,15 @@ std::uint64_t ControlGroup::memory_kills() const {
     return number_or_0(memory.folder + name, "oom_kill");
 }
 
+bool ControlGroup::used_up_memory() const {
+    const Place &memory = of(Controller::kMemory);
+    if (!memory.exists()) return false;
+    if (memory.version != 1) return number_or_0(memory.folder + "/memory.events", "max") > 0;
+    constexpr std::uint64_t kNearlyBytes = 1u << 20;  // failcnt does not count on every kernel
+    return number_or_0(memory.folder + "/memory.max_usage_in_bytes", "") + kNearlyBytes >=
+           number_or_0(memory.folder + "/memory.limit_in_bytes", "");
+}
+
 std::uint64_t ControlGroup::refused_forks() const {
     const Place &processes = of(Controller::kProcesses);
     if (!processes.exists()) return 0;

@@ -61,6 +61,8 @@ public:
     // Events so far, 0 where they are not counted: processes that the kernel killed because the
     // memory was used up, and such that were not started because there were too many.
     std::uint64_t memory_kills() const;
+    // Its own, at one time: what is killed without that died of the machine's being short.
+    bool used_up_memory() const;
     std::uint64_t refused_forks() const;
     std::uint64_t memory_bytes() const;  // in use now; 0 where not counted
     std::vector<int> processes() const;  // pids, as this process sees them

@@ -35,6 +35,7 @@ constexpr std::size_t kComponentBytesMax = 64u << 20;
 constexpr std::size_t kWalkEntriesMax = 400'000;
 constexpr std::string_view kComponentsInside = "/run/ompi-chain/components";
 constexpr std::string_view kVolumeSuffix = ".disk";
+constexpr std::string_view kRecordSuffix = ".sandbox";
 constexpr std::string_view kRanksInside = "/run/ompi-chain/ranks";
 
 bool daemon_is_root() {
@@ -138,17 +139,15 @@ void kill_recorded(int pid, std::uint64_t start_ticks) {
 }
 
 // What a daemon left that was killed before it had written down a pid: a leg's uid is its own.
-void kill_all_of_leg(const std::string &lease_folder) {
-    const auto uid = leg_uid(lease_folder);
-    if (!daemon_is_root() || !uid.ok()) return;
+void kill_all_of(uid_t uid) {
+    if (!daemon_is_root() || uid < kLegUidFirst || uid - kLegUidFirst >= kLegUidCount) return;
     std::error_code ignored;
     for (const auto &entry : fs::directory_iterator("/proc", ignored)) {
         const std::string name = entry.path().filename().string();
         int pid = 0;
         std::from_chars(name.data(), name.data() + name.size(), pid);
         struct stat status {};
-        if (pid <= 1 || lstat(entry.path().c_str(), &status) != 0 || status.st_uid != *uid)
-            continue;
+        if (pid <= 1 || lstat(entry.path().c_str(), &status) != 0 || status.st_uid != uid) continue;
         if (const auto start_ticks = process_start_ticks(pid); start_ticks.ok())
             kill_recorded(pid, *start_ticks);
     }
@@ -156,6 +155,33 @@ void kill_all_of_leg(const std::string &lease_folder) {
 
 std::string volume_of(const std::string &lease_folder) {
     return lease_folder + std::string(kVolumeSuffix);
+}
+
+// Beside the folder: what is on a volume is gone with the daemon that has to be cleaned up after.
+std::string record_of(const std::string &lease_folder) {
+    return lease_folder + std::string(kRecordSuffix);
+}
+
+void kill_recorded_leg(const std::string &lease_folder) {
+    const auto record = read_file(record_of(lease_folder), 4096);
+    if (!record.ok()) return;
+    std::istringstream lines(*record);
+    uid_t uid = 0;
+    int pid = 0;
+    std::uint64_t start_ticks = 0;
+    lines >> uid;
+    while (lines >> pid >> start_ticks) kill_recorded(pid, start_ticks);
+    kill_all_of(uid);
+}
+
+// The size of a volume on the disk of `scratch_root`.
+Result<std::uint64_t> choose_volume_bytes(const std::string &scratch_root,
+                                          std::uint64_t bytes_max) {
+    CHAIN_ASSIGN(const std::uint64_t free_bytes, host::free_disk_bytes(scratch_root));
+    const std::uint64_t bytes = std::min(bytes_max, free_bytes / 2);
+    if (bytes < kLeaseVolumeBytesMin)
+        return make_error(ErrorCode::kDiskFull, "this machine has no disk left for a lease");
+    return bytes;
 }
 
 bool is_lease_folder_name(std::string_view name) {
@@ -168,19 +194,32 @@ bool is_lease_folder_name(std::string_view name) {
 
 }  // namespace
 
-Result<std::string> prepare_lease_folder(const std::string &scratch_root,
-                                         const std::string &lease_id_hex, std::uint32_t leg,
-                                         std::uint64_t volume_bytes) {
-    const std::string name = lease_id_hex + "-" + std::to_string(leg);
-    if (!is_lease_folder_name(name) || name.size() > 128)
-        return make_error(ErrorCode::kInvalidInput, "\"", name, "\" names no leg of a lease");
+Status make_scratch_root(const std::string &scratch_root) {
     CHAIN_TRY(make_folders(scratch_root, 0711));
     struct stat status {};
     if (lstat(scratch_root.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) ||
         status.st_uid != geteuid() || (status.st_mode & 022) != 0)
         return make_error(ErrorCode::kPermission, scratch_root,
                           " is not a folder that belongs to this user alone");
-    // Two at once must not choose the same uid: it is seen as taken once the folder is there.
+    return ok_status();
+}
+
+std::uint64_t lease_volume_bytes(const std::string &lease_folder) {
+    struct stat status {};
+    return lstat(volume_of(lease_folder).c_str(), &status) == 0
+               ? static_cast<std::uint64_t>(status.st_size)
+               : 0;
+}
+
+Result<std::string> prepare_lease_folder(const std::string &scratch_root,
+                                         const std::string &lease_id_hex, std::uint32_t leg,
+                                         std::uint64_t volume_bytes_max) {
+    const std::string name = lease_id_hex + "-" + std::to_string(leg);
+    if (!is_lease_folder_name(name) || name.size() > 128)
+        return make_error(ErrorCode::kInvalidInput, "\"", name, "\" names no leg of a lease");
+    CHAIN_TRY(make_scratch_root(scratch_root));
+    // Two at once must not choose the same uid, nor share out the same room: both are seen as taken
+    // once the folder is there.
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     CHAIN_ASSIGN(const uid_t uid, choose_leg_uid(scratch_root, lease_id_hex, leg));
@@ -189,8 +228,12 @@ Result<std::string> prepare_lease_folder(const std::string &scratch_root,
         if (errno == EEXIST) return make_error(ErrorCode::kConflict, folder, " exists already");
         return errno_error(errno, "make the folder " + folder);
     }
-    Status filled = ok_status();
-    if (volume_bytes > 0) filled = host::mount_volume(volume_of(folder), folder, volume_bytes);
+    Status filled = write_file_atomic(record_of(folder), std::to_string(uid) + "\n", 0600);
+    if (filled.ok() && volume_bytes_max > 0) {
+        const auto bytes = choose_volume_bytes(scratch_root, volume_bytes_max);
+        filled = bytes.ok() ? host::mount_volume(volume_of(folder), folder, *bytes)
+                            : Status(bytes.error());
+    }
     if (filled.ok()) filled = fill_lease_folder(folder, uid);
     if (!filled.ok()) {
         if (const Status removed = remove_lease_folder(folder); !removed.ok())
@@ -266,7 +309,10 @@ bool is_system_path(const std::string &path) {
 
 Status remove_lease_folder(const std::string &lease_folder) {
     CHAIN_TRY(host::unmount_volume(volume_of(lease_folder), lease_folder));
-    return remove_hostile_tree(lease_folder);
+    CHAIN_TRY(remove_hostile_tree(lease_folder));
+    if (unlink(record_of(lease_folder).c_str()) != 0 && errno != ENOENT)
+        return errno_error(errno, "remove " + record_of(lease_folder));
+    return ok_status();
 }
 
 Result<std::uint64_t> lease_folder_bytes(const std::string &lease_folder) {
@@ -280,13 +326,14 @@ Result<std::uint64_t> lease_folder_bytes(const std::string &lease_folder) {
 }
 
 Status record_sandbox(const std::string &lease_folder, const std::vector<int> &pids) {
-    std::string text;
+    CHAIN_ASSIGN(const uid_t uid, leg_uid(lease_folder));
+    std::string text = std::to_string(uid) + "\n";
     for (const int pid : pids) {
         const auto start_ticks = process_start_ticks(pid);
         if (start_ticks.ok())
             text += std::to_string(pid) + " " + std::to_string(*start_ticks) + "\n";
     }
-    return write_file_atomic(lease_folder + "/sandbox", text, 0600);
+    return write_file_atomic(record_of(lease_folder), text, 0600);
 }
 
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
@@ -296,19 +343,14 @@ Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     std::set<std::string> names;  // also of those of which only the volume is left
     for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
         std::string name = entry.path().filename().string();
-        if (name.ends_with(kVolumeSuffix)) name.resize(name.size() - kVolumeSuffix.size());
+        for (const std::string_view suffix : {kVolumeSuffix, kRecordSuffix})
+            if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
         if (is_lease_folder_name(name)) names.insert(std::move(name));
     }
     if (error) return errno_error(error.value(), "list " + scratch_root);
     for (const std::string &name : names) {
         const std::string folder = scratch_root + "/" + name;
-        if (const auto record = read_file(folder + "/sandbox", 4096); record.ok()) {
-            std::istringstream lines(*record);
-            int pid = 0;
-            std::uint64_t start_ticks = 0;
-            while (lines >> pid >> start_ticks) kill_recorded(pid, start_ticks);
-        }
-        kill_all_of_leg(folder);
+        kill_recorded_leg(folder);
         CHAIN_TRY(remove_lease_folder(folder));
         ++removed_count;
     }

@@ -8,8 +8,8 @@
 //       ranks/       what ranks say of themselves (chain/meter/rank_file.h), writable to them
 //       components/  MCA components that are loaded into ranks; read-only inside
 //       etc/         made-up passwd, group, hosts; read-only inside
-//       sandbox      pids and start times of a running sandbox, for reap_leftovers
-//   <scratch root>/<lease id>-<leg>.disk   where volumes can be made: all of the above is in it
+//   <scratch root>/<lease id>-<leg>.disk      where volumes can be made: all of the above is in it
+//   <scratch root>/<lease id>-<leg>.sandbox   its uid, pids and start times, for reap_leftovers
 //
 // A daemon that is root gives each leg a uid of its own, which no account uses; job/ and ranks/
 // belong to it. A daemon that is not root owns everything itself.
@@ -35,16 +35,24 @@ inline constexpr uid_t kLegUidCount = 65'536;
 // Files with absolute names in one lease: each is a mount.
 inline constexpr std::size_t kOutsideFilesMax = 1'000;
 
-// Makes the folder of a leg, on a volume of `volume_bytes` (host::mount_volume) if that is not 0.
-// The scratch root must be reachable for any uid (/var/tmp/…, not below
-// /root) when the daemon is root. Errors: kConflict when it exists, kPermission, kDiskFull, kIo,
-// kNotFound when Open MPI's side of this package (mca_hook_chain.so) is not installed.
+// Ok for a folder that belongs to this user alone. Errors: kPermission, kIo, kDiskFull.
+Status make_scratch_root(const std::string &scratch_root);
+
+// Makes the folder of a leg. `volume_bytes_max` not 0: on a volume (host::mount_volume), of that
+// size or half of what is free on the disk, whichever is less. The scratch root must be reachable
+// for any uid (/var/tmp/…, not below /root) when the daemon is root. Errors: kConflict when it
+// exists, kPermission, kDiskFull, kIo, kNotFound when Open MPI's side of this package
+// (mca_hook_chain.so) is not installed.
 Result<std::string> prepare_lease_folder(const std::string &scratch_root,
                                          const std::string &lease_id_hex, std::uint32_t leg,
-                                         std::uint64_t volume_bytes = 0);
+                                         std::uint64_t volume_bytes_max = 0);
+// 0: it is on none.
+std::uint64_t lease_volume_bytes(const std::string &lease_folder);
+inline constexpr std::uint64_t kLeaseVolumeBytesMin = 64ULL << 20;
 
-// What the leg has written, in whole blocks of its disk: for where no volume bounds it. Errors:
-// kTooLarge (more files than can be counted), kIo.
+// What the leg has written, in whole blocks of its disk: for where no volume bounds it. What is
+// unlinked and still open, or in a folder that its owner closed, is not seen. Errors: kTooLarge
+// (more files than can be counted), kIo.
 Result<std::uint64_t> lease_folder_bytes(const std::string &lease_folder);
 
 // The uid that the leg runs as: the owner of job/. Errors: kPermission when that is no uid of legs

@@ -20,6 +20,12 @@ std::string duration_text(std::uint64_t ms) {
 
 }  // namespace
 
+bool OwnerRules::is_desk() const {
+    const OwnerRules open = none();
+    return start_load_permille != open.start_load_permille &&
+           busy_load_permille != open.busy_load_permille;
+}
+
 OwnerRules OwnerRules::none() {
     OwnerRules rules;
     rules.watch_input = false;

@@ -62,6 +62,8 @@ struct OwnerRules {
 
     // Of a machine that is nobody's desk: always, but for a pause.
     static OwnerRules none();
+    // Changed from the first, and not from none().
+    bool is_desk() const;
 };
 inline constexpr std::uint64_t kLeaveMsMax = 10 * 60'000;
 

@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "chain/base/units.h"
+#include "chain/provider/lease_folder.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/owner_watch.h"
 
 namespace chain::provider {
 
 inline constexpr std::size_t kSettingsBytesMax = 64u << 10;
-inline constexpr std::uint64_t kScratchBytesMin = 64ULL << 20;
+inline constexpr std::uint64_t kScratchBytesMin = kLeaseVolumeBytesMin;
 inline constexpr std::uint64_t kScratchBytesMax = 64ULL << 30;
 inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;
 inline constexpr std::int64_t kSlotsMax = 4'096;

@@ -96,7 +96,7 @@ void add_lend(std::string &file, const LendSettings &settings) {
 
 void add_owner(std::string &file, const LendSettings &settings) {
     const OwnerRules &rules = settings.owner_rules;
-    const bool is_desk = rules.start_load_permille != OwnerRules::none().start_load_permille;
+    const bool is_desk = rules.is_desk();
     const OwnerRules base = is_desk ? OwnerRules() : OwnerRules::none();
     // Of a machine without rules the numbers mean nothing: those of a desk stand in the comments.
     const OwnerRules desk;

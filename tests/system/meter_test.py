@@ -11,7 +11,7 @@ from chain_devnet import Devnet, run_tests, say
 
 CONSUMER = os.path.join(os.environ["TEST_BUILD_DIR"], "tests/system/consumer")
 SECONDS = 3
-TOLERANCE = 0.01
+TOLERANCE = 0.02  # of a meter that counts no cycles; measured: 0.0016
 WAITS_S = 4
 
 

@@ -129,6 +129,35 @@ TEST_F(Provide, WhatStoodThereIsKeptAndGoesOnToHold) {
     }
 }
 
+TEST_F(Provide, NothingIsLostHoweverOftenItRuns) {
+    ASSERT_TRUE(make_folders(data_, 0700).ok());
+    const std::string own = "# my own words\n[lend]\nslots = 1\n";
+    ASSERT_TRUE(write_file_atomic(path_, own, 0644).ok());
+    constexpr std::size_t kTimes = 5;  // some of them within one second
+    for (std::size_t i = 0; i < kTimes; ++i) ASSERT_EQ(ask({"--yes"}), 0) << err_;
+    EXPECT_EQ(file_count(), kTimes + 1);
+    std::size_t found = 0;
+    for (const auto &entry : std::filesystem::directory_iterator(data_))
+        found += read_file(entry.path(), 1 << 16).value() == own;
+    EXPECT_EQ(found, 1u);
+}
+
+TEST_F(Provide, AMixOfRulesStaysAsItIs) {
+    ASSERT_TRUE(make_folders(data_, 0700).ok());
+    for (const char *mix :
+         {"start_load = 0.3", "watch_input = true", "start_load = 0.3\nbusy_load = 0.4"}) {
+        const std::string text = std::string("[owner]\nrules = \"none\"\n") + mix + "\n";
+        ASSERT_TRUE(write_file_atomic(path_, text, 0644).ok());
+        const OwnerRules before = written().owner_rules;
+        ASSERT_EQ(ask({"--yes"}), 0) << mix << ": " << err_;
+        const OwnerRules after = written().owner_rules;
+        EXPECT_EQ(before.start_load_permille, after.start_load_permille) << mix;
+        EXPECT_EQ(before.busy_load_permille, after.busy_load_permille) << mix;
+        EXPECT_EQ(before.watch_input, after.watch_input) << mix;
+        EXPECT_EQ(before.memory_stall_permille, after.memory_stall_permille) << mix;
+    }
+}
+
 TEST_F(Provide, AFileThatIsWrongIsLeftAlone) {
     ASSERT_TRUE(make_folders(data_, 0700).ok());
     ASSERT_TRUE(write_file_atomic(path_, "[lend]\nslots = many\n", 0644).ok());

@@ -164,6 +164,7 @@ TEST_F(ControlGroupTest, BoundsMemory) {
     const int status = child.wait();
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
     EXPECT_EQ(group->memory_kills(), 1u);
+    EXPECT_TRUE(group->used_up_memory());
 }
 
 TEST_F(ControlGroupTest, BoundsProcesses) {

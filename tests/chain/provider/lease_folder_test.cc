@@ -100,7 +100,7 @@ TEST_F(LeaseFolderTest, CountsWhatALegWrites) {
 
 class LeaseVolumeTest : public LeaseFolderTest {
 protected:
-    static constexpr std::uint64_t kVolumeBytes = 32u << 20;
+    static constexpr std::uint64_t kVolumeBytes = kLeaseVolumeBytesMin;
     void SetUp() override {
         LeaseFolderTest::SetUp();
         if (const Status possible = host::probe_volumes(root_ / "."); !possible.ok())
@@ -137,8 +137,9 @@ TEST_F(LeaseVolumeTest, WhatIsLeftIsReaped) {
 }
 
 TEST_F(LeaseVolumeTest, OneThatCannotBeMadeLeavesNothing) {
-    EXPECT_FALSE(prepare_lease_folder(root_ / "scratch", kLease, 0, 1).ok());
-    EXPECT_FALSE(prepare_lease_folder(root_ / "scratch", kLease, 0, 1ULL << 50).ok());
+    const auto folder = prepare_lease_folder(root_ / "scratch", kLease, 0, kVolumeBytes - 1);
+    ASSERT_FALSE(folder.ok());
+    EXPECT_EQ(folder.error().code, ErrorCode::kDiskFull);
     EXPECT_TRUE(std::filesystem::is_empty(root_ / "scratch"));
 }
 
@@ -190,7 +191,7 @@ TEST_F(LeaseFolderTest, ReapsARecordedProcessButNoOtherOfThatNumber) {
         _exit(0);
     }
     ASSERT_TRUE(record_sandbox(*one, {recorded}).ok());
-    write_text(*two + "/sandbox", std::to_string(reused) + " 12345\n");
+    write_text(*two + ".sandbox", "0\n" + std::to_string(reused) + " 12345\n");
     write_text(root_ / "scratch/not-a-lease/file", "kept");
     const auto count = reap_leftovers(root_ / "scratch");
     ASSERT_TRUE(count.ok());

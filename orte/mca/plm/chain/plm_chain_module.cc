@@ -34,8 +34,10 @@ static opal_event_t news_event;
 static opal_event_t start_timer;
 static opal_event_t end_timer;
 static opal_event_t break_timer;
-static constexpr int kBreakPatienceMs = 300;
-static std::string broken_host; /* the first whose connection broke */
+static bool break_timer_active = false;
+static const char *const kConnectionBroke = "the connection to it broke";
+static constexpr int kBreakPatienceMs = 1500;
+static std::string broken_host; /* the first whose connection broke; nobody has said yet why */
 static bool listening = false;
 static bool start_timer_active = false;
 static bool launched = false;                          /* orteds were asked for */
@@ -87,6 +89,14 @@ static bool is_end_ordered(void) {
     return ending || orte_orteds_term_ordered || orte_job_term_ordered || orte_finalizing;
 }
 
+/* Nobody waits for it any more. */
+static void forget_daemon(orte_proc_t *daemon) {
+    if (!ORTE_FLAG_TEST(daemon, ORTE_PROC_FLAG_ALIVE)) return;
+    ORTE_FLAG_UNSET(daemon, ORTE_PROC_FLAG_ALIVE);
+    daemon->state = ORTE_PROC_STATE_COMM_FAILED;
+    orte_routed.route_lost(nullptr, &daemon->name);
+}
+
 /* `over_limit`: the job took more than the lease gives. */
 static void lose_peer(const wire::LeaseNode *node, const std::string &host,
                       const std::string &reason, bool over_limit) {
@@ -96,17 +106,14 @@ static void lose_peer(const wire::LeaseNode *node, const std::string &host,
     if (LeaseSession *session = LeaseSession::current())
         session->note_end(over_limit ? "renter" : "provider",
                           host + (over_limit ? ": " : " was lost: ") + reason);
-    if (orte_proc_t *daemon = daemon_of_host(host)) {
-        ORTE_FLAG_UNSET(daemon, ORTE_PROC_FLAG_ALIVE);
-        daemon->state = ORTE_PROC_STATE_COMM_FAILED;
-        orte_routed.route_lost(nullptr, &daemon->name);
-    }
+    if (orte_proc_t *daemon = daemon_of_host(host)) forget_daemon(daemon);
     end_job();
 }
 
 /* What the lease says of a peer: silent for too long, or its sandbox ended. */
 static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
-    if (is_end_ordered()) return;
+    /* Ranks that talked to the peer may have aborted the job meanwhile: the peer was the reason. */
+    if (ending || (broken_host.empty() && is_end_ordered())) return;
     const wire::LeaseNode *node = session->node_by_leg(event.leg());
     lose_peer(node, node != nullptr ? node->host() : printable(event.host()),
               printable(event.reason()), event.over_limit());
@@ -118,8 +125,8 @@ static void on_silent_break(int fd, short flags, void *arg) {
     (void)flags;
     (void)arg;
     LeaseSession *session = LeaseSession::current();
-    if (session == nullptr || is_end_ordered()) return;
-    lose_peer(session->node_by_host(broken_host), broken_host, "the connection to it broke", false);
+    if (session == nullptr || ending || orte_finalizing) return;
+    lose_peer(session->node_by_host(broken_host), broken_host, kConnectionBroke, false);
 }
 
 /* What ORTE sees of a peer, often earlier: the connection of its orted broke. */
@@ -143,7 +150,9 @@ static void on_comm_failed(int fd, short args, void *cbdata) {
         opal_event_evtimer_set(orte_event_base, &break_timer, on_silent_break, nullptr);
         opal_event_set_priority(&break_timer, ORTE_ERROR_PRI);
         opal_event_evtimer_add(&break_timer, &patience);
+        break_timer_active = true;
     }
+    forget_daemon(proc);
     OBJ_RELEASE(caddy);
 }
 
@@ -389,6 +398,12 @@ static int plm_finalize(void) {
     stop_listening();
     if (start_timer_active) opal_event_del(&start_timer);
     start_timer_active = false;
+    if (break_timer_active) opal_event_del(&break_timer);
+    if (ending) opal_event_del(&end_timer);
+    LeaseSession *session = LeaseSession::current();
+    if (break_timer_active && !ending && session != nullptr)
+        session->note_end("provider", broken_host + " was lost: " + kConnectionBroke);
+    break_timer_active = false;
     if (const int rc = orte_plm_base_comm_stop(); rc != ORTE_SUCCESS) ORTE_ERROR_LOG(rc);
     return ORTE_SUCCESS;
 }
