@@ -338,5 +338,76 @@ TEST_F(StrangerTest, SurvivesMessagesThatMakeNoSense) {
     EXPECT_TRUE(propose(open_lease(), renter_).has_agree()) << log_text();
 }
 
+// A provider that was asked to take a leg says whatever a provider may ever say, before all have
+// agreed and before there is a bill.
+TEST_F(StrangerTest, ARenterOutlivesAProviderThatSpeaksBeforeItsTime) {
+    await_offer(kSlots);
+    wire::OfferBody offer;
+    offer.set_chain_id(to_bytes(genesis_.chain_id));
+    offer.set_provider(to_bytes(renter_.public_key()));
+    offer.set_node_key(to_bytes(node_key_.public_key()));
+    offer.set_address("127.0.0.1:9");
+    offer.set_host("hasty");
+    offer.set_slot_count(2);
+    offer.set_hz(offer_.hz);
+    offer.set_memory_bytes(1u << 30);
+    offer.set_ask_per_ghz_h(kAsk);
+    offer.set_isolation("partial");
+    offer.set_meter_class(wire::METER_CLASS_CALIBRATED);
+    offer.set_sequence(1);
+    offer.set_issued_at_ms(system_clock().unix_ms());
+    offer.set_expires_at_ms(offer.issued_at_ms() + 30'000);
+    wire::Gossip gossip;
+    *gossip.mutable_offer() = market::sign_offer(offer, renter_);
+    ASSERT_TRUE(network_->send(daemon_, wire::Topic::kGossip, gossip.SerializeAsString()).ok());
+
+    const auto say_all = [&](const wire::TradeMessage &proposal) {
+        const auto say = [&](auto fill) {
+            wire::TradeMessage message;
+            message.set_lease_id(proposal.lease_id());
+            message.set_leg(proposal.leg());
+            fill(message);
+            static_cast<void>(
+                network_->send(daemon_, wire::Topic::kTrade, message.SerializeAsString()));
+        };
+        say([](auto &m) { m.mutable_launched(); });
+        for (int state = 0; state < 6; ++state)
+            say([&](auto &m) {
+                m.mutable_leg_notice()->set_state(static_cast<wire::LegNotice::State>(state));
+                m.mutable_leg_notice()->set_text(std::string(100'000, 'x'));
+            });
+        say([](auto &m) { m.mutable_stage_done()->set_error("no"); });
+        say([](auto &m) { m.mutable_stage_file()->set_name("x"); });
+        say([](auto &m) { m.mutable_stage_chunk()->set_content("x"); });
+        say([](auto &m) { m.mutable_reading()->set_cycles(1); });
+        say([](auto &m) { m.mutable_funded(); });
+        say([](auto &m) { m.mutable_leg_settled(); });
+        say([](auto &m) { m.mutable_leg_ended()->set_killed(true); });
+        say([](auto &m) { m.mutable_refuse()->set_reason("after all"); });
+    };
+    auto client = client::Client::connect(folder_ + "/d/control.sock");
+    ASSERT_TRUE(client.ok());
+    std::size_t proposals = 0;
+    for (int tries = 0; tries < 50 && proposals == 0; ++tries) {
+        wire::ControlRequest request;
+        wire::LeaseOpenCall &open = *request.mutable_lease_open();
+        open.mutable_spec()->set_slot_count(1);
+        open.mutable_spec()->add_providers("hasty");
+        open.mutable_spec()->set_duration_ms(60'000);
+        open.set_job_folder(folder_);
+        answers_.clear();
+        ASSERT_TRUE(client->start(request, 5'000).ok()) << log_text();
+        run_until([&] { return !answers_.empty() && answers_.front().has_propose(); }, 200);
+        for (const wire::TradeMessage &answer : answers_) {
+            if (!answer.has_propose()) continue;
+            ++proposals;
+            say_all(answer);
+        }
+    }
+    ASSERT_GT(proposals, 0u) << log_text();
+    run_until([] { return false; }, 300);
+    expect_alive();
+}
+
 }  // namespace
 }  // namespace chain
