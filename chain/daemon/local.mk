@@ -13,7 +13,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
   chain/daemon/provider_owner.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
-  chain/daemon/provider_leg_end.cc \
+  chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_room.cc \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \

@@ -9,10 +9,8 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/client/text.h"
-#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
-#include "chain/provider/settings.h"
 #include "chain/wire/frame.h"
 #include "incentive/settlement.h"
 
@@ -38,32 +36,6 @@ std::string describe_exit(int wait_status) {
     // bubblewrap passes the signal of its child on as 128 + number.
     if (status > 128) return "was killed by signal " + std::to_string(status - 128);
     return "ended with status " + std::to_string(status);
-}
-
-// On a volume if one can be made; a full disk is no reason to go on without.
-Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
-    const std::string lease = to_hex(key.lease);
-    auto made = provider::prepare_lease_folder(plan.folder, lease, key.leg,
-                                               plan.has_volumes ? plan.bytes_max : 0);
-    if (made.ok() || !plan.has_volumes || made.error().code == ErrorCode::kDiskFull) return made;
-    log(LogLevel::kWarning, kCategory, "no volume for lease ", short_hex(key.lease), ": ",
-        made.error().message);
-    return provider::prepare_lease_folder(plan.folder, lease, key.leg);
-}
-
-// What is staged must leave the job, and what surrounds it, a little to write to.
-std::uint64_t stage_bytes_max(const ScratchPlan &plan, std::uint64_t volume_bytes) {
-    const std::uint64_t bytes = volume_bytes > 0 ? volume_bytes : plan.bytes_max;
-    return std::min(kStageBytesMax, bytes - bytes / 8);
-}
-
-void remove_on_worker(Node &node, const std::string &folder) {
-    node.workers.run(
-        [folder] {
-            if (const Status removed = provider::remove_lease_folder(folder); !removed.ok())
-                log(LogLevel::kWarning, kCategory, removed.error().message);
-        },
-        [] {});
 }
 
 }  // namespace
@@ -92,12 +64,6 @@ ProviderLeg::~ProviderLeg() {
     *alive_ = false;
     sandbox_.reset();
     remove_folder();
-}
-
-// On a worker: it may take the disk a while. What is left when the daemon stops, it looks for.
-void ProviderLeg::remove_folder() {
-    if (lease_folder_.empty()) return;
-    remove_on_worker(node_, std::exchange(lease_folder_, {}));
 }
 
 void ProviderLeg::set_deadline(std::uint64_t ms, std::function<void()> fn) {
@@ -152,56 +118,6 @@ void ProviderLeg::answer_close(std::uint64_t closes_at_ms) {
     const std::uint64_t window_ms = closes_at_ms > now_ms ? closes_at_ms - now_ms : 0;
     answer_timer_ = node_.loop.after_ms(window_ms / 2, [this] { close(); });
     end("renter", "the renter closed the lease on the ledger");
-}
-
-void ProviderLeg::begin_staging() {
-    phase_ = Phase::kStaging;
-    auto made = std::make_shared<Result<std::string>>(std::string());
-    node_.workers.run([made, plan = scratch_, key = key_] { *made = make_folder(plan, key); },
-                      [this, &node = node_, made, alive = alive_] {
-                          if (*alive && phase_ == Phase::kStaging)
-                              on_folder(std::move(*made));
-                          else if (made->ok())
-                              remove_on_worker(node, **made);
-                      });
-    set_deadline(kStagingMaxMs, [this] { end("renter", "the files were not sent in time"); });
-}
-
-void ProviderLeg::on_folder(Result<std::string> folder) {
-    if (!folder.ok()) return fail_stage(folder.error());
-    lease_folder_ = std::move(*folder);
-    volume_bytes_ = provider::lease_volume_bytes(lease_folder_);
-    receiver_ = std::make_unique<provider::StageReceiver>(lease_folder_ + "/job",
-                                                          lease_folder_ + "/outside",
-                                                          stage_bytes_max(scratch_, volume_bytes_));
-    wire::TradeMessage message = trade_message(key_);
-    message.mutable_funded();
-    report_start();
-    static_cast<void>(node_.send_trade(peer_, message));
-}
-
-// Where no volume bounds it. One that looks again while the last look goes on would only make a
-// slow disk slower. What cannot be seen of it fills the disk, too.
-void ProviderLeg::look_at_scratch() {
-    if (volume_bytes_ > 0 || std::exchange(looks_at_scratch_, true)) return;
-    auto why = std::make_shared<std::string>();
-    node_.workers.run(
-        [why, folder = lease_folder_, bytes_max = scratch_.bytes_max] {
-            const auto used = provider::lease_folder_bytes(folder);
-            const auto left = host::free_disk_bytes(folder);
-            if (!used.ok() && used.error().code == ErrorCode::kTooLarge)
-                *why = used.error().message;
-            else if (used.ok() && *used > bytes_max)
-                *why = "it wrote more than the " + client::format_size(bytes_max) +
-                       " of disk that a lease has here";
-            else if (left.ok() && *left < kDiskLeftBytesMin)
-                *why = "the disk of this machine is nearly full";
-        },
-        [this, why, alive = alive_] {
-            if (!*alive) return;
-            looks_at_scratch_ = false;
-            if (!why->empty() && phase_ == Phase::kRunning) end("renter", *why, true);
-        });
 }
 
 // On the ledger: the environment of this leg stands. Without it anybody may void the gang once the
@@ -466,32 +382,6 @@ void ProviderLeg::on_renter_lost(const std::string &why) {
     if (phase_ == Phase::kReserved) return on_end_();
     if (phase_ == Phase::kPacking && !sandbox_running_) return close();
     end("renter", "the renter's daemon was lost: " + why);
-}
-
-// Empty: in the last moments nothing of the lease was killed for want of memory, or it had not used
-// up its own: then it was the machine's that was short.
-std::string ProviderLeg::limit_text() const {
-    if (group_ == nullptr || !group_->used_up_memory() || last_kill_ms_ == 0 ||
-        node_.clock.steady_ms() - last_kill_ms_ > kKillIsReasonMs)
-        return {};
-    return "the kernel killed a process: the lease has " +
-           client::format_size(terms_.memory_bytes) +
-           " of memory here (more: --chain-lease SLOTS,mem=SIZE)";
-}
-
-void ProviderLeg::look_at_limits() {
-    if (group_ == nullptr) return;
-    if (const std::uint64_t kills = group_->memory_kills(); kills > kills_seen_) {
-        kills_seen_ = kills;
-        last_kill_ms_ = node_.clock.steady_ms();
-    }
-    const std::string text = limit_text();
-    if (text.empty() || std::exchange(limit_was_said_, true)) return;
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ", text);
-    wire::TradeMessage message = trade_message(key_);
-    message.mutable_leg_notice()->set_state(wire::LegNotice::LIMITED);
-    message.mutable_leg_notice()->set_text(text);
-    if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
 }
 
 void ProviderLeg::say_ended(const std::string &reason, bool killed, bool over_limit) {
