@@ -6,12 +6,10 @@
 
 #include <getopt.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/daemon/join.h"
-#include "chain/host/scratch_volume.h"
 #include "chain/provider/settings.h"
 
 namespace {
@@ -288,12 +286,6 @@ int main(int argc, char **argv) {
     if (!go_on.ok()) return fail(go_on.error());
     if (!*go_on) return 0;
     umask(022);  // what must be private says so itself; leases pass through folders of ours
-    // Volumes of leases end with this process; who is not root mounts none.
-    if (geteuid() == 0) {
-        const chain::Status own = chain::host::own_mounts();
-        options.provider.has_own_mounts = own.ok();
-        if (!own.ok()) chain::log(chain::LogLevel::kNote, "daemon", own.error().message);
-    }
     auto daemon = chain::daemon::Daemon::open(std::move(options));
     if (!daemon.ok()) return fail(daemon.error());
     (*daemon)->run();

@@ -21,9 +21,8 @@
 namespace chain::daemon {
 
 struct ProviderOptions : provider::LendSettings {
-    std::string pause_path;       // a file that stands while lending is paused
-    std::string scratch_folder;   // job folders of leases
-    bool has_own_mounts = false;  // what it mounts ends with this process
+    std::string pause_path;      // a file that stands while lending is paused
+    std::string scratch_folder;  // job folders of leases
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;

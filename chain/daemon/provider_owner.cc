@@ -25,8 +25,6 @@ void ProviderAgent::probe_isolation() {
     if (const std::string missing = groups_->support().missing(); !missing.empty())
         not_held_.push_back("no cgroup here bounds or counts " + missing);
     Status volumes = provider::make_scratch_root(options_.scratch_folder);
-    if (volumes.ok() && !options_.has_own_mounts)
-        volumes = make_error(ErrorCode::kPermission, "this daemon can have no mounts of its own");
     if (volumes.ok()) volumes = host::probe_volumes(options_.scratch_folder);
     has_volumes_ = volumes.ok();
     if (!has_volumes_)

@@ -147,7 +147,7 @@ void RenterLease::agree() {
     phase_ = Phase::kAgreeing;
     if (++agree_round_ > kAgreeRoundsMax && node_.clock.steady_ms() >= wait_until_ms_)
         return fail(make_error(ErrorCode::kNothingMatched, "the peers that match refused, ",
-                               kAgreeRoundsMax, " times in a row"));
+                               kAgreeRoundsMax, " times in a row; the last was ", last_refusal_));
     const auto account = node_.backend.account(demand_.renter);
     if (!account.ok()) return fail(account.error());
     if (account->balance < clearing_.escrow)
@@ -220,6 +220,7 @@ void RenterLease::refuse(std::uint32_t leg, const std::string &why) {
     log(LogLevel::kNote, kCategory, name_peer(offer.host, offer.provider), " refused: ", why);
     progress("refused", name_peer(offer.host, offer.provider) + ": " + why);
     refused_offers_.insert(offer.id);
+    last_refusal_ = name_peer(offer.host, offer.provider) + ": " + why;
     clear_again("another peer refused");
 }
 

@@ -162,6 +162,7 @@ private:
     bool awaits_blocks_ = false;  // every peer has closed; the ledger has not settled yet
     std::optional<std::uint64_t> close_request_;
     bool closed_one_sided_ = false;
+    std::string last_refusal_;
     std::string lost_reason_;  // of the first peer that was lost
     std::string lost_by_;      // whose doing that was
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -140,13 +139,6 @@ void give_up_content(const std::string &folder) {
 }
 
 }  // namespace
-
-Status own_mounts() {
-    if (unshare(CLONE_NEWNS) != 0) return errno_error(errno, "take mounts of its own");
-    if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0)
-        return errno_error(errno, "keep its mounts from others");
-    return ok_status();
-}
 
 Status mount_volume(const std::string &file, const std::string &folder, std::uint64_t size_bytes) {
     if (size_bytes < kVolumeBytesMin)

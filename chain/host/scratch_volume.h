@@ -4,6 +4,10 @@
 // at once. What a lease writes into one fills neither the owner's disk nor its inodes, and the disk
 // that fills up elsewhere takes nothing from the lease. ext4 on a loop device: for root only.
 //
+// They are mounts of the machine: a daemon that was killed leaves them, and its next start takes
+// them away (unmount_volume). Mounts of its own would end with it, but where the machine's are not
+// shared it would then not see what is mounted later, such as the disk that results are to go to.
+//
 // Everything blocks on the disk. Thread-safe for different folders.
 #pragma once
 
@@ -16,11 +20,6 @@ namespace chain::host {
 
 // ext4 needs that much to be of use.
 inline constexpr std::uint64_t kVolumeBytesMin = 16u << 20;
-
-// Gives this process, and what it starts from now on, mounts of its own: what is mounted later ends
-// with the last of them, also by kill -9; mounts of the machine still come in. Before there are
-// threads. Errors: kPermission.
-Status own_mounts();
 
 // Makes `file` and mounts the file system in it on `folder`, which is empty: no set-uid programs,
 // no devices. Its root belongs to this user, with mode 0711. On failure nothing is left. Errors:

@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
     stream(rank, 10);
     const int trips = 100000 * scale, large = 300 * scale, windows = 20000 * scale;
     const double trips_s = round_trips(rank, trips), stream_s = stream(rank, large);
-    const double small_s = small_messages(rank, windows), work_s = work(2 * scale);
+    const double small_s = small_messages(rank, windows), work_s = work(8 * scale);
     if (rank == 0) {
         printf("latency_us %.6f\n", trips_s / trips / 2 * 1e6);
         printf("bandwidth %.3f\n", (double)large * kLarge / stream_s / 1e6);

@@ -64,6 +64,7 @@ def main():
     turns = []
     with Devnet(providers=1, slots=CORES) as net:
         for _ in range(ROUNDS):
+            net.wait_offers()  # a provider that has just started measures its processor
             turns.append({
                 "alone": work_s(),
                 "frozen": beside_lease(net, "suspended", suspend="60s"),
