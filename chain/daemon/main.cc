@@ -139,7 +139,8 @@ chain::Result<chain::TxStatus> parse_lease_starts(std::string_view word) {
 chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOptions &provider) {
     switch (code) {
         case kLend: {
-            CHAIN_ASSIGN(const std::uint64_t slots, chain::parse_integer(text, 0, 4096, "--lend"));
+            CHAIN_ASSIGN(const std::uint64_t slots,
+                         chain::parse_integer(text, 0, chain::provider::kSlotsMax, "--lend"));
             provider.slot_count = static_cast<std::uint32_t>(slots);
             break;
         }

@@ -20,7 +20,6 @@ namespace {
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
-constexpr std::uint32_t kSlotsOfferedMax = 4096;
 
 std::uint64_t half_of_memory_bytes() {
     struct sysinfo machine {};
@@ -91,8 +90,8 @@ void ProviderAgent::calibrate() {
 
 Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {
     if (const auto key = node_.wallet.key(); !key.ok()) return key.error();
-    if (call.slot_count() > kSlotsOfferedMax)
-        return make_error(ErrorCode::kInvalidInput, "at most ", kSlotsOfferedMax,
+    if (call.slot_count() > provider::kSlotsMax)
+        return make_error(ErrorCode::kInvalidInput, "at most ", provider::kSlotsMax,
                           " slots can be offered");
     if (call.slot_count() > 0) {
         if (call.ask_per_ghz_h() <= 0 || call.ask_per_ghz_h() > kMaxAmountUnits)

@@ -13,9 +13,11 @@
 // until `leave_at_ms` while leaving, running only where the owner leaves a processor idle.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chain/base/result.h"
@@ -30,7 +32,10 @@ struct WeekWindow {
     bool contains(std::uint32_t minute) const;
     friend bool operator==(const WeekWindow &, const WeekWindow &) = default;
 };
-inline constexpr std::uint32_t kMinutesPerWeek = 7 * 24 * 60;
+inline constexpr std::array<std::string_view, 7> kWeekDays = {"Mon", "Tue", "Wed", "Thu",
+                                                              "Fri", "Sat", "Sun"};
+inline constexpr std::uint32_t kMinutesPerDay = 24 * 60;
+inline constexpr std::uint32_t kMinutesPerWeek = 7 * kMinutesPerDay;
 
 // What the machine shows of its owner at one moment.
 struct OwnerSigns {

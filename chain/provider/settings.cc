@@ -17,9 +17,6 @@
 namespace chain::provider {
 namespace {
 
-constexpr std::array<std::string_view, 7> kDays = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-constexpr std::uint32_t kMinutesPerDay = 24 * 60;
-
 // One table of the file: each value is taken once, and what is left over is not known.
 class Section {
 public:
@@ -217,11 +214,11 @@ Result<std::uint32_t> parse_time(std::string_view text) {
 }
 
 Result<std::uint32_t> parse_day(std::string_view text) {
-    const auto found = std::find(kDays.begin(), kDays.end(), text);
-    if (found == kDays.end())
+    const auto found = std::find(kWeekDays.begin(), kWeekDays.end(), text);
+    if (found == kWeekDays.end())
         return make_error(ErrorCode::kInvalidInput, "\"", text,
                           "\" is no day: Mon, Tue, Wed, Thu, Fri, Sat, Sun");
-    return static_cast<std::uint32_t>(found - kDays.begin());
+    return static_cast<std::uint32_t>(found - kWeekDays.begin());
 }
 
 }  // namespace

@@ -10,8 +10,6 @@
 namespace chain::provider {
 namespace {
 
-constexpr std::array<const char *, 7> kDays = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
-constexpr std::uint32_t kMinutesPerDay = 24 * 60;
 constexpr std::size_t kCommentColumn = 26;
 
 // TOML's basic strings.
@@ -148,12 +146,12 @@ std::vector<std::string> format_windows(const std::vector<WeekWindow> &windows) 
         };
         // As many days in a row as have the same hours.
         std::size_t end = i + 1;
-        while (end < windows.size() && end - i < kDays.size() && hours(end) == hours(i) &&
-               day(end) == (day(end - 1) + 1) % kDays.size())
+        while (end < windows.size() && end - i < kWeekDays.size() && hours(end) == hours(i) &&
+               day(end) == (day(end - 1) + 1) % kWeekDays.size())
             ++end;
-        std::string days = kDays[day(i)];
-        if (end - i > 1) days += std::string("-") + kDays[day(end - 1)];
-        if (end - i == kDays.size() && day(i) == 0) days = "daily";
+        std::string days(kWeekDays[day(i)]);
+        if (end - i > 1) days += "-" + std::string(kWeekDays[day(end - 1)]);
+        if (end - i == kWeekDays.size() && day(i) == 0) days = "daily";
         const auto [from, to] = hours(i);
         texts.push_back(days + " " + time_of_day(from) + "-" +
                         (to == 0 ? "24:00" : time_of_day(to)));
