@@ -15,6 +15,7 @@
 namespace chain::provider {
 
 inline constexpr std::size_t kSettingsBytesMax = 64u << 10;
+inline constexpr std::size_t kSettingsLineBytesMax = 4u << 10;  // the parser recurses into a.a.a…
 inline constexpr std::uint64_t kScratchBytesMin = kLeaseVolumeBytesMin;
 inline constexpr std::uint64_t kScratchBytesMax = 64ULL << 30;
 inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;

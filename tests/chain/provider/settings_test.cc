@@ -95,6 +95,8 @@ TEST(Settings, SaysInWhichLineWhatIsWrong) {
         {"[lend]\nscratch = \"65G\"\n", "64"},
         {"[lend]\nhost_name = \"two words\"\n", "letters, digits"},
         {"lend = 3\n", "it takes a table"},
+        {"[lend]\n\u00e9 = 4\n", "s.toml:2:"},
+        {"[lend]\nslots = 4 \u0416\n", "s.toml:2:"},
         {"[own]\n", "there is no setting \"own\""},
         {"[owner]\nstart_idle = 15\n", "a time in quotes"},
         {"[owner]\nstart_idle = \"soon\"\n", "s.toml:2: start_idle:"},
@@ -223,7 +225,9 @@ TEST(Settings, AFileHasALimit) {
     const TemporaryFolder folder;
     const std::string path = folder.path() + "/settings.toml";
     LendSettings options;
-    ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax, '#'), 0600).ok());
+    Bytes comments;
+    while (comments.size() < kSettingsBytesMax) comments += "# four\n#";
+    ASSERT_TRUE(write_file_atomic(path, comments, 0600).ok());
     EXPECT_TRUE(read_settings(path, true, options).ok());
     ASSERT_TRUE(write_file_atomic(path, Bytes(kSettingsBytesMax + 1, '#'), 0600).ok());
     const Status refused = read_settings(path, true, options);
@@ -231,9 +235,11 @@ TEST(Settings, AFileHasALimit) {
     EXPECT_EQ(refused.error().code, ErrorCode::kTooLarge);
     EXPECT_EQ(refused.error().message, path + " is larger than 65536 bytes");
 
-    EXPECT_NE(refusal("a = " + std::string(32'000, '[')).find("s.toml:1: "), std::string::npos);
+    EXPECT_EQ(refusal("\n#" + std::string(kSettingsLineBytesMax, ' ')),
+              "s.toml:2: more than 4096 bytes in one line");
+    EXPECT_NE(refusal("a = " + std::string(4'000, '[')).find("s.toml:1: "), std::string::npos);
     std::string dots = "a";
-    while (dots.size() < kSettingsBytesMax - 8) dots += ".a";
+    while (dots.size() < kSettingsLineBytesMax - 8) dots += ".a";
     EXPECT_EQ(refusal(dots + " = 1\n"), "s.toml:1: there is no setting \"a\" here");
     EXPECT_EQ(refusal("[" + dots + "]\n"), "s.toml:1: there is no setting \"a\" here");
 }
