@@ -32,6 +32,7 @@ include tests/chain/consensus/local.mk
 include tests/chain/p2p/local.mk
 include tests/chain/market/local.mk
 include tests/chain/provider/local.mk
+include tests/chain/stage/local.mk
 include tests/chain/client/local.mk
 include tests/chain/cli/local.mk
 include tests/chain/daemon/local.mk
@@ -69,5 +70,7 @@ check-threads:
 	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(BUILT_SOURCES)
 	@$(MAKE) $(AM_MAKEFLAGS) -C threads $(bin_PROGRAMS) $(THREADED_TESTS)
 	@cd threads && for test in $(THREADED_TESTS); do \
-	  TSAN_OPTIONS=halt_on_error=1 $$test --gtest_brief=1 || exit 1; done
+	  TSAN_OPTIONS=halt_on_error=1:suppressions=$(abs_top_srcdir)/tests/threads.supp \
+	    $$test --gtest_brief=1 || exit 1; done
+EXTRA_DIST += tests/threads.supp
 .PHONY: check-system check-sanitizers check-threads

@@ -78,6 +78,19 @@ Status write_all(int fd, std::string_view bytes, std::string_view doing) {
     return ok_status();
 }
 
+Result<std::size_t> read_some(int fd, char *buffer, std::size_t size_bytes,
+                              std::string_view doing) {
+    std::size_t total = 0;
+    while (total < size_bytes) {
+        const ssize_t got = read(fd, buffer + total, size_bytes - total);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return errno_error(errno, doing);
+        if (got == 0) break;
+        total += static_cast<std::size_t>(got);
+    }
+    return total;
+}
+
 Status write_file_atomic(const std::string &path, std::string_view content, unsigned mode) {
     const std::string doing = "write " + path;
     std::string temporary = path + ".XXXXXX";

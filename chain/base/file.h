@@ -52,5 +52,7 @@ bool path_exists(const std::string &path);
 bool is_safe_relative_path(std::string_view path);
 
 Status write_all(int fd, std::string_view bytes, std::string_view doing);
+// Until `size_bytes` are there, or the end of the file.
+Result<std::size_t> read_some(int fd, char *buffer, std::size_t size_bytes, std::string_view doing);
 
 }  // namespace chain

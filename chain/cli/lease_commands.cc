@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <filesystem>
 #include <ostream>
 
 #include "chain/base/clock.h"
@@ -13,6 +14,8 @@ namespace {
 
 using client::Align;
 using client::Json;
+
+constexpr int kFetchTimeoutMs = -1;  // the daemon says when it gives up
 
 // Why it waits or ended, else what runs in it.
 std::string last_column(const wire::Bill &bill) {
@@ -111,6 +114,36 @@ Result<int> run_explain(Invocation &invocation) {
     return explanation.price_per_ghz_h() == 0 ? kNothingMatched : 0;
 }
 
+Result<int> run_fetch(Invocation &invocation) {
+    const Arguments &arguments = invocation.arguments;
+    wire::ControlRequest request;
+    request.mutable_lease_fetch()->set_lease_id(arguments.words[0]);
+    if (arguments.has("into")) {
+        std::error_code error;
+        const auto folder = std::filesystem::canonical(arguments.value("into"), error);
+        if (error)
+            return make_error(ErrorCode::kNotFound, "--into ", arguments.value("into"), ": ",
+                              error.message());
+        request.mutable_lease_fetch()->set_into_folder(folder.string());
+    }
+    if (arguments.has("stage-max")) {
+        CHAIN_ASSIGN(const std::uint64_t bytes, parse_size_bytes(arguments.value("stage-max")));
+        request.mutable_lease_fetch()->set_stage_max_bytes(bytes);
+    }
+    CHAIN_ASSIGN(client::Client client, invocation.connect());
+    CHAIN_ASSIGN(wire::ControlReply reply, client.call(std::move(request), kFetchTimeoutMs));
+    Console &console = invocation.console;
+    while (reply.has_lease_progress()) {
+        console.err << client::printable(reply.lease_progress().detail()) << "\n";
+        CHAIN_ASSIGN(reply, client.next_reply(reply.id(), kFetchTimeoutMs));
+    }
+    if (invocation.json())
+        console.out << client::json_text({{"fetched", true}});
+    else
+        console.out << "All results of the lease are here.\n";
+    return 0;
+}
+
 }  // namespace
 
 std::vector<Command> lease_commands() {
@@ -135,6 +168,20 @@ std::vector<Command> lease_commands() {
          .details = "LEASE is its number or the beginning of it.\n",
          .options = {{"ranks", "", "GHz·h and waiting of each rank"}},
          .run = run_show},
+        {.noun = "lease",
+         .verb = "fetch",
+         .arguments = "LEASE",
+         .arguments_min = 1,
+         .arguments_max = 1,
+         .summary = "Get results that did not come back when the job ended",
+         .examples = "  ompi-chain lease fetch 3f9a1c2e\n"
+                     "  ompi-chain lease fetch 3f9a1c2e --into results\n",
+         .details = "For when a connection broke or this daemon was stopped: peers keep results "
+                    "for a day. What has\ncome already is not sent again. Files go where the job "
+                    "was started, never over one that changed\nmeanwhile.\n",
+         .options = {{"into", "DIR", "another folder, which exists"},
+                     {"stage-max", "SIZE", "of all of them, at most (default: as in the lease)"}},
+         .run = run_fetch},
         {.noun = "lease",
          .verb = "explain",
          .arguments = "SPEC",

@@ -138,6 +138,7 @@ Status LeaseSession::launch(const std::vector<wire::NodeLaunch> &nodes) {
     CHAIN_CHECK(is_ready());
     wire::ControlRequest request;
     for (const wire::NodeLaunch &node : nodes) *request.mutable_lease_launch()->add_nodes() = node;
+    was_launched_ = true;
     CHAIN_ASSIGN(launch_id_, client_.start(std::move(request), kSendTimeoutMs));
     return ok_status();
 }
@@ -159,8 +160,8 @@ wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
     call.set_reason(reason_);
     auto id = client_.start(std::move(request), kSendTimeoutMs);
     if (!id.ok()) return known_bill(id.error());
-    const std::uint64_t give_up_ms =
-        system_clock().steady_ms() + static_cast<std::uint64_t>(timeout_ms);
+    const auto patience_ms = static_cast<std::uint64_t>(timeout_ms);
+    std::uint64_t give_up_ms = system_clock().steady_ms() + patience_ms;
     for (;;) {
         const std::uint64_t now_ms = system_clock().steady_ms();
         if (now_ms >= give_up_ms)
@@ -169,6 +170,8 @@ wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
         auto reply = client_.poll(static_cast<int>(give_up_ms - now_ms));
         if (!reply.ok()) return known_bill(reply.error());
         if (!*reply || (*reply)->id() != *id) continue;
+        if ((*reply)->has_lease_progress())  // results are coming
+            give_up_ms = system_clock().steady_ms() + patience_ms;
         if ((*reply)->has_bill()) return (*reply)->bill();
         if ((*reply)->has_error())
             return known_bill(
@@ -196,6 +199,11 @@ wire::Bill LeaseSession::known_bill(const Error &why) const {
     bill.add_notices("No bill: " + why.message + ". `ompi-chain lease show" +
                      (ready_ ? " " + ready_->lease_id() : std::string()) +
                      "` has it when the daemon is there again.");
+    if (was_launched_) {
+        bill.set_results_lost(true);
+        bill.add_notices("Results may be missing: `ompi-chain lease fetch " + ready_->lease_id() +
+                         "` gets those that did not come back.");
+    }
     return bill;
 }
 

@@ -80,6 +80,7 @@ private:
     wire::LeaseOpenCall call_;
     std::uint64_t open_id_ = 0;
     std::uint64_t launch_id_ = 0;
+    bool was_launched_ = false;
     std::optional<wire::LeaseReady> ready_;
     bool funded_ = false;
     bool lost_ = false;

@@ -56,6 +56,8 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return wallet_stake(client, request.id(), request.wallet_stake());
         case wire::ControlRequest::kLeaseRate:
             return lease_rate(client, request.id(), request.lease_rate());
+        case wire::ControlRequest::kLeaseFetch:
+            return lease_fetch(client, request.id(), request.lease_fetch());
         case wire::ControlRequest::kTxSubmit:
             return tx_submit(client, request.id(), request.tx_submit());
         case wire::ControlRequest::kBlockVerify: return block_verify(client, request.id());

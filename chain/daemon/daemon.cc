@@ -244,7 +244,6 @@ Status Daemon::open_network() {
 
 Status Daemon::open_agents() {
     const std::string results_folder = options_.data_folder + "/results";
-    CHAIN_TRY(remove_tree(results_folder));  // halves that an earlier daemon was sent
     node_.emplace(Node{loop_, *workers_, system_clock(), *ledger_, *network_, *book_, *journal_,
                        *wallet_, *node_key_, results_folder});
     renter_ = std::make_unique<RenterAgent>(*node_);
@@ -253,6 +252,7 @@ Status Daemon::open_agents() {
         CHAIN_ASSIGN(own_scratch_folder_, default_scratch_folder(node_key_->public_key()));
         provider_options.scratch_folder = own_scratch_folder_;
     }
+    provider_options.cache_folder = options_.data_folder + "/cache";
     provider_options.pause_path = options_.data_folder + "/lending.paused";
     CHAIN_TRY(provider::OwnerPolicy::check(provider_options.owner_rules));
     provider_ = std::make_unique<ProviderAgent>(
@@ -394,7 +394,8 @@ void Daemon::on_trade(const PublicKey &peer, std::string_view payload) {
         return network_->disconnect(peer, parsed.error().message);
     const auto lease = to_bytes32(message.lease_id(), "lease id");
     if (!lease.ok()) return network_->disconnect(peer, lease.error().message);
-    if (message.has_propose() || provider_->has_leg(peer, {*lease, message.leg()}))
+    if (message.has_propose() || message.has_fetch_results() ||
+        provider_->has_leg(peer, {*lease, message.leg()}))
         provider_->on_trade(peer, message);
     else
         renter_->on_trade(peer, message);

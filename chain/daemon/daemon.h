@@ -93,6 +93,8 @@ private:
                      const wire::WalletSendCall &call);
     void wallet_stake(const ControlConnectionPtr &client, std::uint64_t id,
                       const wire::WalletStakeCall &call);
+    void lease_fetch(const ControlConnectionPtr &client, std::uint64_t id,
+                     const wire::LeaseFetchCall &call);
     void lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
                     const wire::LeaseRateCall &call);
     // Signs with the wallet and answers as above; a failed `body` is the answer.

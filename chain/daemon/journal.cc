@@ -16,6 +16,12 @@ Bytes provider_key(const ledger::LeaseId &lease, std::uint32_t leg) {
     return key;
 }
 
+constexpr std::string_view kResultsPrefix = "f";
+
+Bytes results_key(const ledger::LeaseId &lease) {
+    return std::string(kResultsPrefix) + to_bytes(lease);
+}
+
 Status put(KeyValueStore &store, Bytes key, const google::protobuf::MessageLite &record) {
     WriteBatch batch;
     batch.put(std::move(key), record.SerializeAsString());
@@ -52,6 +58,42 @@ Status Journal::put_renter(const ledger::LeaseId &lease, const wire::RenterRecor
 Status Journal::put_provider(const ledger::LeaseId &lease, std::uint32_t leg,
                              const wire::ProviderRecord &record) {
     return put(*store_, provider_key(lease, leg), record);
+}
+
+Status Journal::put_results(const ledger::LeaseId &lease, const wire::ResultsRecord &record) {
+    return put(*store_, results_key(lease), record);
+}
+
+Status Journal::note_results(const ledger::LeaseId &lease, const std::vector<bool> &has_all) {
+    WriteBatch batch;
+    auto record = results(lease);
+    if (!record.has_value()) return ok_status();
+    bool is_over = true;
+    for (int leg = 0; leg < record->legs_size(); ++leg) {
+        wire::ResultsLeg &entry = *record->mutable_legs(leg);
+        const auto index = static_cast<std::size_t>(leg);
+        if (index < has_all.size() && has_all[index]) entry.set_has_all(true);
+        is_over = is_over && entry.has_all();
+    }
+    batch.set(results_key(lease),
+              is_over ? std::nullopt : std::optional(record->SerializeAsString()));
+    return store_->write(batch, true);
+}
+
+Status Journal::remove_results_before(std::uint64_t at_ms) {
+    WriteBatch batch;
+    CHAIN_TRY(store_->scan(kResultsPrefix, [&](std::string_view key, std::string_view value) {
+        wire::ResultsRecord record;
+        if (!record.ParseFromArray(value.data(), static_cast<int>(value.size())) ||
+            record.written_at_ms() < at_ms)
+            batch.remove(key);
+        return true;
+    }));
+    return store_->write(batch, false);
+}
+
+std::optional<wire::ResultsRecord> Journal::results(const ledger::LeaseId &lease) const {
+    return get<wire::ResultsRecord>(*store_, results_key(lease));
 }
 
 std::optional<wire::RenterRecord> Journal::renter(const ledger::LeaseId &lease) const {

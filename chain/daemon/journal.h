@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "chain/daemon/journal.pb.h"
 #include "chain/ledger/types.h"
@@ -22,6 +23,12 @@ public:
     Status put_renter(const ledger::LeaseId &lease, const wire::RenterRecord &record);
     Status put_provider(const ledger::LeaseId &lease, std::uint32_t leg,
                         const wire::ProviderRecord &record);
+    Status put_results(const ledger::LeaseId &lease, const wire::ResultsRecord &record);
+    // By leg, which have all their results; when that is every one, nothing is left written down.
+    Status note_results(const ledger::LeaseId &lease, const std::vector<bool> &has_all);
+    // Removes those that were written before `at_ms` (Unix time).
+    Status remove_results_before(std::uint64_t at_ms);
+    std::optional<wire::ResultsRecord> results(const ledger::LeaseId &lease) const;
     // nullopt: nothing was written down. A record that cannot be read counts as none, and is
     // logged.
     std::optional<wire::RenterRecord> renter(const ledger::LeaseId &lease) const;

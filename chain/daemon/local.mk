@@ -17,7 +17,12 @@ libompi_chain_la_SOURCES += \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
-  chain/daemon/renter_lease_end.cc \
+  chain/daemon/renter_lease_end.cc chain/daemon/renter_lease_stage.cc \
+  chain/daemon/results_desk.cc chain/daemon/results_desk.h \
+  chain/daemon/results_fetch.cc chain/daemon/results_fetch.h \
+  chain/daemon/results_taker.cc chain/daemon/results_taker.h \
+  chain/daemon/stage_intake.cc chain/daemon/stage_intake.h \
+  chain/daemon/stage_pump.cc chain/daemon/stage_pump.h \
   chain/daemon/tx_calls.cc chain/daemon/validator_calls.cc \
   chain/daemon/wallet.cc chain/daemon/wallet.h
 nodist_libompi_chain_la_SOURCES += chain/daemon/journal.pb.cc

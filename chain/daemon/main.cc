@@ -63,6 +63,8 @@ constexpr const char *kUsage =
     "final\n"
     "  --scratch DIR         folder for the job folders of leases, on a disk with room\n"
     "  --scratch-size SIZE   of disk for each lease at most (default 4G)\n"
+    "  --cache-size SIZE     of disk for what renters sent, so that it is not sent twice\n"
+    "                        (default 4G; 0: none)\n"
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
 
@@ -91,6 +93,7 @@ enum Option {
     kLeaseStarts,
     kScratch,
     kScratchSize,
+    kCacheSize,
     kLogLevel,
     kHelp,
     kVersion,
@@ -121,6 +124,7 @@ constexpr option kOptions[] = {
     {"lease-starts", required_argument, nullptr, kLeaseStarts},
     {"scratch", required_argument, nullptr, kScratch},
     {"scratch-size", required_argument, nullptr, kScratchSize},
+    {"cache-size", required_argument, nullptr, kCacheSize},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"help", no_argument, nullptr, kHelp},
     {"version", no_argument, nullptr, kVersion},
@@ -178,6 +182,10 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
         case kRegion: provider.region = text; break;
         case kScratchSize: {
             CHAIN_ASSIGN(provider.scratch_bytes, chain::provider::parse_scratch_size(text));
+            break;
+        }
+        case kCacheSize: {
+            CHAIN_ASSIGN(provider.cache_bytes, chain::provider::parse_cache_size(text));
             break;
         }
         default: provider.scratch_folder = text; break;

@@ -53,7 +53,7 @@ wire::MeterClass offered_meter_class() {
 
 ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
                              std::function<void(const wire::SignedOffer &)> publish)
-    : node_(node), options_(std::move(options)), publish_(std::move(publish)) {
+    : node_(node), options_(std::move(options)), publish_(std::move(publish)), results_(node) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
@@ -65,13 +65,27 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
 ProviderAgent::~ProviderAgent() = default;
 
 void ProviderAgent::recover() {
+    results_.recover(options_.scratch_folder);
     if (const auto reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
         log(LogLevel::kWarning, kCategory, "what an earlier daemon left: ", reaped.error().message);
     if (options_.slot_count > 0) calibrate();
 }
 
+void ProviderAgent::open_cache() {
+    if (cache_ != nullptr || options_.cache_bytes == 0) return;
+    auto opened =
+        stage::ContentStore::open(options_.cache_folder, {.bytes_max = options_.cache_bytes,
+                                                          .disk_left_bytes = kDiskLeftBytesMin,
+                                                          .may_evict = true});
+    if (opened.ok())
+        cache_ = std::move(*opened);
+    else
+        log(LogLevel::kWarning, kCategory, "without a cache: ", opened.error().message);
+}
+
 void ProviderAgent::calibrate() {
     watch_owner();
+    open_cache();
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
         cannot_lend_ = probed.error().message;
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
@@ -166,13 +180,18 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
     if (!lease.ok()) return node_.network.disconnect(peer, lease.error().message);
     const LegKey key{*lease, message.leg()};
     if (message.has_propose()) return propose(peer, key, message.propose());
+    if (message.has_fetch_results() || results_.has(peer, key)) {
+        const bool is_for_results =
+            message.has_fetch_results() || message.has_stage_need() || message.has_stage_done();
+        if (is_for_results) return results_.on_trade(peer, key, message);
+    }
     const auto found = legs_.find(key);
     if (found != legs_.end() && found->second->peer() == peer) found->second->on_trade(message);
 }
 
 bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
     const auto found = legs_.find(key);
-    return found != legs_.end() && found->second->peer() == peer;
+    return (found != legs_.end() && found->second->peer() == peer) || results_.has(peer, key);
 }
 
 // Slots are not reserved for somebody who cannot pay.
@@ -269,11 +288,11 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
         terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
     answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
-    legs_.emplace(key,
-                  std::make_unique<ProviderLeg>(
-                      node_, *groups_, key, peer, std::move(*terms),
-                      ScratchPlan{options_.scratch_folder, options_.scratch_bytes, has_volumes_},
-                      [this, key] { drop_leg(key); }));
+    legs_.emplace(
+        key, std::make_unique<ProviderLeg>(
+                 node_, *groups_, results_, key, peer, std::move(*terms),
+                 ScratchPlan{options_.scratch_folder, options_.scratch_bytes, has_volumes_, cache_},
+                 [this, key] { drop_leg(key); }));
     static_cast<void>(node_.send_trade(peer, answer));
     publish_offer();
 }
@@ -288,11 +307,11 @@ void ProviderAgent::drop_leg(const LegKey &key) {
 void ProviderAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (const auto &[key, leg] : legs_)
         if (leg->peer() == peer) leg->on_renter_lost(why);
+    results_.on_peer_lost(peer);
 }
 
 void ProviderAgent::on_drained(const PublicKey &peer) {
-    for (const auto &[key, leg] : legs_)
-        if (leg->peer() == peer) leg->on_drained();
+    results_.on_drained(peer);
 }
 
 void ProviderAgent::on_new_block() {

@@ -14,6 +14,7 @@
 
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_leg.h"
+#include "chain/daemon/results_desk.h"
 #include "chain/provider/owner_watch.h"
 #include "chain/provider/settings.h"
 #include "chain/wire/control.pb.h"
@@ -23,6 +24,7 @@ namespace chain::daemon {
 struct ProviderOptions : provider::LendSettings {
     std::string pause_path;      // a file that stands while lending is paused
     std::string scratch_folder;  // job folders of leases
+    std::string cache_folder;    // what renters sent, for the next time
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;
@@ -67,6 +69,7 @@ public:
 private:
     void calibrate();
     void probe_isolation();
+    void open_cache();
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
@@ -88,6 +91,8 @@ private:
     bool has_volumes_ = false;
     std::uint64_t hz_ = 0;  // calibrated; 0: not yet
     std::uint64_t offer_sequence_ = 0;
+    std::shared_ptr<stage::ContentStore> cache_;
+    ResultsDesk results_;
     std::optional<host::GroupTree> groups_;  // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
     std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs

@@ -40,10 +40,12 @@ std::string describe_exit(int wait_status) {
 
 }  // namespace
 
-ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer,
-                         LegTerms terms, ScratchPlan scratch, std::function<void()> on_end)
+ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, ResultsDesk &results, LegKey key,
+                         PublicKey peer, LegTerms terms, ScratchPlan scratch,
+                         std::function<void()> on_end)
     : node_(node),
       groups_(groups),
+      results_(results),
       key_(key),
       peer_(peer),
       terms_(std::move(terms)),
@@ -185,6 +187,7 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
             }
             return;
         case wire::TradeMessage::kStageFile:
+        case wire::TradeMessage::kStageList:
         case wire::TradeMessage::kStageChunk:
         case wire::TradeMessage::kStageDone: return on_stage(message);
         case wire::TradeMessage::kLaunch: return launch(message.launch());
@@ -203,26 +206,21 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
 }
 
 void ProviderLeg::on_stage(const wire::TradeMessage &message) {
-    if (phase_ != Phase::kStaging || receiver_ == nullptr) return;  // failed before, or too late
-    Status taken = ok_status();
-    if (message.has_stage_file()) taken = receiver_->on_file(message.stage_file());
-    if (message.has_stage_chunk()) taken = receiver_->on_chunk(message.stage_chunk());
-    if (message.has_stage_done()) return finish_staging(message.stage_done());
-    if (!taken.ok()) fail_stage(taken.error());
+    // Else it failed before, or is too late.
+    if (phase_ == Phase::kStaging && intake_ != nullptr) intake_->on_message(message);
 }
 
-void ProviderLeg::finish_staging(const wire::StageDone &done) {
-    if (const Status complete = receiver_->on_done(done); !complete.ok())
-        return fail_stage(complete.error());
-    if (provider::manifest_hash(receiver_->files()) != terms_.manifest_hash)
+void ProviderLeg::finish_staging() {
+    staged_ = intake_->files();
+    intake_.reset();
+    if (stage::manifest_hash(staged_) != terms_.manifest_hash)
         return fail_stage(
             make_error(ErrorCode::kBadSignature, "the files are not those that the lease names"));
-    staged_ = receiver_->files();
     if (const Status owned = provider::hand_over_to_leg(lease_folder_); !owned.ok())
         return fail_stage(owned.error());
     phase_ = Phase::kReady;
     wire::TradeMessage message = trade_message(key_);
-    message.mutable_stage_done()->set_file_count(done.file_count());
+    message.mutable_stage_done()->set_file_count(static_cast<std::uint32_t>(staged_.size()));
     static_cast<void>(node_.send_trade(peer_, message));
     set_deadline(kLaunchWaitMs, [this] { end("renter", "nothing was launched in time"); });
 }
@@ -232,7 +230,7 @@ void ProviderLeg::fail_stage(const Error &error) {
     wire::TradeMessage message = trade_message(key_);
     message.mutable_stage_done()->set_error(error.message);
     static_cast<void>(node_.send_trade(peer_, message));
-    receiver_.reset();
+    intake_.reset();
     end("provider", error.message);
 }
 
@@ -404,7 +402,7 @@ void ProviderLeg::end(const std::string &ended_by, const std::string &reason, bo
     phase_ = Phase::kPacking;
     reading_timer_.cancel();
     deadline_.cancel();
-    receiver_.reset();
+    intake_.reset();
     if (!ran) return close();
     if (sandbox_running_) {
         sandbox_->kill();  // on_sandbox_exit goes on

@@ -18,10 +18,11 @@
 #include <vector>
 
 #include "chain/daemon/node.h"
+#include "chain/daemon/results_desk.h"
+#include "chain/daemon/stage_intake.h"
 #include "chain/meter/meter.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/sandbox.h"
-#include "chain/provider/staging.h"
 
 namespace chain::daemon {
 
@@ -57,19 +58,19 @@ struct LegTerms {
 struct ScratchPlan {
     std::string folder;
     std::uint64_t bytes_max = 0;
-    bool has_volumes = false;  // else what is written is looked at, now and then
+    bool has_volumes = false;                    // else what is written is looked at, now and then
+    std::shared_ptr<stage::ContentStore> cache;  // of what renters send; may be none
 };
 
 class ProviderLeg {
 public:
     enum class Phase { kReserved, kStaging, kReady, kRunning, kPacking, kClosing, kSettled };
 
-    ProviderLeg(Node &node, host::GroupTree &groups, LegKey key, PublicKey peer, LegTerms terms,
-                ScratchPlan scratch, std::function<void()> on_end);
+    ProviderLeg(Node &node, host::GroupTree &groups, ResultsDesk &results, LegKey key,
+                PublicKey peer, LegTerms terms, ScratchPlan scratch, std::function<void()> on_end);
     ~ProviderLeg();
 
     void on_trade(const wire::TradeMessage &message);
-    void on_drained();
     void on_new_block();
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
@@ -98,7 +99,7 @@ private:
     void give_notice();
     void answer_close(std::uint64_t closes_at_ms);
     void on_stage(const wire::TradeMessage &message);
-    void finish_staging(const wire::StageDone &done);
+    void finish_staging();
     void launch(const wire::Launch &launch);
     Status start_sandbox(const wire::Launch &launch);
     void on_sandbox_exit(int wait_status);
@@ -111,9 +112,8 @@ private:
     void look_at_limits();
     void stop_running();
     void pack();
-    void send_results();
-    void fail_results(const std::string &why);
-    void finish_results();
+    void give_results(bool renter_is_here);
+    void on_results_given();
     void close();
     void fail_stage(const Error &error);
     void set_deadline(std::uint64_t ms, std::function<void()> fn);
@@ -121,6 +121,7 @@ private:
 
     Node &node_;
     host::GroupTree &groups_;
+    ResultsDesk &results_;
     const LegKey key_;
     const PublicKey peer_;
     const LegTerms terms_;
@@ -137,9 +138,8 @@ private:
     std::uint64_t last_kill_ms_ = 0;  // steady; 0: none
     std::uint64_t volume_bytes_ = 0;  // 0: its folder is on no volume
     std::string lease_folder_;
-    std::unique_ptr<provider::StageReceiver> receiver_;
-    std::unique_ptr<provider::StageSender> results_;
-    std::vector<provider::StagedFile> staged_;
+    std::unique_ptr<StageIntake> intake_;
+    std::vector<stage::StagedFile> staged_;
     std::vector<std::string> stage_out_;
     std::unique_ptr<host::ControlGroup> group_;  // outlives the two below
     std::unique_ptr<meter::LeaseMeter> meter_;

@@ -2,6 +2,7 @@
 //
 // ProviderLeg: how a leg ends: the last reading, the results, the settlement.
 #include <algorithm>
+#include <utility>
 
 #include "chain/base/log.h"
 #include "chain/daemon/provider_leg.h"
@@ -23,68 +24,31 @@ void ProviderLeg::stop_running() {
 
 void ProviderLeg::pack() {
     look_at_limits();
-    if (!renter_here_) return close();
+    if (!renter_here_) {
+        stop_running();
+        give_results(false);
+        return close();
+    }
     send_reading(true);
     last_reading_sent_ = true;
     stop_running();
     set_deadline(kStagingMaxMs, [this] { close(); });
-    struct Found {
-        std::vector<provider::StagedFile> files;
-        std::string error;
-    };
-    auto found = std::make_shared<Found>();
-    node_.workers.run(
-        [found, folder = lease_folder_ + "/job", staged = staged_, globs = stage_out_] {
-            auto files = provider::collect_results(folder, staged, globs, kStageBytesMax);
-            if (files.ok())
-                found->files = std::move(*files);
-            else
-                found->error = files.error().message;
-        },
-        [this, found, alive = alive_] {
-            if (!*alive || phase_ != Phase::kPacking) return;
-            if (!found->error.empty()) return fail_results(found->error);
-            results_ = std::make_unique<provider::StageSender>(std::move(found->files));
-            send_results();
-        });
+    give_results(true);
 }
 
-void ProviderLeg::send_results() {
-    constexpr std::size_t kQueueEnoughBytes = 2u << 20;
-    while (results_ != nullptr && node_.network.queued_bytes(peer_) < kQueueEnoughBytes) {
-        auto next = results_->next();
-        if (!next.ok()) return fail_results(next.error().message);
-        if (!next->has_value()) {
-            results_.reset();
-            break;
-        }
-        wire::TradeMessage message = std::move(**next);
-        message.set_lease_id(to_bytes(key_.lease));
-        message.set_leg(key_.leg);
-        if (!node_.send_trade(peer_, message).ok()) return;  // lost: on_renter_lost follows
-    }
-    if (results_ != nullptr) return;  // on_drained goes on
-    finish_results();
+// From here on the folder is the desk's.
+void ProviderLeg::give_results(bool renter_is_here) {
+    results_.take_over({key_, peer_, std::exchange(lease_folder_, {}), stage_out_,
+                        std::move(staged_), renter_is_here},
+                       [this, alive = alive_] {
+                           if (*alive && phase_ == Phase::kPacking) on_results_given();
+                       });
 }
 
-// The renter is told that there is no more to wait for, and why.
-void ProviderLeg::fail_results(const std::string &why) {
-    log(LogLevel::kWarning, kCategory, "results: ", why);
-    wire::TradeMessage message = trade_message(key_);
-    message.mutable_stage_done()->set_error(why);
-    static_cast<void>(node_.send_trade(peer_, message));
-    results_.reset();
-    finish_results();
-}
-
-void ProviderLeg::finish_results() {
+void ProviderLeg::on_results_given() {
     results_sent_ = true;
     if (voucher_sequence_ >= last_reading_.sequence()) return close();
     set_deadline(kLastVoucherWaitMs, [this] { close(); });
-}
-
-void ProviderLeg::on_drained() {
-    if (phase_ == Phase::kPacking && results_ != nullptr) send_results();
 }
 
 bool ProviderLeg::close_was_lost() const {

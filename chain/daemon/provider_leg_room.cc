@@ -10,6 +10,7 @@
 #include "chain/daemon/provider_leg.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
+#include "chain/stage/install.h"
 
 namespace chain::daemon {
 namespace {
@@ -61,9 +62,21 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
     if (!folder.ok()) return fail_stage(folder.error());
     lease_folder_ = std::move(*folder);
     volume_bytes_ = provider::lease_volume_bytes(lease_folder_);
-    receiver_ = std::make_unique<provider::StageReceiver>(lease_folder_ + "/job",
-                                                          lease_folder_ + "/outside",
-                                                          stage_bytes_max(scratch_, volume_bytes_));
+    const stage::InstallFolders folders{lease_folder_ + "/job", lease_folder_ + "/outside"};
+    IntakePlan plan{.own_folder = lease_folder_ + "/incoming",
+                    .cache = scratch_.cache,
+                    .owner = terms_.renter,
+                    .allow_absolute = true,
+                    .bytes_max = stage_bytes_max(scratch_, volume_bytes_),
+                    .place = [folders](const stage::StagedFile &file,
+                                       stage::ContentStore::Content &content, bool may_move) {
+                        return stage::install_file(folders, file, content, may_move);
+                    }};
+    intake_ = std::make_unique<StageIntake>(node_, key_, peer_, std::move(plan),
+                                            [this](const Status &staged) {
+                                                if (!staged.ok()) return fail_stage(staged.error());
+                                                finish_staging();
+                                            });
     wire::TradeMessage message = trade_message(key_);
     message.mutable_funded();
     report_start();

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/renter_agent.h"
 
+#include <filesystem>
+
+#include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/results_desk.h"
 
 namespace chain::daemon {
 namespace {
@@ -14,6 +18,7 @@ constexpr std::size_t kLeasesLookedAt = 1'000;
 }  // namespace
 
 RenterAgent::RenterAgent(Node &node) : node_(node) {
+    forget_old_results();
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { close_forgotten_leases(); });
 }
 
@@ -104,11 +109,49 @@ Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
     return explanation;
 }
 
+void RenterAgent::fetch(const ControlConnectionPtr &client, std::uint64_t request_id,
+                        const ledger::LeaseId &lease, const wire::LeaseFetchCall &call) {
+    if (is_live(lease) || fetches_.contains(lease))
+        return client->fail(request_id, make_error(ErrorCode::kConflict, "results of lease ",
+                                                   short_hex(lease), " are coming already"));
+    auto record = node_.journal.results(lease);
+    if (!record.has_value())
+        return client->fail(
+            request_id, make_error(ErrorCode::kNotFound, "nothing of lease ", short_hex(lease),
+                                   " is left to fetch: its results all came back, or it is more "
+                                   "than a day old"));
+    if (!call.into_folder().empty()) record->set_job_folder(call.into_folder());
+    if (call.stage_max_bytes() > 0) record->set_stage_max_bytes(call.stage_max_bytes());
+    auto fetch = std::make_unique<ResultsFetch>(
+        node_, lease, *record, client, request_id,
+        [this, lease] { node_.loop.post([this, lease] { fetches_.erase(lease); }); });
+    ResultsFetch &started = *fetch;
+    fetches_.emplace(lease, std::move(fetch));
+    started.start();
+}
+
+// What is left of results that no peer keeps any more.
+void RenterAgent::forget_old_results() {
+    const std::uint64_t now_ms = node_.clock.unix_ms();
+    const std::uint64_t before_ms = now_ms > kResultsKeptMs ? now_ms - kResultsKeptMs : 0;
+    if (const Status forgotten = node_.journal.remove_results_before(before_ms); !forgotten.ok())
+        log(LogLevel::kWarning, kCategory, "journal: ", forgotten.error().message);
+    std::error_code error;
+    for (const auto &entry : std::filesystem::directory_iterator(node_.results_folder, error)) {
+        const std::string name = entry.path().filename().string();
+        const auto lease = bytes32_from_hex(name.substr(0, name.find('-')), "lease");
+        if (!lease.ok() || !node_.journal.results(*lease).has_value())
+            static_cast<void>(remove_tree(entry.path().string()));
+    }
+}
+
 void RenterAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
     const auto id = to_bytes32(message.lease_id(), "lease id");
     if (!id.ok()) return node_.network.disconnect(peer, id.error().message);
     for (const auto &[number, lease] : leases_)
         if (lease->has_leg(peer, {*id, message.leg()})) return lease->on_trade(peer, message);
+    if (const auto found = fetches_.find(*id); found != fetches_.end())
+        return found->second->on_trade(peer, message);
     // About a lease that is over here: nothing to do.
 }
 
@@ -118,6 +161,7 @@ void RenterAgent::on_drained(const PublicKey &peer) {
 
 void RenterAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (const auto &[number, lease] : leases_) lease->on_peer_lost(peer, why);
+    for (const auto &[id, fetch] : fetches_) fetch->on_peer_lost(peer, why);
 }
 
 void RenterAgent::on_new_block() {

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "chain/daemon/renter_lease.h"
+#include "chain/daemon/results_fetch.h"
 
 namespace chain::daemon {
 
@@ -25,6 +26,9 @@ public:
                 const wire::LeaseLaunchCall &call);
     void close(const ControlConnectionPtr &client, std::uint64_t request_id,
                const wire::LeaseCloseCall &call);
+    // Results of a lease that did not come back with its job.
+    void fetch(const ControlConnectionPtr &client, std::uint64_t request_id,
+               const ledger::LeaseId &lease, const wire::LeaseFetchCall &call);
     // Errors: those of Wallet::account and market::clear.
     Result<wire::Explanation> explain(const wire::LeaseSpec &spec);
 
@@ -46,10 +50,12 @@ private:
     RenterLease *find(const ControlConnectionPtr &client);
     bool is_live(const ledger::LeaseId &id) const;
     void close_forgotten_leases();
+    void forget_old_results();
 
     Node &node_;
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, std::unique_ptr<RenterLease>> leases_;
+    std::map<ledger::LeaseId, std::unique_ptr<ResultsFetch>> fetches_;
     LoopHandle janitor_timer_;
     std::map<ledger::LeaseId, ledger::TxId> closing_;  // sent for a forgotten lease
 };

@@ -20,27 +20,6 @@ namespace {
 
 constexpr std::string_view kCategory = "renter";
 
-Result<std::vector<provider::StagedFile>> describe_all(const wire::LeaseOpenCall &call) {
-    const std::uint64_t limit_bytes =
-        call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
-    std::uint64_t left_bytes = limit_bytes;
-    std::vector<provider::StagedFile> files;
-    if (call.stage_in_size() > static_cast<int>(provider::kStageFilesMax))
-        return make_error(ErrorCode::kTooLarge, "more than ", provider::kStageFilesMax,
-                          " files to send");
-    for (const auto &item : call.stage_in()) {
-        auto file = provider::describe_file(item.source_path(), item.name(), left_bytes);
-        if (!file.ok() && file.error().code == ErrorCode::kTooLarge)
-            return make_error(ErrorCode::kTooLarge, "the files to send are larger than ",
-                              limit_bytes, " bytes (at ", item.source_path(),
-                              "); raise --chain-stage-max or send fewer with --chain-stage-in");
-        if (!file.ok()) return file.error();
-        left_bytes -= file->size_bytes;
-        files.push_back(std::move(*file));
-    }
-    return files;
-}
-
 // As Open MPI calls this machine: without the domain.
 std::string own_host_name() {
     char name[HOST_NAME_MAX + 1] = {};
@@ -63,8 +42,6 @@ RenterLease::RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t 
 
 RenterLease::~RenterLease() {
     *alive_ = false;
-    for (const LegState &leg : legs_)
-        if (!leg.results_folder.empty()) static_cast<void>(remove_tree(leg.results_folder));
 }
 
 void RenterLease::set_deadline(std::uint64_t ms, std::function<void()> fn) {
@@ -100,20 +77,6 @@ void RenterLease::start() {
     wait_until_ms_ = node_.clock.steady_ms() + call_.spec().wait_ms();
     progress("files", std::to_string(call_.stage_in_size()) + " files");
     describe_files();
-}
-
-void RenterLease::describe_files() {
-    struct Described {
-        std::optional<Result<std::vector<provider::StagedFile>>> files;
-    };
-    auto described = std::make_shared<Described>();
-    node_.workers.run([described, call = call_] { described->files = describe_all(call); },
-                      [this, described, alive = alive_] {
-                          if (!*alive || phase_ != Phase::kHashing) return;
-                          if (!described->files->ok()) return fail(described->files->error());
-                          files_ = std::move(**described->files);
-                          clear_market();
-                      });
 }
 
 void RenterLease::clear_market() {
@@ -160,7 +123,7 @@ void RenterLease::agree() {
     open.set_duration_ms(demand_.duration_ms);
     open.set_expires_at_ms(node_.backend.chain_time_ms() + demand_.duration_ms +
                            node_.backend.params().settle_grace_ms);
-    open.set_manifest_hash(to_bytes(provider::manifest_hash(files_)));
+    open.set_manifest_hash(to_bytes(stage::manifest_hash(files_)));
     legs_.clear();
     legs_.resize(clearing_.awards.size());
     for (std::size_t i = 0; i < legs_.size(); ++i) {
@@ -297,49 +260,6 @@ void RenterLease::fund() {
     });
 }
 
-void RenterLease::on_funded(std::uint32_t leg) {
-    if (phase_ != Phase::kFunding && phase_ != Phase::kStaging) return;
-    phase_ = Phase::kStaging;
-    LegState &state = legs_[leg];
-    if (state.funded) return;
-    state.funded = true;
-    state.sender = std::make_unique<provider::StageSender>(files_);
-    set_deadline(kResultsWaitMs, [this] {
-        fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
-    });
-    pump_files(leg);
-}
-
-void RenterLease::pump_files(std::uint32_t leg) {
-    constexpr std::size_t kQueueEnoughBytes = 2u << 20;
-    LegState &state = legs_[leg];
-    const PublicKey &peer = state.award.offer.node_key;
-    while (state.sender != nullptr && node_.network.queued_bytes(peer) < kQueueEnoughBytes) {
-        auto next = state.sender->next();
-        if (!next.ok()) return fail(next.error());
-        if (!next->has_value()) {
-            state.sender.reset();
-            return;
-        }
-        wire::TradeMessage message = std::move(**next);
-        message.set_lease_id(to_bytes(id_));
-        message.set_leg(leg);
-        if (!node_.send_trade(peer, message).ok()) return;  // on_peer_lost follows
-    }
-}
-
-void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) {
-    if (phase_ != Phase::kStaging) return;
-    const market::Offer &offer = legs_[leg].award.offer;
-    if (!done.error().empty())
-        return fail(make_error(ErrorCode::kRefused, name_peer(offer.host, offer.provider),
-                               " could not take the files: ", done.error()));
-    legs_[leg].staged = true;
-    const bool all =
-        std::all_of(legs_.begin(), legs_.end(), [](const LegState &state) { return state.staged; });
-    if (all) become_ready();
-}
-
 void RenterLease::become_ready() {
     phase_ = Phase::kReady;
     deadline_.cancel();
@@ -378,6 +298,7 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
             return client_->fail(request_id,
                                  make_error(ErrorCode::kInvalidInput, "no leg ", node.leg()));
     phase_ = Phase::kRunning;
+    if (launched_at_ms_ == 0) expect_results();
     launched_at_ms_ = node_.clock.steady_ms();
     record_.mutable_bill()->set_state("running");
     record_.mutable_bill()->set_started_at_ms(node_.clock.unix_ms());
@@ -418,11 +339,11 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
         case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
         case wire::TradeMessage::kLegNotice: return on_notice(leg, message.leg_notice());
         case wire::TradeMessage::kLegEnded: return leg_ended(leg, message.leg_ended());
+        case wire::TradeMessage::kStageNeed:
         case wire::TradeMessage::kStageDone:
-            if (phase_ == Phase::kStaging) return on_stage_done(leg, message.stage_done());
-            return on_result(leg, message);
         case wire::TradeMessage::kStageFile:
-        case wire::TradeMessage::kStageChunk: return on_result(leg, message);
+        case wire::TradeMessage::kStageList:
+        case wire::TradeMessage::kStageChunk: return on_stage(leg, message);
         case wire::TradeMessage::kLegSettled: legs_[leg].close_sent = true; return check_ended();
         default:
             node_.network.disconnect(peer, "a trade message that a provider never sends");
@@ -459,8 +380,8 @@ void RenterLease::on_limit(std::uint32_t leg, const std::string &host, const std
 
 void RenterLease::on_drained(const PublicKey &peer) {
     for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
-        if (legs_[leg].award.offer.node_key == peer && legs_[leg].sender != nullptr)
-            pump_files(leg);
+        if (legs_[leg].award.offer.node_key == peer && legs_[leg].pump != nullptr)
+            legs_[leg].pump->pump();
 }
 
 }  // namespace chain::daemon

@@ -21,8 +21,9 @@
 
 #include "chain/daemon/control_server.h"
 #include "chain/daemon/node.h"
+#include "chain/daemon/results_taker.h"
+#include "chain/daemon/stage_pump.h"
 #include "chain/market/clearing.h"
-#include "chain/provider/staging.h"
 #include "chain/wire/control.pb.h"
 
 namespace chain::daemon {
@@ -78,14 +79,11 @@ private:
         bool funded = false;  // the provider sees the record on its ledger
         bool staged = false;
         bool lost = false;
-        bool failed = false;  // lost, or ended by itself before the job
-        bool results_done = false;
-        bool placing = false;     // a worker puts the results into the working folder
+        bool failed = false;      // lost, or ended by itself before the job
         bool close_sent = false;  // the provider sent its close transaction
         bool limit_was_said = false;
-        std::unique_ptr<provider::StageSender> sender;
-        std::unique_ptr<provider::StageReceiver> receiver;
-        std::string results_folder;
+        std::unique_ptr<StagePump> pump;        // of the job's files
+        std::unique_ptr<ResultsTaker> results;  // once it was launched
         Cycles cycles = 0;
         std::uint64_t sequence = 0;
     };
@@ -101,14 +99,13 @@ private:
     void wait_for_market(std::uint64_t ms);
     void fund();
     void on_funded(std::uint32_t leg);
-    void pump_files(std::uint32_t leg);
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
     void become_ready();
     void on_reading(std::uint32_t leg, const wire::Reading &reading);
     void sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final);
     void agree_to_nothing(std::uint32_t leg, wire::TradeMessage &message);
-    void on_result(std::uint32_t leg, const wire::TradeMessage &message);
-    void place_results(std::uint32_t leg);
+    void expect_results();
+    void on_stage(std::uint32_t leg, const wire::TradeMessage &message);
     // The sandbox is gone, or the provider ends the leg; the peer itself is still there.
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     void on_notice(std::uint32_t leg, const wire::LegNotice &notice);
@@ -120,6 +117,8 @@ private:
     void end_soon(const std::string &reason);
     void end(const std::string &ended_by, const std::string &reason);
     void check_ended();
+    bool takes_results(std::size_t leg) const;
+    void say_what_comes();
     void give_up_settlement();
     void close_one_sided();
     void finish();
@@ -143,7 +142,7 @@ private:
     std::function<void()> on_end_;
 
     Phase phase_ = Phase::kHashing;
-    std::vector<provider::StagedFile> files_;
+    std::vector<stage::StagedFile> files_;
     std::set<Bytes32> refused_offers_;
     unsigned agree_round_ = 0;
     market::Clearing clearing_;
@@ -168,6 +167,7 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     LoopHandle deadline_;
     LoopHandle wait_timer_;
+    LoopHandle results_timer_;
 };
 
 }  // namespace chain::daemon

@@ -5,16 +5,17 @@
 
 #include "chain/base/log.h"
 #include "chain/client/client.h"
+#include "chain/client/text.h"
 #include "chain/daemon/bill.h"
 #include "chain/daemon/reading_check.h"
 #include "chain/daemon/renter_lease.h"
-#include "chain/provider/results.h"
 #include "incentive/settlement.h"
 
 namespace chain::daemon {
 namespace {
 
 constexpr std::uint64_t kLastWordsWaitMs = 2'000;
+constexpr std::uint64_t kResultsProgressMs = 2'000;
 constexpr std::string_view kCategory = "renter";
 // After a LEASE_ENDING event mpirun ends its ranks and closes the lease; if not, this does.
 constexpr std::uint64_t kEndingWaitMs = 5'000;
@@ -101,89 +102,6 @@ void RenterLease::agree_to_nothing(std::uint32_t leg, wire::TradeMessage &messag
     *message.mutable_end_leg()->mutable_final_voucher() = ledger::sign_voucher(body, **key);
 }
 
-void RenterLease::on_result(std::uint32_t leg, const wire::TradeMessage &message) {
-    LegState &state = legs_[leg];
-    if (state.results_done) return;
-    const market::Offer &offer = state.award.offer;
-    if (state.receiver == nullptr) {
-        state.results_folder = node_.results_folder + "/" + to_hex(id_) + "-" + std::to_string(leg);
-        if (const Status made = make_folders(state.results_folder, 0700); !made.ok()) {
-            lose_results("results of " + offer.host + ": " + made.error().message);
-            state.results_done = true;
-            return;
-        }
-        const std::uint64_t limit_bytes =
-            call_.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call_.stage_max_bytes();
-        state.receiver =
-            std::make_unique<provider::StageReceiver>(state.results_folder, "", limit_bytes);
-    }
-    Status taken = ok_status();
-    if (message.has_stage_file()) taken = state.receiver->on_file(message.stage_file());
-    if (message.has_stage_chunk()) taken = state.receiver->on_chunk(message.stage_chunk());
-    if (message.has_stage_done()) {
-        if (!message.stage_done().error().empty())
-            lose_results("results of " + offer.host + ": " + message.stage_done().error());
-        else
-            taken = state.receiver->on_done(message.stage_done());
-    }
-    if (!taken.ok()) {
-        const bool too_large = taken.error().code == ErrorCode::kTooLarge;
-        lose_results(
-            "results of " + offer.host + " did not come back: " + taken.error().message +
-            (too_large ? "; raise --chain-stage-max, or name fewer with --chain-stage-out" : ""));
-    }
-    if (message.has_stage_done() || !taken.ok()) {
-        state.results_done = true;
-        place_results(leg);
-    }
-}
-
-void RenterLease::place_results(std::uint32_t leg) {
-    LegState &state = legs_[leg];
-    state.placing = true;
-    struct Placing {
-        std::vector<provider::StagedFile> results;
-        std::map<std::string, Bytes32> staged;
-        std::string host;
-        std::vector<std::string> notices;
-        std::vector<std::string> losses;
-    };
-    auto placing = std::make_shared<Placing>();
-    placing->results = state.receiver->files();
-    placing->host = record_.bill().legs(static_cast<int>(leg)).host();
-    for (const provider::StagedFile &file : files_) placing->staged[file.name] = file.sha256;
-    for (provider::StagedFile &result : placing->results)
-        result.source_path = state.results_folder + "/" + result.name;
-    state.receiver.reset();
-    node_.workers.run(
-        [placing, folder = call_.job_folder()] {
-            for (const provider::StagedFile &result : placing->results) {
-                const auto staged = placing->staged.find(result.name);
-                const auto placed = provider::place_result(
-                    folder, result,
-                    staged == placing->staged.end() ? std::optional<Bytes32>()
-                                                    : std::optional<Bytes32>(staged->second),
-                    placing->host);
-                if (!placed.ok())
-                    placing->losses.push_back("result " + result.name + " of " + placing->host +
-                                              ": " + placed.error().message + "; it is kept as " +
-                                              result.source_path + " until ompi-chaind stops");
-                else if (placed->how == provider::PlacedResult::How::kBeside)
-                    placing->notices.push_back(result.name + " changed here meanwhile; what " +
-                                               placing->host + " made is " + placed->name);
-            }
-        },
-        [this, placing, leg, alive = alive_] {
-            if (!*alive) return;
-            for (const std::string &text : placing->notices) notice(text);
-            for (const std::string &text : placing->losses) lose_results(text);
-            if (placing->losses.empty()) static_cast<void>(remove_tree(legs_[leg].results_folder));
-            legs_[leg].results_folder.clear();
-            legs_[leg].placing = false;
-            check_ended();
-        });
-}
-
 void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
                            bool over_limit) {
     LegState &state = legs_[leg];
@@ -216,7 +134,11 @@ void RenterLease::leg_ended(std::uint32_t leg, const wire::LegEnded &ended) {
 void RenterLease::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
         if (legs_[leg].award.offer.node_key != peer) continue;
-        if (phase_ != Phase::kEnded) leg_lost(leg, why, true);
+        if (phase_ == Phase::kEnded) return;
+        ResultsTaker *const results = legs_[leg].results.get();
+        if (results != nullptr && (phase_ == Phase::kEnding || results->has_begun()))
+            results->on_peer_lost(why);
+        leg_lost(leg, why, true);
         return;
     }
 }
@@ -226,6 +148,7 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
         return client_->fail(request_id,
                              make_error(ErrorCode::kConflict, "the lease was never ready"));
     close_request_ = request_id;
+    results_timer_ = node_.loop.every_ms(kResultsProgressMs, [this] { say_what_comes(); });
     if (phase_ == Phase::kEnding) return check_ended();
     std::string ended_by = call.ended_by();
     std::string reason = call.reason();
@@ -275,7 +198,10 @@ void RenterLease::end(const std::string &ended_by, const std::string &reason) {
         static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
     }
     set_deadline(kResultsWaitMs, [this] {
-        for (LegState &leg : legs_) leg.lost = true;
+        for (LegState &leg : legs_) {
+            leg.lost = true;
+            if (leg.results != nullptr) leg.results->give_up("it took too long");
+        }
         check_ended();
     });
     check_ended();
@@ -283,6 +209,27 @@ void RenterLease::end(const std::string &ended_by, const std::string &reason) {
 
 void RenterLease::on_new_block() {
     check_ended();
+}
+
+bool RenterLease::takes_results(std::size_t leg) const {
+    const ResultsTaker *const results = legs_[leg].results.get();
+    return results != nullptr && results->has_begun() && !results->has_ended();
+}
+
+// mpirun waits as long as it hears of them.
+void RenterLease::say_what_comes() {
+    std::uint64_t bytes = 0;
+    bool any = false;
+    for (std::size_t leg = 0; leg < legs_.size(); ++leg) {
+        if (!takes_results(leg)) continue;
+        any = true;
+        bytes += legs_[leg].results->received_bytes();
+    }
+    if (!any || !close_request_.has_value()) return;
+    wire::ControlReply reply;
+    reply.mutable_lease_progress()->set_stage("results");
+    reply.mutable_lease_progress()->set_detail(client::format_size(bytes) + " are here");
+    client_->reply(*close_request_, std::move(reply));
 }
 
 void RenterLease::check_ended() {
@@ -303,7 +250,7 @@ void RenterLease::check_ended() {
             return;
         }
         const bool done = settled || legs_[i].lost || legs_[i].close_sent;
-        if (!done || legs_[i].placing) return;  // results or the last voucher are on their way
+        if (!done || takes_results(i)) return;  // the last voucher or results are on their way
         any_lost = any_lost || (!settled && legs_[i].lost);
         all_settled = all_settled && (settled || legs_[i].lost);
     }
@@ -353,6 +300,10 @@ void RenterLease::refresh_bill() {
 void RenterLease::finish() {
     phase_ = Phase::kEnded;
     deadline_.cancel();
+    std::vector<bool> has_all;
+    for (const LegState &leg : legs_) has_all.push_back(leg.results && leg.results->has_all());
+    if (const Status noted = node_.journal.note_results(id_, has_all); !noted.ok())
+        log(LogLevel::kError, kCategory, "journal: ", noted.error().message);
     refresh_bill();
     remember();
     const wire::Bill &bill = record_.bill();

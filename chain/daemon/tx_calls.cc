@@ -133,6 +133,15 @@ void Daemon::wallet_stake(const ControlConnectionPtr &client, std::uint64_t id,
     send_tx(client, id, stake_body(call));
 }
 
+void Daemon::lease_fetch(const ControlConnectionPtr &client, std::uint64_t id,
+                         const wire::LeaseFetchCall &call) {
+    const auto account = wallet_->account();
+    if (!account.ok()) return client->fail(id, account.error());
+    const auto lease = find_lease(*account, call.lease_id());
+    if (!lease.ok()) return client->fail(id, lease.error());
+    renter_->fetch(client, id, lease->id, call);
+}
+
 void Daemon::lease_rate(const ControlConnectionPtr &client, std::uint64_t id,
                         const wire::LeaseRateCall &call) {
     const auto bodies = [&]() -> Result<std::vector<wire::TxBody>> {

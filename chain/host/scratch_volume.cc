@@ -138,6 +138,15 @@ void give_up_content(const std::string &folder) {
     ioctl(root.get(), _IOR('X', 125, std::uint32_t), &how);  // EXT4_IOC_SHUTDOWN
 }
 
+// Another file system than its parent's.
+bool is_mounted_on(const std::string &folder) {
+    struct stat inside {
+    }, outside{};
+    const std::string parent = folder.substr(0, folder.rfind('/') + 1);
+    return lstat(folder.c_str(), &inside) == 0 && lstat(parent.c_str(), &outside) == 0 &&
+           S_ISDIR(inside.st_mode) && inside.st_dev != outside.st_dev;
+}
+
 }  // namespace
 
 Status mount_volume(const std::string &file, const std::string &folder, std::uint64_t size_bytes) {
@@ -152,14 +161,16 @@ Status mount_volume(const std::string &file, const std::string &folder, std::uin
     return mounted;
 }
 
+Status remount_volume(const std::string &file, const std::string &folder) {
+    if (is_mounted_on(folder)) return ok_status();
+    if (geteuid() != 0) return make_error(ErrorCode::kPermission, "only root can mount a volume");
+    const FileDescriptor made(open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!made.valid()) return errno_error(errno, "open " + file);
+    return mount_file(made, folder);
+}
+
 Status unmount_volume(const std::string &file, const std::string &folder) {
-    struct stat inside {
-    }, outside{};
-    const std::string parent = folder.substr(0, folder.rfind('/') + 1);
-    for (unsigned count = 0; count < kMountsMax; ++count) {
-        if (lstat(folder.c_str(), &inside) != 0 || lstat(parent.c_str(), &outside) != 0 ||
-            !S_ISDIR(inside.st_mode) || inside.st_dev == outside.st_dev)
-            break;
+    for (unsigned count = 0; count < kMountsMax && is_mounted_on(folder); ++count) {
         give_up_content(folder);
         // From here it is gone; what still holds it open keeps the file's blocks, until it ends.
         if (umount2(folder.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0)

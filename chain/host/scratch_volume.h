@@ -27,6 +27,10 @@ inline constexpr std::uint64_t kVolumeBytesMin = 16u << 20;
 // kNotFound (no mkfs.ext4), kIo.
 Status mount_volume(const std::string &file, const std::string &folder, std::uint64_t size_bytes);
 
+// Mounts a `file` that mount_volume has made on `folder` again, after a restart of the machine;
+// fine where it is mounted. Errors: kNotFound, kPermission, kIo (damaged).
+Status remount_volume(const std::string &file, const std::string &folder);
+
 // Unmounts whatever is mounted on `folder` and removes `file`; fine where neither is there. Errors:
 // kIo, kPermission.
 Status unmount_volume(const std::string &file, const std::string &folder);

@@ -21,10 +21,10 @@
 #include <unistd.h>
 
 #include "chain/base/file.h"
+#include "chain/base/folder_walk.h"
 #include "chain/base/log.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/meter/rank_file.h"
-#include "chain/provider/folder_walk.h"
 
 namespace chain::provider {
 namespace {
@@ -36,6 +36,8 @@ constexpr std::size_t kWalkEntriesMax = 400'000;
 constexpr std::string_view kComponentsInside = "/run/ompi-chain/components";
 constexpr std::string_view kVolumeSuffix = ".disk";
 constexpr std::string_view kRecordSuffix = ".sandbox";
+constexpr std::string_view kResultsSuffix = ".results";
+constexpr std::size_t kResultsListBytesMax = 64u << 20;
 constexpr std::string_view kRanksInside = "/run/ompi-chain/ranks";
 
 bool daemon_is_root() {
@@ -162,6 +164,33 @@ std::string record_of(const std::string &lease_folder) {
     return lease_folder + std::string(kRecordSuffix);
 }
 
+std::string results_list_of(const std::string &lease_folder) {
+    return lease_folder + std::string(kResultsSuffix);
+}
+
+bool is_lease_folder_name(std::string_view name) {
+    const std::size_t dash = name.find('-');
+    if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return false;
+    const auto hex = name.substr(0, dash), leg = name.substr(dash + 1);
+    return hex.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+           leg.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// Of every leg of which something is there, if only its volume.
+Result<std::set<std::string>> leg_names(const std::string &scratch_root) {
+    std::set<std::string> names;
+    if (!path_exists(scratch_root)) return names;
+    std::error_code error;
+    for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
+        std::string name = entry.path().filename().string();
+        for (const std::string_view suffix : {kVolumeSuffix, kRecordSuffix, kResultsSuffix})
+            if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
+        if (is_lease_folder_name(name)) names.insert(std::move(name));
+    }
+    if (error) return errno_error(error.value(), "list " + scratch_root);
+    return names;
+}
+
 void kill_recorded_leg(const std::string &lease_folder) {
     const auto record = read_file(record_of(lease_folder), 4096);
     if (!record.ok()) return;
@@ -182,14 +211,6 @@ Result<std::uint64_t> choose_volume_bytes(const std::string &scratch_root,
     if (bytes < kLeaseVolumeBytesMin)
         return make_error(ErrorCode::kDiskFull, "this machine has no disk left for a lease");
     return bytes;
-}
-
-bool is_lease_folder_name(std::string_view name) {
-    const std::size_t dash = name.find('-');
-    if (dash == std::string_view::npos || dash == 0 || dash + 1 == name.size()) return false;
-    const auto hex = name.substr(0, dash), leg = name.substr(dash + 1);
-    return hex.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
-           leg.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 }  // namespace
@@ -310,8 +331,9 @@ bool is_system_path(const std::string &path) {
 Status remove_lease_folder(const std::string &lease_folder) {
     CHAIN_TRY(host::unmount_volume(volume_of(lease_folder), lease_folder));
     CHAIN_TRY(remove_hostile_tree(lease_folder));
-    if (unlink(record_of(lease_folder).c_str()) != 0 && errno != ENOENT)
-        return errno_error(errno, "remove " + record_of(lease_folder));
+    for (const std::string &record : {record_of(lease_folder), results_list_of(lease_folder)})
+        if (unlink(record.c_str()) != 0 && errno != ENOENT)
+            return errno_error(errno, "remove " + record);
     return ok_status();
 }
 
@@ -336,21 +358,40 @@ Status record_sandbox(const std::string &lease_folder, const std::vector<int> &p
     return write_file_atomic(record_of(lease_folder), text, 0600);
 }
 
+Status write_results_list(const std::string &lease_folder, std::string_view list) {
+    return write_file_atomic(results_list_of(lease_folder), list, 0600);
+}
+
+Result<Bytes> read_results_list(const std::string &lease_folder) {
+    return read_file(results_list_of(lease_folder), kResultsListBytesMax);
+}
+
+std::vector<std::string> folders_with_results(const std::string &scratch_root) {
+    std::vector<std::string> folders;
+    const auto names = leg_names(scratch_root);
+    if (!names.ok()) return folders;
+    for (const std::string &name : *names) {
+        const std::string folder = scratch_root + "/" + name;
+        if (!path_exists(results_list_of(folder))) continue;
+        Status there = ok_status();
+        if (path_exists(volume_of(folder))) there = host::remount_volume(volume_of(folder), folder);
+        if (there.ok()) {
+            folders.push_back(folder);
+            continue;
+        }
+        log(LogLevel::kWarning, "provider", "results in ", folder, ": ", there.error().message);
+        unlink(results_list_of(folder).c_str());  // so that it goes with the rest
+    }
+    return folders;
+}
+
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     std::uint32_t removed_count = 0;
-    std::error_code error;
-    if (!path_exists(scratch_root)) return removed_count;
-    std::set<std::string> names;  // also of those of which only the volume is left
-    for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
-        std::string name = entry.path().filename().string();
-        for (const std::string_view suffix : {kVolumeSuffix, kRecordSuffix})
-            if (name.ends_with(suffix)) name.resize(name.size() - suffix.size());
-        if (is_lease_folder_name(name)) names.insert(std::move(name));
-    }
-    if (error) return errno_error(error.value(), "list " + scratch_root);
+    CHAIN_ASSIGN(const std::set<std::string> names, leg_names(scratch_root));
     for (const std::string &name : names) {
         const std::string folder = scratch_root + "/" + name;
         kill_recorded_leg(folder);
+        if (path_exists(results_list_of(folder))) continue;
         CHAIN_TRY(remove_lease_folder(folder));
         ++removed_count;
     }

@@ -10,6 +10,7 @@
 //       etc/         made-up passwd, group, hosts; read-only inside
 //   <scratch root>/<lease id>-<leg>.disk      where volumes can be made: all of the above is in it
 //   <scratch root>/<lease id>-<leg>.sandbox   its uid, pids and start times, for reap_leftovers
+//   <scratch root>/<lease id>-<leg>.results   what of job/ its renter is still to get
 //
 // A daemon that is root gives each leg a uid of its own, which no account uses; job/ and ranks/
 // belong to it. A daemon that is not root owns everything itself.
@@ -25,6 +26,7 @@
 
 #include <sys/types.h>
 
+#include "chain/base/bytes.h"
 #include "chain/base/result.h"
 
 namespace chain::provider {
@@ -72,11 +74,20 @@ Result<std::vector<std::pair<std::string, std::string>>> outside_bindings(
 // everything below them, and paths that are not absolute and plain ("/a/../b", "/a//b").
 bool is_system_path(const std::string &path);
 
+// What of a leg's folder is still for its renter, in the words of who keeps it: stands beside it,
+// and holds reap_leftovers from removing the folder. Errors: kDiskFull, kPermission, kIo,
+// kTooLarge.
+Status write_results_list(const std::string &lease_folder, std::string_view list);
+Result<Bytes> read_results_list(const std::string &lease_folder);
+// Folders that have one; of a volume that is not mounted any more, it is again. One that cannot be
+// used is logged and left out.
+std::vector<std::string> folders_with_results(const std::string &scratch_root);
+
 // Removes a leg's folder, whatever the job left in it. A missing one is fine.
 Status remove_lease_folder(const std::string &lease_folder);
 
 // After a restart: kills sandboxes that are recorded below `scratch_root` and still run, removes
-// their folders. Returns how many folders it removed.
+// their folders but those with results. Returns how many folders it removed.
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root);
 
 // The whole environment of orted and its ranks in a sandbox.

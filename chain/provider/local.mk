@@ -5,13 +5,10 @@ AM_CPPFLAGS += -DCHAIN_COMPONENT_DIR='"$(component_dir)"' \
 
 libompi_chain_la_SOURCES += \
   chain/provider/bwrap_arguments.cc chain/provider/bwrap_arguments.h \
-  chain/provider/folder_walk.cc chain/provider/folder_walk.h \
   chain/provider/lease_folder.cc chain/provider/lease_folder.h \
-  chain/provider/results.cc chain/provider/results.h \
   chain/provider/sandbox.cc chain/provider/sandbox.h \
   chain/provider/seccomp_filter.cc chain/provider/seccomp_filter.h \
-  chain/provider/spawn.cc chain/provider/spawn.h \
-  chain/provider/stage_receiver.cc chain/provider/stage_sender.cc chain/provider/staging.h
+  chain/provider/spawn.cc chain/provider/spawn.h
 libompi_chain_la_SOURCES += chain/provider/orted_command.cc chain/provider/orted_command.h \
   chain/provider/owner_policy.cc chain/provider/owner_policy.h \
   chain/provider/owner_watch.cc chain/provider/owner_watch.h \

@@ -150,6 +150,12 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                                    return ok_status();
                                },
                                "a size in quotes, as \"4G\""));
+    section.add("cache", text_into(
+                             [&](const std::string &text) -> Status {
+                                 CHAIN_ASSIGN(settings.cache_bytes, parse_cache_size(text));
+                                 return ok_status();
+                             },
+                             "a size in quotes, as \"4G\""));
     section.add("host_name", text_into(
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))
@@ -267,6 +273,15 @@ Result<std::uint64_t> parse_scratch_size(std::string_view text) {
         return make_error(ErrorCode::kInvalidInput, "\"", text,
                           "\" is too small or too large for the disk of a lease: ",
                           kScratchBytesMin >> 20, "M to ", kScratchBytesMax >> 30, "G");
+    return bytes;
+}
+
+Result<std::uint64_t> parse_cache_size(std::string_view text) {
+    CHAIN_ASSIGN(const std::uint64_t bytes, parse_size_bytes(text));
+    if (bytes != 0 && (bytes < kCacheBytesMin || bytes > kCacheBytesMax))
+        return make_error(ErrorCode::kInvalidInput, "\"", text,
+                          "\" is too small or too large for a cache: 0 (none), or ",
+                          kCacheBytesMin >> 20, "M to ", kCacheBytesMax >> 30, "G");
     return bytes;
 }
 

@@ -19,6 +19,9 @@ inline constexpr std::size_t kSettingsLineBytesMax = 4u << 10;  // the parser re
 inline constexpr std::uint64_t kScratchBytesMin = kLeaseVolumeBytesMin;
 inline constexpr std::uint64_t kScratchBytesMax = 64ULL << 30;
 inline constexpr std::uint64_t kScratchBytesDefault = 4ULL << 30;
+inline constexpr std::uint64_t kCacheBytesMin = 1ULL << 20;
+inline constexpr std::uint64_t kCacheBytesMax = 1ULL << 40;
+inline constexpr std::uint64_t kCacheBytesDefault = 4ULL << 30;
 inline constexpr std::int64_t kSlotsMax = 4'096;
 
 struct LendSettings {
@@ -29,6 +32,7 @@ struct LendSettings {
     std::string region;
     std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
     std::uint64_t scratch_bytes = kScratchBytesDefault;  // of disk, for each lease at most
+    std::uint64_t cache_bytes = kCacheBytesDefault;      // of disk, for what renters sent; 0: none
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;
 };
@@ -42,6 +46,9 @@ Status read_settings(const std::string &path, bool must_exist, LendSettings &set
 // Of a lease's disk: "4G". Errors: kInvalidInput, also outside of kScratchBytesMin and
 // kScratchBytesMax.
 Result<std::uint64_t> parse_scratch_size(std::string_view text);
+
+// Of what renters sent, kept for the next time: "4G"; "0": nothing. Errors: kInvalidInput.
+Result<std::uint64_t> parse_cache_size(std::string_view text);
 
 // "Mon-Fri 18:00-08:00": one window for each day, which may end on the next; "daily 22:00-06:00",
 // "Sat-Sun 00:00-24:00". Errors: kInvalidInput.

@@ -86,6 +86,8 @@ void add_lend(std::string &file, const LendSettings &settings) {
     add(file, "memory", settings.memory_bytes > 0 ? size(settings.memory_bytes) : "\"8G\"",
         settings.memory_bytes > 0, "for all leases together; else half of the machine's");
     add(file, "scratch", size(settings.scratch_bytes), true, "of disk, for each lease at most");
+    add(file, "cache", size(settings.cache_bytes), true,
+        "of disk, for what renters sent, so that it is not sent twice; 0: none");
     add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),
         !settings.region.empty(), "where it is, for renters who ask");
     add(file, "host_name", quoted(settings.host.empty() ? "attic" : settings.host),

@@ -127,7 +127,7 @@ class Job:
     """An mpirun that may still run."""
 
     def __init__(self, command, environment, folder):
-        self.command = command
+        self.command, self.folder = command, folder
         self.out_path, self.err_path = f"{folder}/out", f"{folder}/err"
         self.report_path = f"{folder}/report.json"
         self.started = time.monotonic()
@@ -201,14 +201,18 @@ class Node:
         self.environment = {name.decode(): value.decode() for name, value in pairs}
         self.child = None  # once we have started it ourselves
 
-    def call(self, *words, timeout_s=CALL_TIMEOUT_S, check=True):
-        """`ompi-chain WORDS… --json` asked of this node; its answer, or None when it failed."""
+    def ask(self, *words, timeout_s=CALL_TIMEOUT_S):
+        """`ompi-chain WORDS…` asked of this node, as it ended."""
         environment = dict(self.net.environment)
         environment["OMPI_CHAIN_SOCKET"] = self.socket
-        done = subprocess.run(
-            ["ompi-chain", *words, "--json"], env=environment, stdin=subprocess.DEVNULL,
+        return subprocess.run(
+            ["ompi-chain", *words], env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=timeout_s, check=False,
         )
+
+    def call(self, *words, timeout_s=CALL_TIMEOUT_S, check=True):
+        """`ompi-chain WORDS… --json` asked of this node; its answer, or None when it failed."""
+        done = self.ask(*words, "--json", timeout_s=timeout_s)
         if done.returncode == 0:
             return json.loads(done.stdout)
         if not check:

@@ -242,7 +242,15 @@ def test_stage_flags():
                      "head -c 100000 /dev/zero > too-large; echo 1 > small", rc=1)
     assert desk.report["results_lost"], desk.report
     assert "too-large" not in desk.files(), desk.files()
-    assert "--chain-stage-max" in run.err, run.text()
+    assert "--chain-stage-max" in run.err and "lease fetch" in run.err, run.text()
+    # Nothing is lost: the peer has them still.
+    fetch = ("lease", "fetch", desk.report["lease"])
+    refused = net.renter.ask(*fetch)
+    assert refused.returncode == 1 and "more than 51200 bytes" in refused.stderr, refused
+    net.renter.call(*fetch, "--stage-max", "200K")
+    assert {"small", "too-large"} <= set(desk.files()), desk.files()
+    refused = net.renter.ask(*fetch)
+    assert refused.returncode == 1 and "nothing of lease" in refused.stderr, refused
 
 
 # ---- a program that never heard of us

@@ -39,6 +39,7 @@ ask = "0.02"
 cap_percent = 60
 memory = "8G"
 scratch = "512M"
+cache = "2G"
 host_name = "attic"
 region = "eu"
 [owner]
@@ -58,6 +59,7 @@ applications = ["blender", "steam"]
     EXPECT_EQ(options.ask_per_ghz_h.units, 20'000'000);
     EXPECT_EQ(options.cap_percent, 60u);
     EXPECT_EQ(options.scratch_bytes, 512u << 20);
+    EXPECT_EQ(options.cache_bytes, 2ULL << 30);
     EXPECT_EQ(options.memory_bytes, 8ull << 30);
     EXPECT_EQ(options.host, "attic");
     const OwnerRules &rules = options.owner_rules;
@@ -93,6 +95,8 @@ TEST(Settings, SaysInWhichLineWhatIsWrong) {
         {"[lend]\nmemory = \"lots\"\n", "s.toml:2: memory:"},
         {"[lend]\nscratch = \"1M\"\n", "64"},
         {"[lend]\nscratch = \"65G\"\n", "64"},
+        {"[lend]\ncache = \"1000\"\n", "0 (none), or 1M to 1024G"},
+        {"[lend]\ncache = \"2000G\"\n", "0 (none), or 1M to 1024G"},
         {"[lend]\nhost_name = \"two words\"\n", "letters, digits"},
         {"lend = 3\n", "it takes a table"},
         {"[lend]\n\u00e9 = 4\n", "s.toml:2:"},
@@ -131,8 +135,8 @@ bool same(const LendSettings &a, const LendSettings &b) {
     return a.slot_count == b.slot_count && a.ask_per_ghz_h == b.ask_per_ghz_h &&
            a.memory_bytes == b.memory_bytes && a.host == b.host && a.region == b.region &&
            a.cap_percent == b.cap_percent && a.scratch_bytes == b.scratch_bytes &&
-           a.owner_paths.dev == b.owner_paths.dev && left.watch_input == right.watch_input &&
-           left.start_idle_ms == right.start_idle_ms &&
+           a.cache_bytes == b.cache_bytes && a.owner_paths.dev == b.owner_paths.dev &&
+           left.watch_input == right.watch_input && left.start_idle_ms == right.start_idle_ms &&
            left.start_load_permille == right.start_load_permille &&
            left.busy_load_permille == right.busy_load_permille && left.busy_ms == right.busy_ms &&
            left.continue_idle_ms == right.continue_idle_ms && left.suspend_ms == right.suspend_ms &&
@@ -156,6 +160,7 @@ TEST(Settings, TextAndBack) {
         settings.slot_count = static_cast<std::uint32_t>(pick(kSlotsMax + 1));
         settings.ask_per_ghz_h = Amount{static_cast<std::int64_t>(1 + pick(1'000'000'000'000))};
         if (pick(2) == 0) settings.memory_bytes = (1 + pick(1'000)) << (10 * pick(4));
+        settings.cache_bytes = pick(4) == 0 ? 0 : kCacheBytesMin + (pick(10'000) << (10 * pick(3)));
         settings.scratch_bytes = kScratchBytesMin + (pick(10'000) << (10 * pick(3)));
         settings.cap_percent = static_cast<std::uint32_t>(1 + pick(100));
         if (pick(2) == 0) settings.host = "attic-" + std::to_string(pick(100));

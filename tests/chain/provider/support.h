@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "chain/provider/folder_walk.h"
+#include "chain/base/folder_walk.h"
 
 namespace chain::provider {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "chain/provider/folder_walk.h"
+#include "chain/base/folder_walk.h"
 
 #include <cerrno>
 #include <utility>
@@ -9,10 +9,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-namespace chain::provider {
+namespace chain {
 namespace {
 
-constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 // One descriptor is held for each level.
 constexpr std::size_t kDepthMax = 200;
 
@@ -186,4 +185,4 @@ Status remove_hostile_tree(const std::string &path) {
     return ok_status();
 }
 
-}  // namespace chain::provider
+}  // namespace chain

@@ -9,11 +9,14 @@
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "chain/base/file.h"
 
-namespace chain::provider {
+namespace chain {
+
+inline constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 struct WalkEntry {
     std::string name;       // relative to the folder that is walked
@@ -42,4 +45,4 @@ Result<FileDescriptor> open_file_beneath(const std::string &root, std::string_vi
 // link. A missing path is fine.
 Status remove_hostile_tree(const std::string &path);
 
-}  // namespace chain::provider
+}  // namespace chain

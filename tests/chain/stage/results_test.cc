@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "chain/provider/results.h"
+#include "chain/stage/results.h"
 
 #include <unistd.h>
 
-#include "tests/chain/provider/support.h"
+#include "tests/chain/stage/support.h"
 
-namespace chain::provider {
+namespace chain::stage {
 namespace {
 
 using How = PlacedResult::How;
@@ -22,14 +22,15 @@ protected:
         EXPECT_TRUE(file.ok());
         return *file;
     }
-    static Bytes32 hash_of(const std::string &content) {
-        Sha256 hash;
-        hash.update(content);
-        return hash.finish();
+    Result<PlacedResult> place(const StagedFile &file, const std::optional<Bytes32> &staged,
+                               const std::string &host = "peer-1") {
+        const auto source = open_source(file.source_path);
+        EXPECT_TRUE(source.ok());
+        return place_result(root_ / "work", file, source->get(), staged, host);
     }
     void expect_placed(const StagedFile &file, const std::optional<Bytes32> &staged, How how,
                        const std::string &name) {
-        const auto placed = place_result(root_ / "work", file, staged, "peer-1");
+        const auto placed = place(file, staged);
         ASSERT_TRUE(placed.ok()) << placed.error().message;
         EXPECT_EQ(placed->how, how) << placed->name;
         EXPECT_EQ(placed->name, name);
@@ -72,8 +73,7 @@ TEST_F(ResultsTest, FollowsNoLinks) {
     write_text(root_ / "victim/file", "kept");
     ASSERT_EQ(symlink((root_ / "victim").c_str(), work("folder").c_str()), 0);
     ASSERT_EQ(symlink((root_ / "victim/file").c_str(), work("file").c_str()), 0);
-    const auto placed =
-        place_result(root_ / "work", received("folder/new", "x"), std::nullopt, "peer-1");
+    const auto placed = place(received("folder/new", "x"), std::nullopt);
     ASSERT_FALSE(placed.ok());
     EXPECT_EQ(placed.error().code, ErrorCode::kConflict);
     expect_placed(received("file", "theirs"), hash_of("kept"), How::kBeside, "file.from-peer-1");
@@ -81,14 +81,15 @@ TEST_F(ResultsTest, FollowsNoLinks) {
     EXPECT_FALSE(path_exists(root_ / "victim/new"));
 }
 
-TEST_F(ResultsTest, RefusesUnsafeNamesAndChangedSources) {
+TEST_F(ResultsTest, RefusesUnsafeNamesAndDamage) {
     for (const char *name : {"../x", "/etc/x", "", "a/../../x"})
-        EXPECT_FALSE(
-            place_result(root_ / "work", received(name, "x"), std::nullopt, "peer-1").ok());
-    EXPECT_FALSE(place_result(root_ / "work", received("a", "x"), std::nullopt, "../b").ok());
+        EXPECT_FALSE(place(received(name, "x"), std::nullopt).ok());
+    EXPECT_FALSE(place(received("a", "x"), std::nullopt, "../b").ok());
     const StagedFile file = received("a", "x");
     write_text(file.source_path, "other");
-    EXPECT_FALSE(place_result(root_ / "work", file, std::nullopt, "peer-1").ok());
+    const auto damaged = place(file, std::nullopt);
+    ASSERT_TRUE(damaged.ok()) << damaged.error().message;
+    EXPECT_EQ(damaged->how, How::kDamaged);
     EXPECT_TRUE(std::filesystem::is_empty(root_ / "work"));
 }
 
@@ -100,4 +101,4 @@ TEST_F(ResultsTest, LongNamesStayLegal) {
 }
 
 }  // namespace
-}  // namespace chain::provider
+}  // namespace chain::stage

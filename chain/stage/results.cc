@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "chain/provider/results.h"
+#include "chain/stage/results.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -8,10 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "chain/provider/folder_walk.h"
+#include "chain/base/folder_walk.h"
+#include "chain/stage/pending_file.h"
 #include "chain/wire/frame.h"
 
-namespace chain::provider {
+namespace chain::stage {
 namespace {
 
 constexpr int kVersionsMax = 100;
@@ -22,18 +23,6 @@ struct Occupant {
     bool there = false;
     std::optional<Bytes32> sha256;
 };
-
-Result<Bytes32> hash_open_file(int fd, const std::string &name) {
-    Sha256 hash;
-    std::string buffer(wire::kStageChunkBytes, '\0');
-    for (;;) {
-        const ssize_t got = read(fd, buffer.data(), buffer.size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return errno_error(errno, "read " + name);
-        if (got == 0) return hash.finish();
-        hash.update(std::string_view(buffer).substr(0, static_cast<std::size_t>(got)));
-    }
-}
 
 Result<Occupant> look_at(int folder_fd, const std::string &name) {
     Occupant occupant;
@@ -50,58 +39,6 @@ Result<Occupant> look_at(int folder_fd, const std::string &name) {
     CHAIN_ASSIGN(occupant.sha256, hash_open_file(file.get(), name));
     return occupant;
 }
-
-// A file under a name of ours beside its place; unlinked unless it was renamed.
-class PendingFile {
-public:
-    explicit PendingFile(int folder_fd) : folder_fd_(folder_fd) {}
-    ~PendingFile() {
-        if (!name_.empty()) unlinkat(folder_fd_, name_.c_str(), 0);
-    }
-
-    Status copy_from(const StagedFile &source) {
-        FileDescriptor from(
-            open(source.source_path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        if (!from.valid()) return errno_error(errno, "read " + source.source_path);
-        std::uint64_t number;
-        fill_random(&number, sizeof number);
-        std::string name = ".ompi-chain-result-" + std::to_string(number);
-        FileDescriptor to(openat(folder_fd_, name.c_str(),
-                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-        if (!to.valid()) return errno_error(errno, "write " + source.name);
-        name_ = std::move(name);
-        Sha256 hash;
-        std::string buffer(wire::kStageChunkBytes, '\0');
-        for (;;) {
-            const ssize_t got = read(from.get(), buffer.data(), buffer.size());
-            if (got < 0 && errno == EINTR) continue;
-            if (got < 0) return errno_error(errno, "read " + source.source_path);
-            if (got == 0) break;
-            const auto piece = std::string_view(buffer).substr(0, static_cast<std::size_t>(got));
-            hash.update(piece);
-            CHAIN_TRY(write_all(to.get(), piece, "write " + source.name));
-        }
-        if (hash.finish() != source.sha256)
-            return make_error(ErrorCode::kConflict, source.source_path,
-                              " changed since it was received");
-        if (fchmod(to.get(), source.mode & 0777) != 0 || fsync(to.get()) != 0)
-            return errno_error(errno, "write " + source.name);
-        return ok_status();
-    }
-
-    // `replace` false: errno EEXIST when something has the name.
-    bool rename_to(const std::string &name, bool replace) {
-        if (renameat2(folder_fd_, name_.c_str(), folder_fd_, name.c_str(),
-                      replace ? 0 : RENAME_NOREPLACE) != 0)
-            return false;
-        name_.clear();
-        return true;
-    }
-
-private:
-    int folder_fd_;
-    std::string name_;
-};
 
 std::string beside_name(const std::string &base_name, const std::string &host, int version) {
     std::string suffix = ".from-" + host;
@@ -127,7 +64,7 @@ Result<PlacedResult> place_beside(int parent_fd, const std::string &base_name,
 
 }  // namespace
 
-Result<PlacedResult> place_result(const std::string &folder, const StagedFile &file,
+Result<PlacedResult> place_result(const std::string &folder, const StagedFile &file, int source_fd,
                                   const std::optional<Bytes32> &staged_hash,
                                   const std::string &host) {
     if (!is_safe_relative_path(file.name) || !wire::is_valid_host_name(host))
@@ -143,7 +80,9 @@ Result<PlacedResult> place_result(const std::string &folder, const StagedFile &f
     if (occupant.sha256 == file.sha256)
         return PlacedResult{PlacedResult::How::kUnchanged, file.name};
     PendingFile pending(parent.get());
-    CHAIN_TRY(pending.copy_from(file));
+    CHAIN_ASSIGN(const bool is_right, pending.copy_from(source_fd, file));
+    if (!is_right) return PlacedResult{PlacedResult::How::kDamaged, file.name};
+    CHAIN_TRY(pending.sync(file.name));
     if (!occupant.there) {
         if (pending.rename_to(base_name, false))
             return PlacedResult{PlacedResult::How::kWritten, file.name};
@@ -160,4 +99,4 @@ Result<PlacedResult> place_result(const std::string &folder, const StagedFile &f
     return placed;
 }
 
-}  // namespace chain::provider
+}  // namespace chain::stage

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// RenterLease: the job's files, to the peers and back.
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "chain/base/log.h"
+#include "chain/daemon/renter_lease.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "renter";
+
+std::uint64_t stage_bytes_max(const wire::LeaseOpenCall &call) {
+    return call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
+}
+
+Result<std::vector<stage::StagedFile>> describe_all(const wire::LeaseOpenCall &call) {
+    const std::uint64_t limit_bytes = stage_bytes_max(call);
+    std::uint64_t left_bytes = limit_bytes;
+    std::vector<stage::StagedFile> files;
+    if (call.stage_in_size() > static_cast<int>(stage::kFilesMax))
+        return make_error(ErrorCode::kTooLarge, "more than ", stage::kFilesMax, " files to send");
+    for (const auto &item : call.stage_in()) {
+        auto file = stage::describe_file(item.source_path(), item.name(), left_bytes);
+        if (!file.ok() && file.error().code == ErrorCode::kTooLarge)
+            return make_error(ErrorCode::kTooLarge, "the files to send are larger than ",
+                              limit_bytes, " bytes (at ", item.source_path(),
+                              "); raise --chain-stage-max or send fewer with --chain-stage-in");
+        if (!file.ok()) return file.error();
+        left_bytes -= file->size_bytes;
+        files.push_back(std::move(*file));
+    }
+    return files;
+}
+
+}  // namespace
+
+void RenterLease::describe_files() {
+    struct Described {
+        std::optional<Result<std::vector<stage::StagedFile>>> files;
+    };
+    auto described = std::make_shared<Described>();
+    node_.workers.run([described, call = call_] { described->files = describe_all(call); },
+                      [this, described, alive = alive_] {
+                          if (!*alive || phase_ != Phase::kHashing) return;
+                          if (!described->files->ok()) return fail(described->files->error());
+                          files_ = std::move(**described->files);
+                          clear_market();
+                      });
+}
+
+void RenterLease::on_funded(std::uint32_t leg) {
+    if (phase_ != Phase::kFunding && phase_ != Phase::kStaging) return;
+    phase_ = Phase::kStaging;
+    LegState &state = legs_[leg];
+    if (state.funded) return;
+    state.funded = true;
+    state.pump = std::make_unique<StagePump>(node_, leg_key(leg), state.award.offer.node_key,
+                                             files_, [this](const Error &error) { fail(error); });
+    set_deadline(kResultsWaitMs, [this] {
+        fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
+    });
+    state.pump->pump();
+}
+
+void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) {
+    if (phase_ != Phase::kStaging) return;
+    const market::Offer &offer = legs_[leg].award.offer;
+    if (!done.error().empty())
+        return fail(make_error(ErrorCode::kRefused, name_peer(offer.host, offer.provider),
+                               " could not take the files: ", done.error()));
+    legs_[leg].staged = true;
+    legs_[leg].pump.reset();
+    const bool all =
+        std::all_of(legs_.begin(), legs_.end(), [](const LegState &state) { return state.staged; });
+    if (all) become_ready();
+}
+
+void RenterLease::on_stage(std::uint32_t leg, const wire::TradeMessage &message) {
+    LegState &state = legs_[leg];
+    if (phase_ == Phase::kStaging) {
+        if (message.has_stage_done()) return on_stage_done(leg, message.stage_done());
+        if (message.has_stage_need() && state.pump != nullptr)
+            state.pump->on_need(message.stage_need());
+        return;
+    }
+    if (state.results != nullptr && !message.has_stage_need()) state.results->on_message(message);
+}
+
+// From now on the job may make something, and whatever becomes of this daemon it can be fetched.
+void RenterLease::expect_results() {
+    wire::ResultsRecord record;
+    record.set_job_folder(call_.job_folder());
+    record.set_stage_max_bytes(stage_bytes_max(call_));
+    record.set_written_at_ms(node_.clock.unix_ms());
+    ResultsPlan plan;
+    plan.job_folder = record.job_folder();
+    plan.bytes_max = record.stage_max_bytes();
+    for (const stage::StagedFile &file : files_) {
+        plan.staged[file.name] = file.sha256;
+        wire::StagedName &name = *record.add_staged();
+        name.set_name(file.name);
+        name.set_sha256(to_bytes(file.sha256));
+    }
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        const market::Offer &offer = legs_[leg].award.offer;
+        plan.key = leg_key(leg);
+        plan.peer = offer.node_key;
+        plan.address = offer.address;
+        plan.host = record_.bill().legs(static_cast<int>(leg)).host();
+        wire::ResultsLeg &entry = *record.add_legs();
+        entry.set_host(plan.host);
+        entry.set_node_key(to_bytes(plan.peer));
+        entry.set_address(plan.address);
+        legs_[leg].results = std::make_unique<ResultsTaker>(
+            node_, plan,
+            ResultsTaker::Listener{[this](const std::string &text) { notice(text); },
+                                   [this](const std::string &text) { lose_results(text); },
+                                   [this] { check_ended(); }});
+    }
+    if (const Status written = node_.journal.put_results(id_, record); !written.ok())
+        log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+}
+
+}  // namespace chain::daemon

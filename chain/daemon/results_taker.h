@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ResultsTaker: gets the results of one leg from its peer and puts them into the renter's folder.
+// When the peer is lost meanwhile it connects again and goes on where it was; when it gives up,
+// what has come stays in a folder of its own for the next one to go on with.
+//
+// Owner: the loop's thread.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "chain/daemon/node.h"
+#include "chain/daemon/stage_intake.h"
+
+namespace chain::daemon {
+
+inline constexpr std::uint64_t kFetchAgainMs = 1'000;
+// Without a word of the peer: then it is left for `ompi-chain lease fetch`.
+inline constexpr std::uint64_t kFetchForMs = 10'000;
+
+struct ResultsPlan {
+    LegKey key;
+    PublicKey peer{};
+    std::string address;     // of the peer
+    std::string host;        // as the lease calls it
+    std::string job_folder;  // where the results go
+    std::uint64_t bytes_max = 0;
+    std::map<std::string, Bytes32> staged;  // what was sent: the job may have changed it
+};
+
+class ResultsTaker {
+public:
+    struct Listener {
+        std::function<void(const std::string &)> on_notice;  // for the user; nothing is lost
+        std::function<void(const std::string &)> on_loss;    // a result did not come
+        std::function<void()> on_end;                        // once; may destroy the taker
+    };
+
+    ResultsTaker(Node &node, ResultsPlan plan, Listener listener);
+    ~ResultsTaker();
+
+    // Connects and asks for what is there.
+    void fetch();
+    // StageFile, StageList, StageChunk, StageDone.
+    void on_message(const wire::TradeMessage &message);
+    void on_peer_lost(const std::string &why);
+    // Leaves the rest for another time.
+    void give_up(const std::string &why);
+
+    bool has_begun() const { return has_begun_; }
+    bool has_ended() const { return has_ended_; }
+    bool has_all() const { return has_all_; }
+    std::uint64_t received_bytes() const;  // since the last connection
+    const ResultsPlan &plan() const { return plan_; }
+
+private:
+    void fetch_soon(const std::string &why);
+    std::string how_to_go_on() const;
+    void on_taken(const Status &taken);
+    void say_what_was_placed();
+    void end();
+
+    struct Placed;  // what workers say
+
+    Node &node_;
+    const ResultsPlan plan_;
+    const Listener listener_;
+    std::string folder_;
+    std::shared_ptr<Placed> placed_;
+    std::unique_ptr<StageIntake> intake_;
+    bool has_begun_ = false;
+    bool has_ended_ = false;
+    bool has_all_ = false;
+    std::uint64_t heard_at_ms_ = 0;  // steady
+    LoopHandle again_timer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+// Where what has come of a leg's results waits, below Node::results_folder.
+std::string results_folder_of(const Node &node, const LegKey &key);
+
+}  // namespace chain::daemon

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Install: staged files in the folders of a leg, before its program runs.
+//
+// Blocks on the disk: for a worker. Thread-safe for different folders.
+#pragma once
+
+#include <string>
+
+#include "chain/stage/receiver.h"
+
+namespace chain::stage {
+
+struct InstallFolders {
+    std::string job;      // of relative names
+    std::string outside;  // of absolute ones, below it
+};
+
+// For Receiver::place. The file appears under its name whole and verified, or not at all; follows
+// no symbolic link. Errors: kConflict (a folder's name is taken), kDiskFull, kPermission, kIo.
+Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
+                          ContentStore::Content &content, bool may_move);
+
+}  // namespace chain::stage

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// StagedFile: a file that a job takes to a peer, or brings back (trade.md 6). chain/stage moves
+// them: Sender and Receiver talk, ContentStore holds what has come, and the rest puts it where it
+// belongs. Never a name that leaves its folder, and nothing under its name before it is whole and
+// verified.
+//
+// Everything here blocks on the disk: for a worker. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "chain/base/file.h"
+
+namespace chain::stage {
+
+inline constexpr std::uint32_t kFilesMax = 100'000;  // of one transfer
+
+struct StagedFile {
+    std::string name;         // relative to the job folder; absolute: read-only, outside of it
+    std::string source_path;  // sender's side
+    std::string source_root;  // if set: source_path is `name` below it, opened without any link
+    std::uint64_t size_bytes = 0;
+    std::uint32_t mode = 0644;
+    Bytes32 sha256{};
+    std::int64_t modified_at_ns = 0;  // sender's side, Unix time
+};
+
+// Reads and hashes `source_path`. Errors: kNotFound, kPermission, kIo ("is a folder"), kTooLarge.
+Result<StagedFile> describe_file(const std::string &source_path, const std::string &name,
+                                 std::uint64_t limit_bytes);
+
+// Hash over (name, size, mode, sha256) of every file, in order: pinned in the lease.
+Bytes32 manifest_hash(const std::vector<StagedFile> &files);
+
+std::uint64_t total_bytes(const std::vector<StagedFile> &files);
+
+// Regular files below `folder` that are new or differ from `staged`, by size or hash; symbolic
+// links and special files are left out. `globs` (empty: all; * ? [a-z]) match relative names, and
+// the last part alone where the glob holds no '/'. Errors: kTooLarge over limit_bytes or kFilesMax,
+// kInvalidInput (globs).
+Result<std::vector<StagedFile>> collect_results(const std::string &folder,
+                                                const std::vector<StagedFile> &staged,
+                                                const std::vector<std::string> &globs,
+                                                std::uint64_t limit_bytes);
+
+// For reading: a pipe or a device that was named by mistake holds nobody. Errors: as errno_error.
+Result<FileDescriptor> open_source(const std::string &path);
+// Of its content, Unix time. Errors: kIo.
+Result<std::int64_t> modified_at_ns(int fd, const std::string &name);
+
+}  // namespace chain::stage
