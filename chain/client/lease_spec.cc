@@ -5,6 +5,7 @@
 
 #include "chain/base/split.h"
 #include "chain/base/units.h"
+#include "chain/stage/s3.h"
 
 namespace chain::client {
 namespace {
@@ -91,10 +92,6 @@ Result<std::vector<std::string>> parse_list(std::string_view flag, std::string_v
         if (item.empty())
             return make_error(ErrorCode::kInvalidInput, flag, " \"", text,
                               "\": there is nothing between two commas.");
-        if (item.starts_with("s3://"))
-            return make_error(ErrorCode::kNotYet, flag, " \"", item,
-                              "\": object stores are not there yet in this version; copy the file "
-                              "here first.");
         if (item.find('\0') != std::string_view::npos || items.size() >= kListItemsMax)
             return make_error(ErrorCode::kInvalidInput, flag, ": more than ", kListItemsMax,
                               " items, or an item that is no name.");
@@ -207,6 +204,21 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
     CHAIN_TRY(set_money_and_time(flags, order.spec));
     CHAIN_ASSIGN(order.stage_in, parse_list("--chain-stage-in", flags.stage_in));
     CHAIN_ASSIGN(order.stage_out, parse_list("--chain-stage-out", flags.stage_out));
+    for (auto glob = order.stage_out.begin(); glob != order.stage_out.end();) {
+        if (!stage::is_s3_url(*glob)) {
+            ++glob;
+            continue;
+        }
+        if (!order.results_url.empty())
+            return make_error(ErrorCode::kInvalidInput, "--chain-stage-out ", *glob,
+                              ": results go to one place, and ", order.results_url,
+                              " is named already.");
+        if (const auto object = stage::parse_s3_url(*glob); !object.ok())
+            return flag_error("--chain-stage-out", *glob, object.error(),
+                              "As in --chain-stage-out '*.png,s3://BUCKET/run-1/'.");
+        order.results_url = *glob;
+        glob = order.stage_out.erase(glob);
+    }
     if (order.stage_in.size() == 1 && order.stage_in[0] == "none") {
         order.stage_in.clear();
         order.stage_program_only = true;

@@ -42,6 +42,7 @@ struct LeaseOrder {
     bool stage_program_only = false;     // --chain-stage-in none
     std::vector<std::string> stage_in;   // paths as typed
     std::vector<std::string> stage_out;  // globs; empty: every new or changed file
+    std::string results_url;             // s3://BUCKET/PREFIX; empty: the working folder
     std::uint64_t stage_max_bytes = 0;
     std::string report_path;
 };

@@ -8,6 +8,9 @@
 #include <map>
 #include <optional>
 
+#include "chain/base/file.h"
+#include "chain/stage/s3.h"
+
 namespace chain::client {
 namespace {
 
@@ -184,7 +187,25 @@ private:
         return ok_status();
     }
 
+    // Peers get it themselves, under the last part of its key.
+    Status add_object(const std::string &typed) {
+        CHAIN_ASSIGN(const stage::S3Object object, stage::parse_s3_url(typed));
+        const std::string name = object.key.substr(object.key.rfind('/') + 1);
+        if (!is_safe_relative_path(name))
+            return make_error(ErrorCode::kInvalidInput, "--chain-stage-in ", typed,
+                              ": name one object, as in s3://BUCKET/folder/file.");
+        if (!names_.emplace(name, typed).second)
+            return make_error(ErrorCode::kInvalidInput, "--chain-stage-in ", typed, ": ", name,
+                              " would be there twice.");
+        wire::StageItem item;
+        item.set_source_path(typed);
+        item.set_name(name);
+        plan_.items.push_back(std::move(item));
+        return ok_status();
+    }
+
     Status add_stage_in(const std::string &typed) {
+        if (stage::is_s3_url(typed)) return add_object(typed);
         const std::string path = absolute_path(typed, plan_.job_folder);
         if (is_system_path(path) && name_below(path, plan_.job_folder).empty())
             return make_error(ErrorCode::kInvalidInput, "--chain-stage-in ", typed,

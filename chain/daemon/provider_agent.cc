@@ -53,7 +53,10 @@ wire::MeterClass offered_meter_class() {
 
 ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
                              std::function<void(const wire::SignedOffer &)> publish)
-    : node_(node), options_(std::move(options)), publish_(std::move(publish)), results_(node) {
+    : node_(node),
+      options_(std::move(options)),
+      publish_(std::move(publish)),
+      results_(node, options_.stores) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
@@ -288,11 +291,11 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
     log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
         terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
     answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
-    legs_.emplace(
-        key, std::make_unique<ProviderLeg>(
-                 node_, *groups_, results_, key, peer, std::move(*terms),
-                 ScratchPlan{options_.scratch_folder, options_.scratch_bytes, has_volumes_, cache_},
-                 [this, key] { drop_leg(key); }));
+    legs_.emplace(key, std::make_unique<ProviderLeg>(
+                           node_, *groups_, results_, key, peer, std::move(*terms),
+                           ScratchPlan{options_.scratch_folder, options_.scratch_bytes,
+                                       has_volumes_, cache_, options_.stores},
+                           [this, key] { drop_leg(key); }));
     static_cast<void>(node_.send_trade(peer, answer));
     publish_offer();
 }

@@ -60,6 +60,7 @@ struct ScratchPlan {
     std::uint64_t bytes_max = 0;
     bool has_volumes = false;                    // else what is written is looked at, now and then
     std::shared_ptr<stage::ContentStore> cache;  // of what renters send; may be none
+    stage::WebRules stores;                      // from which it may fetch for them
 };
 
 class ProviderLeg {

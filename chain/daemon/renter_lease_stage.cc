@@ -17,6 +17,35 @@ std::uint64_t stage_bytes_max(const wire::LeaseOpenCall &call) {
     return call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
 }
 
+stage::S3Access s3_access(const wire::LeaseOpenCall &call) {
+    const wire::S3Access &access = call.s3_access();
+    return {access.endpoint(), access.region(), access.access_key_id(), access.secret_access_key(),
+            access.session_token()};
+}
+
+// What peers need to get an object themselves: where, until when, and which one.
+Result<stage::StagedFile> describe_object(const wire::LeaseOpenCall &call,
+                                          const wire::StageItem &item, std::uint64_t left_bytes) {
+    const stage::S3Access access = s3_access(call);
+    CHAIN_TRY(stage::check_s3_access(access));
+    CHAIN_ASSIGN(const stage::S3Object object, stage::parse_s3_url(item.source_path()));
+    const std::uint64_t now_ms = system_clock().unix_ms();
+    const auto found =
+        stage::web_head(stage::presign(access, "HEAD", object, now_ms, kStoreValidS));
+    if (!found.ok())
+        return make_error(found.error().code, item.source_path(), ": ", found.error().message);
+    if (found->size_bytes > left_bytes)
+        return make_error(ErrorCode::kTooLarge, item.source_path(), " has ", found->size_bytes,
+                          " bytes");
+    stage::StagedFile file;
+    file.name = item.name();
+    file.size_bytes = found->size_bytes;
+    file.etag = found->etag;
+    file.url = stage::presign(access, "GET", object, now_ms, kStoreValidS);
+    file.sha256 = stage::object_hash(file.url, file.etag);
+    return file;
+}
+
 Result<std::vector<stage::StagedFile>> describe_all(const wire::LeaseOpenCall &call) {
     const std::uint64_t limit_bytes = stage_bytes_max(call);
     std::uint64_t left_bytes = limit_bytes;
@@ -24,7 +53,9 @@ Result<std::vector<stage::StagedFile>> describe_all(const wire::LeaseOpenCall &c
     if (call.stage_in_size() > static_cast<int>(stage::kFilesMax))
         return make_error(ErrorCode::kTooLarge, "more than ", stage::kFilesMax, " files to send");
     for (const auto &item : call.stage_in()) {
-        auto file = stage::describe_file(item.source_path(), item.name(), left_bytes);
+        auto file = stage::is_s3_url(item.source_path())
+                        ? describe_object(call, item, left_bytes)
+                        : stage::describe_file(item.source_path(), item.name(), left_bytes);
         if (!file.ok() && file.error().code == ErrorCode::kTooLarge)
             return make_error(ErrorCode::kTooLarge, "the files to send are larger than ",
                               limit_bytes, " bytes (at ", item.source_path(),
@@ -58,8 +89,9 @@ void RenterLease::on_funded(std::uint32_t leg) {
     LegState &state = legs_[leg];
     if (state.funded) return;
     state.funded = true;
-    state.pump = std::make_unique<StagePump>(node_, leg_key(leg), state.award.offer.node_key,
-                                             files_, [this](const Error &error) { fail(error); });
+    state.pump =
+        std::make_unique<StagePump>(node_, leg_key(leg), state.award.offer.node_key, files_,
+                                    stage::WebRules(), [this](const Error &error) { fail(error); });
     set_deadline(kResultsWaitMs, [this] {
         fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
     });
@@ -99,6 +131,8 @@ void RenterLease::expect_results() {
     ResultsPlan plan;
     plan.job_folder = record.job_folder();
     plan.bytes_max = record.stage_max_bytes();
+    plan.results_url = call_.results_url();
+    plan.s3_access = s3_access(call_);
     for (const stage::StagedFile &file : files_) {
         plan.staged[file.name] = file.sha256;
         wire::StagedName &name = *record.add_staged();

@@ -138,14 +138,15 @@ void ResultsDesk::on_collected(const LegKey &key, Result<std::vector<stage::Stag
     if (!files.ok()) return fail(key, files.error().message);
     entry.files = std::move(*files);
     if (entry.renter_waits) return send(entry);
-    if (entry.files.empty()) return remove(key);
+    // Without results only the answer is kept: that there are none.
+    if (entry.files.empty()) remove_on_worker(node_, std::exchange(entry.lease_folder, {}));
     remove_old();
 }
 
 void ResultsDesk::send(Entry &entry) {
     entry.renter_waits = true;
     entry.pump = std::make_unique<StagePump>(
-        node_, entry.key, entry.peer, entry.files,
+        node_, entry.key, entry.peer, entry.files, stores_,
         [this, key = entry.key](const Error &error) { fail(key, error.message); });
     entry.pump->pump();
 }
@@ -157,7 +158,13 @@ void ResultsDesk::fail(const LegKey &key, const std::string &why) {
     message.mutable_stage_done()->set_error(why);
     static_cast<void>(node_.send_trade(entries_.at(key).peer, message));
     node_.loop.post([this, key, alive = alive_] {
-        if (*alive) remove(key);
+        if (!*alive) return;
+        const auto found = entries_.find(key);
+        if (found == entries_.end()) return;
+        if (found->second.files.empty()) return remove(key);
+        found->second.pump.reset();
+        found->second.renter_waits = false;
+        end(found->second);
     });
 }
 
@@ -216,7 +223,7 @@ void ResultsDesk::remove(const LegKey &key) {
     if (found == entries_.end()) return;
     Entry entry = std::move(found->second);
     entries_.erase(found);
-    remove_on_worker(node_, entry.lease_folder);
+    if (!entry.lease_folder.empty()) remove_on_worker(node_, entry.lease_folder);
     end(entry);
 }
 
@@ -226,15 +233,21 @@ std::size_t ResultsDesk::kept_count() const {
                       [](const auto &row) { return !row.second.renter_waits; }));
 }
 
+// What costs nobody anything first, then what is oldest.
+bool ResultsDesk::goes_before(const Entry &a, const Entry &b) {
+    return std::pair(!a.files.empty(), a.until_ms) < std::pair(!b.files.empty(), b.until_ms);
+}
+
 bool ResultsDesk::make_room() {
     const Entry *oldest = nullptr;
     for (const auto &[key, entry] : entries_)
         if (!entry.renter_waits && entry.is_collected &&
-            (oldest == nullptr || entry.until_ms < oldest->until_ms))
+            (oldest == nullptr || goes_before(entry, *oldest)))
             oldest = &entry;
     if (oldest == nullptr) return false;
-    log(LogLevel::kNote, kCategory, "the results of lease ", short_hex(oldest->key.lease),
-        " were not fetched, and give way");
+    if (!oldest->files.empty())
+        log(LogLevel::kNote, kCategory, "the results of lease ", short_hex(oldest->key.lease),
+            " were not fetched, and give way");
     remove(LegKey(oldest->key));
     return true;
 }

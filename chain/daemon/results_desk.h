@@ -35,7 +35,8 @@ public:
         bool renter_is_here = true;
     };
 
-    explicit ResultsDesk(Node &node) : node_(node) {}
+    // `stores`: where a renter may have its results put.
+    ResultsDesk(Node &node, stage::WebRules stores) : node_(node), stores_(std::move(stores)) {}
     ~ResultsDesk();
 
     // What an earlier daemon kept below `scratch_folder`. Before provider::reap_leftovers.
@@ -74,8 +75,10 @@ private:
     void end(Entry &entry);
     void remove(const LegKey &key);
     void remove_old();
+    static bool goes_before(const Entry &a, const Entry &b);
 
     Node &node_;
+    const stage::WebRules stores_;
     std::map<LegKey, Entry> entries_;
     LoopHandle janitor_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

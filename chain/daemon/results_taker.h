@@ -14,6 +14,7 @@
 
 #include "chain/daemon/node.h"
 #include "chain/daemon/stage_intake.h"
+#include "chain/stage/s3.h"
 
 namespace chain::daemon {
 
@@ -29,7 +30,12 @@ struct ResultsPlan {
     std::string job_folder;  // where the results go
     std::uint64_t bytes_max = 0;
     std::map<std::string, Bytes32> staged;  // what was sent: the job may have changed it
+    std::string results_url;  // s3://BUCKET/PREFIX: the peer puts them there; empty: they come here
+    stage::S3Access s3_access;
 };
+
+inline constexpr std::uint32_t kStoreValidS = 3'600;  // of an address that a peer may use
+inline constexpr std::size_t kPutsAtOnceMax = 256;    // addresses in one message
 
 class ResultsTaker {
 public:
@@ -57,6 +63,12 @@ public:
     const ResultsPlan &plan() const { return plan_; }
 
 private:
+    void begin_intake();
+    void take_names(const wire::TradeMessage &message);
+    void put_more();
+    void check_puts();
+    stage::S3Object object_of(const stage::StagedFile &file) const;
+    void acknowledge(const Status &taken, std::size_t file_count);
     void fetch_soon(const std::string &why);
     std::string how_to_go_on() const;
     void on_taken(const Status &taken);
@@ -71,6 +83,9 @@ private:
     std::string folder_;
     std::shared_ptr<Placed> placed_;
     std::unique_ptr<StageIntake> intake_;
+    std::unique_ptr<stage::ContentStore> names_store_;  // these three for results_url
+    std::unique_ptr<stage::Receiver> names_;
+    std::size_t put_count_ = 0;
     bool has_begun_ = false;
     bool has_ended_ = false;
     bool has_all_ = false;

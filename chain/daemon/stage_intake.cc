@@ -10,13 +10,14 @@ struct StageIntake::Desk {
     IntakePlan plan;
     std::unique_ptr<stage::ContentStore> own;
     std::optional<stage::Receiver> receiver;
+    std::atomic<bool> cancelled = false;
 
     // The store of its own may hold what an earlier try brought.
     Status open() {
         CHAIN_ASSIGN(own,
                      stage::ContentStore::open(plan.own_folder, {.bytes_max = plan.bytes_max}));
         receiver.emplace(stage::ReceiverStores{plan.cache.get(), own.get(), plan.owner},
-                         plan.allow_absolute, plan.bytes_max);
+                         plan.allow_absolute, plan.bytes_max, plan.stores);
         return ok_status();
     }
 };
@@ -33,6 +34,7 @@ StageIntake::StageIntake(Node &node, LegKey key, PublicKey peer, IntakePlan plan
 
 StageIntake::~StageIntake() {
     *alive_ = false;
+    desk_->cancelled = true;
 }
 
 const std::vector<stage::StagedFile> &StageIntake::files() const {
@@ -75,7 +77,13 @@ void StageIntake::ask() {
 }
 
 void StageIntake::place() {
-    run([](Desk &desk) { return desk.receiver->place(desk.plan.place); }, true);
+    run(
+        [](Desk &desk) {
+            return desk.receiver->place(desk.plan.place, [&](const stage::StagedFile &file) {
+                return desk.plan.fetch(file, desk.cancelled);
+            });
+        },
+        true);
 }
 
 void StageIntake::run(std::function<Result<wire::StageNeed>(Desk &)> job, bool places) {

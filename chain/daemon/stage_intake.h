@@ -7,8 +7,10 @@
 // consequence.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "chain/daemon/node.h"
 #include "chain/stage/receiver.h"
@@ -21,6 +23,8 @@ struct IntakePlan {
     Bytes32 owner{};                             // whose contents they are
     bool allow_absolute = false;
     std::uint64_t bytes_max = 0;
+    std::optional<stage::WebRules> stores;  // from which files may be fetched; none: from none
+    std::function<Status(const stage::StagedFile &, const std::atomic<bool> &cancelled)> fetch;
     stage::Receiver::Place place;  // on a worker
 };
 

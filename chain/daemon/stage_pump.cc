@@ -6,12 +6,17 @@
 namespace chain::daemon {
 
 StagePump::StagePump(Node &node, LegKey key, PublicKey peer, std::vector<stage::StagedFile> files,
-                     std::function<void(const Error &)> on_error)
+                     stage::WebRules stores, std::function<void(const Error &)> on_error)
     : node_(node),
       key_(key),
       peer_(peer),
       sender_(std::move(files)),
+      stores_(std::move(stores)),
       on_error_(std::move(on_error)) {}
+
+StagePump::~StagePump() {
+    *gone_ = true;
+}
 
 void StagePump::pump() {
     constexpr std::size_t kQueueEnoughBytes = 2u << 20;
@@ -26,7 +31,46 @@ void StagePump::pump() {
     }
 }
 
+// All of them to stores, on a worker, and then the end.
+void StagePump::put(const wire::StageNeed &need) {
+    struct Put {
+        stage::StagedFile file;
+        std::string url;
+    };
+    auto puts = std::make_shared<std::vector<Put>>();
+    std::uint32_t least = 0;
+    for (const wire::StageRange &range : need.ranges()) {
+        const auto &files = sender_.files();
+        if (range.file() < least || range.file() >= files.size() || range.put_url().empty() ||
+            range.offset() != 0 || puts_)
+            return node_.network.disconnect(peer_, "results were sent to a store that is none");
+        least = range.file() + 1;
+        if (const Status allowed = stores_.check(range.put_url()); !allowed.ok())
+            return on_error_(allowed.error());
+        puts->push_back({files[range.file()], range.put_url()});
+    }
+    puts_ = true;
+    auto done = std::make_shared<Status>(ok_status());
+    node_.workers.run(
+        [puts, done, gone = gone_] {
+            for (const Put &put : *puts) {
+                *done = stage::put_file(put.file, put.url, *gone);
+                if (!done->ok()) return;
+            }
+        },
+        [this, done, gone = gone_] {
+            if (*gone) return;
+            puts_ = false;
+            if (!done->ok()) return on_error_(done->error());
+            wire::TradeMessage message = trade_message(key_);
+            message.mutable_stage_done()->set_file_count(
+                static_cast<std::uint32_t>(sender_.files().size()));
+            static_cast<void>(node_.send_trade(peer_, message));
+        });
+}
+
 void StagePump::on_need(const wire::StageNeed &need) {
+    if (need.ranges_size() > 0 && !need.ranges(0).put_url().empty()) return put(need);
     if (const Status fits = sender_.on_need(need); !fits.ok())
         return node_.network.disconnect(peer_, fits.error().message);
     pump();

@@ -156,6 +156,12 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                                  return ok_status();
                              },
                              "a size in quotes, as \"4G\""));
+    std::vector<std::string> stores;
+    section.add("stores", texts_into([&](const std::string &text) -> Status {
+                    stores.push_back(text);
+                    const auto known = stage::WebRules::parse({text});
+                    return known.ok() ? ok_status() : Status(known.error());
+                }));
     section.add("host_name", text_into(
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))
@@ -170,7 +176,11 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                                   return ok_status();
                               },
                               "a name in quotes"));
-    return section.read();
+    CHAIN_TRY(section.read());
+    if (table.contains("stores")) {
+        CHAIN_ASSIGN(settings.stores, stage::WebRules::parse(stores));
+    }
+    return ok_status();
 }
 
 Status read_owner(const std::string &path, const toml::table &table, OwnerRules &rules,

@@ -11,6 +11,7 @@
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/owner_watch.h"
+#include "chain/stage/web.h"
 
 namespace chain::provider {
 
@@ -33,6 +34,7 @@ struct LendSettings {
     std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
     std::uint64_t scratch_bytes = kScratchBytesDefault;  // of disk, for each lease at most
     std::uint64_t cache_bytes = kCacheBytesDefault;      // of disk, for what renters sent; 0: none
+    stage::WebRules stores = stage::WebRules::usual();   // that it fetches from for renters
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;
 };

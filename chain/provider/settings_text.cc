@@ -88,6 +88,8 @@ void add_lend(std::string &file, const LendSettings &settings) {
     add(file, "scratch", size(settings.scratch_bytes), true, "of disk, for each lease at most");
     add(file, "cache", size(settings.cache_bytes), true,
         "of disk, for what renters sent, so that it is not sent twice; 0: none");
+    add(file, "stores", texts(settings.stores.texts()), settings.stores != stage::WebRules::usual(),
+        "from which files are fetched for leases, and where results are put");
     add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),
         !settings.region.empty(), "where it is, for renters who ask");
     add(file, "host_name", quoted(settings.host.empty() ? "attic" : settings.host),

@@ -14,6 +14,17 @@
 namespace chain::stage {
 namespace {
 
+// The folder in which `file` belongs.
+Result<FileDescriptor> open_parent(const InstallFolders &folders, const StagedFile &file,
+                                   std::string &base_name) {
+    const bool absolute = file.name.starts_with('/');
+    const std::string &root = absolute ? folders.outside : folders.job;
+    const FileDescriptor root_fd(open(root.c_str(), kFolderFlags));
+    if (!root_fd.valid()) return errno_error(errno, "open the folder " + root);
+    return open_parent_beneath(root_fd.get(), absolute ? file.name.substr(1) : file.name, true,
+                               base_name);
+}
+
 Result<bool> move_file(int parent_fd, const std::string &base_name, const StagedFile &file,
                        ContentStore::Content &content) {
     CHAIN_ASSIGN(const FileDescriptor from, content.open());
@@ -30,14 +41,8 @@ Result<bool> move_file(int parent_fd, const std::string &base_name, const Staged
 
 Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
                           ContentStore::Content &content, bool may_move) {
-    const bool absolute = file.name.starts_with('/');
-    const std::string &root = absolute ? folders.outside : folders.job;
-    const FileDescriptor root_fd(open(root.c_str(), kFolderFlags));
-    if (!root_fd.valid()) return errno_error(errno, "open the folder " + root);
     std::string base_name;
-    CHAIN_ASSIGN(const FileDescriptor parent,
-                 open_parent_beneath(root_fd.get(), absolute ? file.name.substr(1) : file.name,
-                                     true, base_name));
+    CHAIN_ASSIGN(const FileDescriptor parent, open_parent(folders, file, base_name));
     if (may_move) return move_file(parent.get(), base_name, file, content);
     CHAIN_ASSIGN(const FileDescriptor from, content.open());
     PendingFile pending(parent.get());
@@ -45,6 +50,17 @@ Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
     if (!is_right) return false;
     if (!pending.rename_to(base_name, true)) return errno_error(errno, "write " + file.name);
     return true;
+}
+
+Status install_object(const InstallFolders &folders, const StagedFile &file,
+                      const std::atomic<bool> &cancelled) {
+    std::string base_name;
+    CHAIN_ASSIGN(const FileDescriptor parent, open_parent(folders, file, base_name));
+    PendingFile pending(parent.get());
+    CHAIN_ASSIGN(const int fd, pending.make(file));
+    CHAIN_TRY(web_get(file.url, {file.size_bytes, file.etag}, fd, cancelled));
+    if (!pending.rename_to(base_name, true)) return errno_error(errno, "write " + file.name);
+    return ok_status();
 }
 
 }  // namespace chain::stage

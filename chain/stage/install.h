@@ -5,6 +5,7 @@
 // Blocks on the disk: for a worker. Thread-safe for different folders.
 #pragma once
 
+#include <atomic>
 #include <string>
 
 #include "chain/stage/receiver.h"
@@ -20,5 +21,9 @@ struct InstallFolders {
 // no symbolic link. Errors: kConflict (a folder's name is taken), kDiskFull, kPermission, kIo.
 Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
                           ContentStore::Content &content, bool may_move);
+
+// For Receiver::fetch, of a file in a store. Errors: also those of web_get.
+Status install_object(const InstallFolders &folders, const StagedFile &file,
+                      const std::atomic<bool> &cancelled);
 
 }  // namespace chain::stage

@@ -39,7 +39,7 @@ PendingFile::~PendingFile() {
     if (!name_.empty()) unlinkat(folder_fd_, name_.c_str(), 0);
 }
 
-Result<bool> PendingFile::copy_from(int from_fd, const StagedFile &file) {
+Result<int> PendingFile::make(const StagedFile &file) {
     const std::string doing = "write " + file.name;
     std::uint64_t number;
     fill_random(&number, sizeof number);
@@ -48,10 +48,15 @@ Result<bool> PendingFile::copy_from(int from_fd, const StagedFile &file) {
                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!file_.valid()) return errno_error(errno, doing);
     name_ = std::move(name);
-    CHAIN_ASSIGN(const Bytes32 sha256, read_pieces(from_fd, file.name, [&](std::string_view piece) {
-                     return write_all(file_.get(), piece, doing);
-                 }));
     if (fchmod(file_.get(), file.mode & 0777) != 0) return errno_error(errno, doing);
+    return file_.get();
+}
+
+Result<bool> PendingFile::copy_from(int from_fd, const StagedFile &file) {
+    CHAIN_ASSIGN(const int to_fd, make(file));
+    CHAIN_ASSIGN(const Bytes32 sha256, read_pieces(from_fd, file.name, [&](std::string_view piece) {
+                     return write_all(to_fd, piece, "write " + file.name);
+                 }));
     return sha256 == file.sha256;
 }
 

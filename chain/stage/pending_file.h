@@ -18,6 +18,8 @@ public:
     PendingFile(const PendingFile &) = delete;
     PendingFile &operator=(const PendingFile &) = delete;
 
+    // Makes it, empty, with the mode of `file`; to be written to. Errors: as below.
+    Result<int> make(const StagedFile &file);
     // Copies what `from_fd` holds, from its beginning; false when that is not `file`'s content.
     // Errors: kDiskFull, kPermission, kIo.
     Result<bool> copy_from(int from_fd, const StagedFile &file);

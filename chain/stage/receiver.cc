@@ -9,6 +9,8 @@ namespace chain::stage {
 namespace {
 
 constexpr std::size_t kErrorBytesMax = 200;
+constexpr std::size_t kUrlBytesMax = 8'192;
+constexpr std::size_t kEtagBytesMax = 200;
 
 // From the network into messages: no control characters, bounded.
 std::string quoted(const std::string &text) {
@@ -27,8 +29,12 @@ void add_range(wire::StageNeed &need, std::uint32_t file, std::uint64_t offset) 
 
 }  // namespace
 
-Receiver::Receiver(ReceiverStores stores, bool allow_absolute, std::uint64_t limit_bytes)
-    : stores_(stores), allow_absolute_(allow_absolute), limit_bytes_(limit_bytes) {
+Receiver::Receiver(ReceiverStores stores, bool allow_absolute, std::uint64_t limit_bytes,
+                   std::optional<WebRules> stores_allowed)
+    : stores_(stores),
+      allow_absolute_(allow_absolute),
+      limit_bytes_(limit_bytes),
+      stores_allowed_(std::move(stores_allowed)) {
     CHAIN_CHECK(stores_.own != nullptr);
 }
 
@@ -61,8 +67,8 @@ Result<wire::StageNeed> Receiver::needs() {
     return remember(take_contents());
 }
 
-Result<wire::StageNeed> Receiver::place(const Place &place) {
-    return remember(place_all(place));
+Result<wire::StageNeed> Receiver::place(const Place &place, const Fetch &fetch) {
+    return remember(place_all(place, fetch));
 }
 
 Status Receiver::name_file(const wire::StageFile &file) {
@@ -87,15 +93,39 @@ Status Receiver::name_file(const wire::StageFile &file) {
     staged.size_bytes = file.size_bytes();
     staged.mode = file.mode();
     CHAIN_ASSIGN(staged.sha256, to_bytes32(file.sha256(), "the hash of a staged file"));
+    named_bytes_ += staged.size_bytes;
+    if (!file.url().empty()) {
+        staged.url = file.url();
+        staged.etag = file.etag();
+        CHAIN_TRY(check_object(staged));
+        files_.push_back(std::move(staged));
+        return ok_status();
+    }
     const auto [source, is_new] = sources_.try_emplace(staged.sha256);
     if (is_new)
         source->second.first_file = file.file();
     else if (files_[source->second.first_file].size_bytes != staged.size_bytes)
         return make_error(ErrorCode::kProtocol, "two staged files have one hash and two sizes");
     ++source->second.unplaced_count;
-    named_bytes_ += staged.size_bytes;
     files_.push_back(std::move(staged));
     return ok_status();
+}
+
+// The hash is what the lease names: it says which object, so that no other can be slipped in.
+Status Receiver::check_object(const StagedFile &file) const {
+    if (file.url.size() > kUrlBytesMax || file.etag.size() > kEtagBytesMax)
+        return make_error(ErrorCode::kTooLarge, "the address of ", quoted(file.name),
+                          " is too long");
+    for (const char c : file.etag)
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+            return make_error(ErrorCode::kProtocol, "the version of ", quoted(file.name),
+                              " holds odd letters");
+    if (object_hash(file.url, file.etag) != file.sha256)
+        return make_error(ErrorCode::kProtocol, quoted(file.name),
+                          " is another object than it is said to be");
+    if (!stores_allowed_)
+        return make_error(ErrorCode::kProtocol, quoted(file.name), " comes from a store");
+    return stores_allowed_->check(file.url);
 }
 
 Status Receiver::end_list(const wire::StageList &list) {
@@ -160,9 +190,14 @@ Status Receiver::end(const wire::StageDone &done) {
     return ok_status();
 }
 
-Result<wire::StageNeed> Receiver::place_all(const Place &place) {
+Result<wire::StageNeed> Receiver::place_all(const Place &place, const Fetch &fetch) {
     CHAIN_CHECK(all_named_ && !failed_ && missing_.empty());
     for (std::uint32_t i = 0; i < files_.size(); ++i) {
+        if (!files_[i].url.empty()) {
+            if (!placed_[i]) CHAIN_TRY(fetch(files_[i]));
+            placed_[i] = true;
+            continue;
+        }
         Source &source = sources_[files_[i].sha256];
         if (placed_[i] || !source.content->is_complete()) continue;
         const bool may_move = source.is_own && source.unplaced_count == 1;

@@ -11,12 +11,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "chain/stage/content_store.h"
 #include "chain/stage/staged_file.h"
+#include "chain/stage/web.h"
 #include "chain/wire/peer.pb.h"
 
 namespace chain::stage {
@@ -34,9 +36,13 @@ public:
     // something else. `may_move`: nobody else needs the content; it may be renamed away.
     using Place = std::function<Result<bool>(const StagedFile &file, ContentStore::Content &content,
                                              bool may_move)>;
+    // Gets `file` from its store, and puts it in its place.
+    using Fetch = std::function<Status(const StagedFile &file)>;
 
-    // `allow_absolute`: names that begin with '/', which are read-only files.
-    Receiver(ReceiverStores stores, bool allow_absolute, std::uint64_t limit_bytes);
+    // `allow_absolute`: names that begin with '/', which are read-only files. `stores_allowed`: may
+    // be none, and then no file is to come from a store.
+    Receiver(ReceiverStores stores, bool allow_absolute, std::uint64_t limit_bytes,
+             std::optional<WebRules> stores_allowed = std::nullopt);
 
     // Errors: kProtocol (out of turn, an unsafe name or mode), kTooLarge.
     Status on_file(const wire::StageFile &file);
@@ -50,7 +56,7 @@ public:
     // After on_done, or after needs() when nothing is needed: puts everything in its place. What
     // turned out to be damaged is needed again; if the answer is empty, all is in its place.
     // Errors: those of `place`, kBadSignature (damaged again).
-    Result<wire::StageNeed> place(const Place &place);
+    Result<wire::StageNeed> place(const Place &place, const Fetch &fetch = nullptr);
 
     const std::vector<StagedFile> &files() const { return files_; }
     bool all_named() const { return all_named_; }
@@ -66,17 +72,19 @@ private:
     };
 
     Status name_file(const wire::StageFile &file);
+    Status check_object(const StagedFile &file) const;
     Status add_chunk(const wire::StageChunk &chunk);
     Status end_list(const wire::StageList &list);
     Status end(const wire::StageDone &done);
     Result<wire::StageNeed> take_contents();
-    Result<wire::StageNeed> place_all(const Place &place);
+    Result<wire::StageNeed> place_all(const Place &place, const Fetch &fetch);
     template <class Outcome>
     Outcome remember(Outcome outcome);
 
     const ReceiverStores stores_;
     const bool allow_absolute_;
     const std::uint64_t limit_bytes_;
+    const std::optional<WebRules> stores_allowed_;
     std::uint64_t named_bytes_ = 0;
     std::uint64_t received_bytes_ = 0;
     std::vector<StagedFile> files_;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "chain/base/folder_walk.h"
+#include "chain/stage/web.h"
 #include "chain/wire/frame.h"
 
 namespace chain::stage {
@@ -17,7 +18,26 @@ Error changed(const StagedFile &file) {
     return make_error(ErrorCode::kConflict, file.name, " changed since it was looked at");
 }
 
+Result<FileDescriptor> open_as_described(const StagedFile &file) {
+    CHAIN_ASSIGN(FileDescriptor open, file.source_root.empty()
+                                          ? open_source(file.source_path)
+                                          : open_file_beneath(file.source_root, file.name));
+    struct stat status {};
+    if (fstat(open.get(), &status) != 0) return errno_error(errno, "look at " + file.name);
+    CHAIN_ASSIGN(const std::int64_t modified, modified_at_ns(open.get(), file.name));
+    if (!S_ISREG(status.st_mode) || modified != file.modified_at_ns ||
+        static_cast<std::uint64_t>(status.st_size) != file.size_bytes)
+        return changed(file);
+    return open;
+}
+
 }  // namespace
+
+Status put_file(const StagedFile &file, const std::string &url,
+                const std::atomic<bool> &cancelled) {
+    CHAIN_ASSIGN(const FileDescriptor open, open_as_described(file));
+    return web_put(url, open.get(), file.size_bytes, cancelled);
+}
 
 Sender::Sender(std::vector<StagedFile> files) : files_(std::move(files)) {}
 
@@ -30,7 +50,8 @@ Status Sender::on_need(const wire::StageNeed &need) {
     std::uint32_t least = 0;
     for (const wire::StageRange &range : need.ranges()) {
         if (range.file() < least || range.file() >= files_.size() ||
-            range.offset() >= files_[range.file()].size_bytes)
+            range.offset() >= files_[range.file()].size_bytes ||
+            !files_[range.file()].url.empty() || !range.put_url().empty())
             return make_error(ErrorCode::kProtocol, "file ", range.file(),
                               " was asked for from a byte that it has not");
         least = range.file() + 1;
@@ -43,17 +64,7 @@ Status Sender::on_need(const wire::StageNeed &need) {
 
 Status Sender::open_range() {
     const StagedFile &file = files_[need_.ranges(range_).file()];
-    if (file.source_root.empty()) {
-        CHAIN_ASSIGN(file_, open_source(file.source_path));
-    } else {
-        CHAIN_ASSIGN(file_, open_file_beneath(file.source_root, file.name));
-    }
-    struct stat status {};
-    if (fstat(file_.get(), &status) != 0) return errno_error(errno, "look at " + file.name);
-    CHAIN_ASSIGN(const std::int64_t modified, modified_at_ns(file_.get(), file.name));
-    if (!S_ISREG(status.st_mode) || modified != file.modified_at_ns ||
-        static_cast<std::uint64_t>(status.st_size) != file.size_bytes)
-        return changed(file);
+    CHAIN_ASSIGN(file_, open_as_described(file));
     offset_ = need_.ranges(range_).offset();
     hash_ = offset_ == 0 ? std::make_unique<Sha256>() : nullptr;
     if (lseek(file_.get(), static_cast<off_t>(offset_), SEEK_SET) < 0)
@@ -90,6 +101,8 @@ Result<std::optional<wire::TradeMessage>> Sender::next() {
         name.set_size_bytes(file.size_bytes);
         name.set_mode(file.mode);
         name.set_sha256(to_bytes(file.sha256));
+        name.set_url(file.url);
+        name.set_etag(file.etag);
         return message;
     }
     if (phase_ == Phase::kNaming) {

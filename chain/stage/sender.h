@@ -6,6 +6,7 @@
 // Owner: one thread. Reads one chunk of the disk a call.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -47,5 +48,8 @@ private:
     FileDescriptor file_;
     std::unique_ptr<Sha256> hash_;  // of a file that is sent from its beginning
 };
+
+// To where a store takes it. Errors: those of web_put, and of Sender::next.
+Status put_file(const StagedFile &file, const std::string &url, const std::atomic<bool> &cancelled);
 
 }  // namespace chain::stage

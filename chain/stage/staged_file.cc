@@ -11,6 +11,7 @@
 
 #include "chain/base/folder_walk.h"
 #include "chain/base/log.h"
+#include "chain/stage/s3.h"
 #include "chain/wire/frame.h"
 
 namespace chain::stage {
@@ -108,6 +109,15 @@ Bytes32 manifest_hash(const std::vector<StagedFile> &files) {
         text += to_bytes(file.sha256);
     }
     return tagged_hash("ompi-chain/stage-manifest", text);
+}
+
+Bytes32 object_hash(std::string_view url, std::string_view etag) {
+    Bytes text;
+    const std::string_view where = without_query(url);
+    append_u64_le(text, where.size());
+    text += where;
+    text += etag;
+    return tagged_hash("ompi-chain/stage-object", text);
 }
 
 std::uint64_t total_bytes(const std::vector<StagedFile> &files) {

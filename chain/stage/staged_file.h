@@ -25,6 +25,9 @@ struct StagedFile {
     std::uint64_t size_bytes = 0;
     std::uint32_t mode = 0644;
     Bytes32 sha256{};
+    // Of a store, from which peers get it themselves; sha256 is object_hash then.
+    std::string url;
+    std::string etag;
     std::int64_t modified_at_ns = 0;  // sender's side, Unix time
 };
 
@@ -34,6 +37,10 @@ Result<StagedFile> describe_file(const std::string &source_path, const std::stri
 
 // Hash over (name, size, mode, sha256) of every file, in order: pinned in the lease.
 Bytes32 manifest_hash(const std::vector<StagedFile> &files);
+
+// Stands for the content of an object that nobody here has read: where it is, and which one of all
+// that are or will be there.
+Bytes32 object_hash(std::string_view url, std::string_view etag);
 
 std::uint64_t total_bytes(const std::vector<StagedFile> &files);
 

@@ -76,12 +76,13 @@ static void register_flags(orte_ras_chain_component_t *self) {
                     OPAL_INFO_LVL_1, &self->explain);
     register_text("stage_in",
                   "--chain-stage-in: files and folders that the peers need besides the program and "
-                  "the files among its arguments, with commas between them; none sends the "
-                  "program only",
+                  "the files among its arguments, with commas between them; s3://BUCKET/KEY is "
+                  "fetched by the peers themselves; none sends the program only",
                   OPAL_INFO_LVL_2, &self->stage_in, nullptr);
     register_text("stage_out",
                   "--chain-stage-out: patterns of the files that come back, with commas between "
-                  "them; by default every file that the ranks made or changed",
+                  "them; by default every file that the ranks made or changed; "
+                  "s3://BUCKET/PREFIX puts them there instead",
                   OPAL_INFO_LVL_2, &self->stage_out, nullptr);
     register_text("stage_max", "--chain-stage-max: bytes to send or take back at most, as in 512M",
                   OPAL_INFO_LVL_2, &self->stage_max, "4G");

@@ -11,6 +11,7 @@
 
 #include "chain/base/file.h"
 #include "chain/client/lease_session.h"
+#include "chain/client/s3_access.h"
 #include "chain/client/stage_plan.h"
 #include "chain/client/text.h"
 
@@ -357,6 +358,12 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
     *call.mutable_spec() = order.spec;
     for (const wire::StageItem &item : plan->items) *call.add_stage_in() = item;
     for (const std::string &glob : order.stage_out) call.add_stage_out(glob);
+    call.set_results_url(order.results_url);
+    if (chain::client::needs_s3_access(call)) {
+        const auto access = chain::client::find_s3_access(chain::client::process_environment());
+        if (!access.ok()) return fail(jdata, "failed", access.error());
+        *call.mutable_s3_access() = *access;
+    }
     call.set_job_folder(plan->job_folder);
     call.set_stage_max_bytes(order.stage_max_bytes);
     call.set_client_pid(static_cast<std::uint32_t>(::getpid()));

@@ -38,11 +38,11 @@ static opal_cmd_line_init_t flags[] = {
            "Show for each peer why it does or does not match, and lease nothing"),
     WORD("home", "home", "Slots of this machine that join the job (not yet in this version)"),
     WORD("stage-in", "stage_in",
-         "More files and folders for the peers, with commas between them; none sends the program "
-         "only"),
+         "More files, folders and s3:// objects for the peers, with commas between them; none "
+         "sends the program only"),
     WORD("stage-out", "stage_out",
          "Which new and changed files come back: patterns with commas between them (all by "
-         "default)"),
+         "default), and where to: s3://BUCKET/PREFIX"),
     WORD("stage-max", "stage_max", "Send and take back at most this much, as in 512M"),
     WORD("relaunch", "relaunch", "Start again when a peer is lost (not yet in this version)"),
     SWITCH("tolerate-loss", "tolerate_loss", "Go on without a lost peer (not yet in this version)"),
