@@ -7,6 +7,7 @@ EXTRA_DIST += \
   docs/validators.md \
   docs/lending.md \
   docs/metering.md \
+  docs/staging.md \
   docs/glossary.md \
   docs/peer_protocol.md \
   docs/control_protocol.md \
@@ -31,4 +32,6 @@ EXTRA_DIST += \
   docs/adr/0012-a-chain-proves-its-own-finality.md \
   docs/adr/0013-shares-are-counted-before-they-are-hashed.md \
   docs/adr/0014-votes-count-for-what-was-executed.md \
-  docs/adr/0015-notice-at-once.md
+  docs/adr/0015-notice-at-once.md \
+  docs/adr/0016-one-cache-for-each-renter.md \
+  docs/adr/0017-addresses-instead-of-keys.md

@@ -16,7 +16,7 @@ std::vector<Command> all_commands() {
     for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
                       offer_commands(), lease_commands(), market_commands(), peer_commands(),
                       block_commands(), node_commands(), network_commands(), validator_commands(),
-                      devnet_commands(), provide_commands()})
+                      devnet_commands(), provide_commands(), bundle_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
@@ -116,7 +116,8 @@ Result<int> dispatch(const std::vector<std::string> &words, Console &console, bo
         command = find_command(words[0], words[1]);
         if (command == nullptr) return unknown_verb(words[0], words[1]);
     }
-    if (!has_verb && words.size() == 2 && asks_for_help(words[1]))
+    const bool is_bare = words.size() == 1 && command->arguments_min > 0;
+    if (!has_verb && (is_bare || (words.size() == 2 && asks_for_help(words[1]))))
         return run_help({words[0]}, console);
     const std::vector<std::string> rest(words.begin() + (has_verb ? 2 : 1), words.end());
     CHAIN_ASSIGN(Arguments arguments, parse_arguments(*command, rest));
@@ -142,6 +143,7 @@ const std::vector<Noun> &nouns() {
         {"tx", "one transaction"},
         {"node", "the daemon of this machine"},
         {"provide", "lend this machine"},
+        {"bundle", "pack a program for peers that lack its libraries"},
         {"network", "a network of your own, with friends"},
         {"validator", "who keeps the ledger"},
         {"devnet", "a private network on this machine"},

@@ -105,6 +105,7 @@ std::vector<Command> network_commands();
 std::vector<Command> validator_commands();
 std::vector<Command> devnet_commands();
 std::vector<Command> provide_commands();
+std::vector<Command> bundle_commands();
 
 // ---- parsing and help
 

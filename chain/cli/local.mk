@@ -4,6 +4,7 @@ noinst_LTLIBRARIES = libompi-chain-cli.la
 libompi_chain_cli_la_SOURCES = \
   chain/cli/backup_commands.cc \
   chain/cli/block_commands.cc \
+  chain/cli/bundle.cc chain/cli/bundle.h chain/cli/bundle_command.cc \
   chain/cli/cli.cc chain/cli/cli.h \
   chain/cli/console.cc \
   chain/cli/devnet.cc chain/cli/devnet.h \

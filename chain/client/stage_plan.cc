@@ -99,6 +99,9 @@ private:
                               " is not executable; `chmod +x` makes it so.");
         CHAIN_TRY(add_file(path));
         program = name_there(program, path);
+        const std::string folder = path.substr(0, path.rfind('/'));
+        if (is_regular_file(folder + "/" + std::string(kBundleMark)))
+            return add_folder(folder, program);
         return ok_status();
     }
 
@@ -220,6 +223,11 @@ private:
         if (!S_ISDIR(status.st_mode))
             return make_error(ErrorCode::kInvalidInput, "--chain-stage-in ", typed,
                               ": this is neither a file nor a folder.");
+        return add_folder(path, "--chain-stage-in " + typed);
+    }
+
+    // `what` names it in the error.
+    Status add_folder(const std::string &path, const std::string &what) {
         std::error_code error;
         fs::recursive_directory_iterator walk(path, error);
         for (; !error && walk != fs::recursive_directory_iterator(); walk.increment(error)) {
@@ -227,8 +235,7 @@ private:
             // Links to folders are not followed, so that the walk ends.
             if (is_regular_file(file)) CHAIN_TRY(add_file(file));
         }
-        if (error)
-            return make_error(ErrorCode::kIo, "--chain-stage-in ", typed, ": ", error.message());
+        if (error) return make_error(ErrorCode::kIo, what, ": ", error.message());
         return ok_status();
     }
 

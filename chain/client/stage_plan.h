@@ -13,6 +13,9 @@ namespace chain::client {
 
 inline constexpr std::size_t kStageItemsMax = 20'000;  // of one lease; bounds the request's size
 
+// Stands in a folder that `ompi-chain bundle` made: with a program of it, all of it goes.
+inline constexpr std::string_view kBundleMark = ".ompi-chain-bundle";
+
 // One program of the job; argv[0] is the program.
 struct StageApp {
     std::vector<std::string> argv;

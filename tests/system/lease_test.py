@@ -253,6 +253,27 @@ def test_stage_flags():
     assert refused.returncode == 1 and "nothing of lease" in refused.stderr, refused
 
 
+def test_a_bundle_brings_its_libraries():
+    desk = Desk()
+    desk.write("pick.c", "int pick(void) { return 42; }\n")
+    desk.write("app.c", "#include <stdio.h>\nint pick(void);\n"
+                        "int main(void) { printf(\"picked %d\\n\", pick()); return 0; }\n")
+    # Where no sandbox looks, and nothing of it is an argument.
+    libraries = f"{net.folder}/libraries"
+    os.makedirs(libraries, exist_ok=True)
+    for command in (["cc", "-shared", "-fPIC", "-o", f"{libraries}/libpick.so", "pick.c"],
+                    ["cc", "-o", "app", "app.c", f"-L{libraries}", "-lpick",
+                     f"-Wl,-rpath,{libraries}"]):
+        subprocess.run(command, cwd=desk.folder, check=True)
+    run = desk.lease("-np", 1, "./app", rc=127)
+    assert "libpick.so" in run.err, run.text()
+    made = subprocess.run(["ompi-chain", "bundle", "./app"], cwd=desk.folder, check=True,
+                          env=net.environment, capture_output=True, text=True)
+    assert f"packed  {libraries}/libpick.so" in made.stdout, made
+    run = desk.lease("-np", 2, "app.bundle/app")
+    assert run.out.count("picked 42") == 2, run.text()
+
+
 # ---- a program that never heard of us
 
 
@@ -427,6 +448,7 @@ TESTS = [
     test_what_changed_meanwhile_is_not_overwritten,
     test_an_argument_that_changed_meanwhile_comes_back_under_another_name,
     test_stage_flags,
+    test_a_bundle_brings_its_libraries,
     test_a_program_of_debian_draws_the_same_picture_on_leased_peers,
     test_the_report_has_every_field_and_its_sums_agree,
     test_the_statement_and_the_price_show_a_lease,

@@ -2,7 +2,8 @@
 check_PROGRAMS += tests/cli_test
 TESTS += tests/cli_test
 tests_cli_test_SOURCES = tests/chain/cli/ask.h tests/chain/cli/typed.h \
-  tests/chain/cli/cli_test.cc tests/chain/cli/key_commands_test.cc \
+  tests/chain/cli/bundle_test.cc tests/chain/cli/cli_test.cc \
+  tests/chain/cli/key_commands_test.cc \
   tests/chain/cli/market_test.cc tests/chain/cli/stake_test.cc \
   tests/chain/cli/process_test.cc tests/chain/cli/provide_test.cc \
   tests/chain/client/control_server.cc tests/chain/client/control_server.h
