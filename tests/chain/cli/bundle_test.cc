@@ -17,7 +17,7 @@ using Names = std::vector<std::string>;
 TEST(Bundle, ReadsWhatLddSays) {
     const SharedObjects objects = parse_ldd(
         "\tlinux-vdso.so.1 (0x00007ffd0f5f2000)\n"
-        "\tlibfilter.so.2 => /home/anna/my libs/libfilter.so.2 (0x00007f0000000000)\n"
+        "\tlibfilter.so.2 => /srv/my libs/libfilter.so.2 (0x00007f0000000000)\n"
         "\tlibmpi.so.40 => /lib/x86_64-linux-gnu/libmpi.so.40 (0x00007f1000000000)\n"
         "\tlibopencv_core.so.406 => /lib/x86_64-linux-gnu/libopencv_core.so.406 (0x00007f20)\n"
         "\tlibstdc++.so.6 => /lib/x86_64-linux-gnu/libstdc++.so.6 (0x00007f3000000000)\n"
@@ -26,7 +26,7 @@ TEST(Bundle, ReadsWhatLddSays) {
         "\tlibhwloc.so.15 => /lib/x86_64-linux-gnu/libhwloc.so.15 (0x00007f5000000000)\n"
         "\t/lib64/ld-linux-x86-64.so.2 (0x00007f6000000000)\n"
         "nonsense\n");
-    EXPECT_EQ(objects.packed, (Names{"/home/anna/my libs/libfilter.so.2",
+    EXPECT_EQ(objects.packed, (Names{"/srv/my libs/libfilter.so.2",
                                      "/lib/x86_64-linux-gnu/libopencv_core.so.406",
                                      "/lib/x86_64-linux-gnu/libstdc++.so.6"}));
     EXPECT_EQ(objects.missing, Names{"libgone.so.1"});

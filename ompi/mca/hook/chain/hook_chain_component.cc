@@ -27,10 +27,10 @@ ompi_hook_chain_component_t mca_hook_chain_component = {
 
 static int component_register(void) {
     mca_base_component_t *version = &mca_hook_chain_component.super.hookm_version;
-    mca_hook_chain_component.spin_max_ns = 10'000;
+    mca_hook_chain_component.spin_max_ns = 40'000;
     (void)mca_base_component_var_register(
         version, "spin_max_ns",
-        "A rank that comes back into MPI's progress within this time was waiting, not working",
+        "A rank that calls MPI's progress eight times within this time was waiting, not working",
         MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_7,
         MCA_BASE_VAR_SCOPE_READONLY, &mca_hook_chain_component.spin_max_ns);
     mca_hook_chain_component.update_interval_ms = 20;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * A rank that waits in MPI burns CPU: it calls opal_progress again and again. Two calls within a
- * few microseconds are taken for waiting, and the time between them is added up; a rank that works
- * comes back later than that, or not at all. The sum is bounded by CPU time, since a rank that the
- * kernel does not run neither works nor waits at anybody's cost.
+ * A rank that waits in MPI burns CPU: it calls opal_progress again and again. Every eighth call
+ * comes here (callbacks of low priority: each call would cost a few percent of the shortest
+ * latencies). Two of them within some ten microseconds are taken for waiting, and the time between
+ * them is added up; a rank that works comes back later than that, or not at all. The sum is bounded
+ * by CPU time, since a rank that the kernel does not run neither works nor waits at anybody's cost.
  */
 #include "ompi/mca/hook/chain/hook_chain.h"
 
@@ -156,7 +157,7 @@ extern "C" void ompi_hook_chain_mpi_init_bottom(int argc, char **argv, int reque
     rank_file = file;
     update_rank_file(start_ticks + 1);
     __atomic_store_n(&file->magic, CHAIN_RANK_FILE_MAGIC, __ATOMIC_RELEASE);
-    (void)opal_progress_register(on_progress);
+    (void)opal_progress_register_lp(on_progress);
 }
 
 extern "C" void ompi_hook_chain_mpi_finalize_top(void) {
