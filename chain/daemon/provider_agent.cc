@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::size_t kClosingLegsMax = 256;  // that hold no slots any more
 constexpr std::size_t kLeasesLookedAt = 1'000;
 
 std::uint64_t half_of_memory_bytes() {
@@ -62,6 +63,7 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
         on_new_block();  // a block becomes surer by votes, too, without another one
         settle_forgotten_leases();
+        if (offered_ && slots_leased() != offered_leased_) publish_offer();
     });
 }
 
@@ -135,7 +137,8 @@ Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {
 
 std::uint32_t ProviderAgent::slots_leased() const {
     std::uint32_t slots = 0;
-    for (const auto &[key, leg] : legs_) slots += leg->terms().slot_count;
+    for (const auto &[key, leg] : legs_)
+        if (leg->holds_slots()) slots += leg->terms().slot_count;
     return slots;
 }
 
@@ -149,6 +152,7 @@ void ProviderAgent::publish_offer() {
     const auto key = node_.wallet.key();
     if (!key.ok() || hz_ == 0 || (options_.slot_count == 0 && !offered_)) return;
     const std::uint32_t leased = slots_leased();
+    offered_leased_ = leased;
     const std::uint64_t now_ms = node_.clock.unix_ms();
     wire::OfferBody body;
     body.set_chain_id(to_bytes(node_.backend.chain_id()));
@@ -239,6 +243,8 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
         return make_error(ErrorCode::kRefused, "this machine is not lent now: ",
                           policy_ ? policy_->decision().rule : "it has just started");
     const std::uint32_t leased = slots_leased();
+    if (legs_.size() >= options_.slot_count + kClosingLegsMax)
+        return make_error(ErrorCode::kRefused, "too many leases wait to be settled here");
     if (leg.slot_count() == 0 || leg.slot_count() + leased > options_.slot_count)
         return make_error(ErrorCode::kRefused, "only ",
                           options_.slot_count > leased ? options_.slot_count - leased : 0,

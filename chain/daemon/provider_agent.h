@@ -104,6 +104,7 @@ private:
     LoopHandle refresh_timer_;
     LoopHandle janitor_timer_;
     bool offered_ = false;
+    std::uint32_t offered_leased_ = 0;  // slots that were leased when the last offer was made
     std::string offered_address_;
 };
 

@@ -9,6 +9,7 @@
 #include "chain/base/log.h"
 #include "chain/client/client.h"
 #include "chain/client/text.h"
+#include "chain/daemon/reading_check.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
 #include "chain/wire/frame.h"
@@ -291,7 +292,10 @@ wire::Reading ProviderLeg::take_reading(bool last) {
             reading.set_meter_class(to_wire(usage->meter_class));
             reading.clear_ranks();
             Cycles waited = 0;
+            // A job may name more than there can be: the renter would sign none of it.
+            const std::size_t ranks_max = std::size_t{terms_.slot_count} * kRanksPerSlotMax;
             for (const auto &rank : meter::read_rank_folder(lease_folder_ + "/ranks", *usage)) {
+                if (static_cast<std::size_t>(reading.ranks_size()) == ranks_max) break;
                 auto *entry = reading.add_ranks();
                 entry->set_rank(rank.rank);
                 entry->set_cycles(rank.cycles);

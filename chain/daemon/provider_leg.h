@@ -85,6 +85,8 @@ public:
     // The close transaction could not be sent, or came to nothing: somebody must send it again.
     bool close_was_lost() const;
     bool has_process(int pid) const;
+    // False once everything of it has ended here, though it is not settled yet.
+    bool holds_slots() const { return phase_ < Phase::kPacking || sandbox_running_; }
 
     Phase phase() const { return phase_; }
     const LegTerms &terms() const { return terms_; }

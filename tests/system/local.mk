@@ -7,15 +7,16 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py \
   tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
   tests/system/por_lease_test.py tests/system/byzantine_test.py tests/system/owner_test.py \
-  tests/system/escape_test.py tests/system/meter_test.py tests/system/stage_test.py tests/system/store_test.py
+  tests/system/escape_test.py tests/system/meter_test.py tests/system/stage_test.py tests/system/store_test.py \
+  tests/system/cheat_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
-  tests/system/escapee.c tests/system/consumer.c \
+  tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
   tests/system/net_lab.py tests/system/swift_server.py tests/system/odd_machine.c
 
 # Programs of a renter: built with Open MPI's own wrapper, nothing of ours.
 renter_programs = tests/system/busy tests/system/errand tests/system/saver tests/system/escapee \
-  tests/system/consumer
+  tests/system/consumer tests/system/cheater
 check_SCRIPTS += $(renter_programs)
 CLEANFILES += $(renter_programs)
 $(renter_programs): %: %.c
@@ -26,11 +27,11 @@ $(renter_programs): %: %.c
 # of them odd.
 check_PROGRAMS += tests/system/net_switch
 tests_system_net_switch_SOURCES = tests/system/net_switch.cc
-check_SCRIPTS += tests/system/odd_machine.so
-CLEANFILES += tests/system/odd_machine.so
-tests/system/odd_machine.so: tests/system/odd_machine.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -fPIC -shared -o $@ \
-	  $(top_srcdir)/tests/system/odd_machine.c
+preloaded = tests/system/odd_machine.so tests/system/over_reporter.so
+check_SCRIPTS += $(preloaded)
+CLEANFILES += $(preloaded)
+$(preloaded): %.so: %.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -fPIC -shared -o $@ $<
 
 # Does to real daemons what no honest node does.
 check_PROGRAMS += tests/system/hostile

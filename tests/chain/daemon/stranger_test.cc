@@ -3,6 +3,8 @@
 // A real daemon that lends, and strangers who say everything to it that they can: bytes of no
 // message, messages of the wrong side, proposals against the rules. It refuses in words or ends the
 // session, and lends to the next honest renter as if nothing had been.
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
@@ -11,6 +13,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +25,7 @@
 #include "chain/ledger/types.h"
 #include "chain/market/offer_book.h"
 #include "chain/p2p/network.h"
+#include "chain/stage/staged_file.h"
 #include "incentive/settlement.h"
 
 namespace chain {
@@ -28,6 +33,26 @@ namespace {
 
 constexpr std::uint32_t kSlots = 2;
 constexpr std::int64_t kAsk = 10'000'000;
+
+// Listens, and never reads nor answers.
+class SilentServer {
+public:
+    SilentServer() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr *>(&address), size), 0);
+        EXPECT_EQ(listen(fd_.get(), 16), 0);
+        EXPECT_EQ(getsockname(fd_.get(), reinterpret_cast<sockaddr *>(&address), &size), 0);
+        port_ = ntohs(address.sin_port);
+    }
+    unsigned port() const { return port_; }
+
+private:
+    const FileDescriptor fd_;
+    unsigned port_ = 0;
+};
 
 class StrangerTest : public ::testing::Test {
 protected:
@@ -155,7 +180,7 @@ protected:
         open.set_price_per_ghz_h(kAsk);
         open.set_duration_ms(60'000);
         open.set_expires_at_ms(system_clock().unix_ms() + 60'000 + genesis_.params.settle_grace_ms);
-        open.set_manifest_hash(std::string(32, 'm'));
+        open.set_manifest_hash(to_bytes(stage::manifest_hash({})));
         wire::LeaseLeg &leg = *open.add_legs();
         leg.set_provider(to_bytes(lender_.public_key()));
         leg.set_slot_count(1);
@@ -306,7 +331,7 @@ TEST_F(StrangerTest, SurvivesMessagesThatMakeNoSense) {
         wire::TradeMessage message;
         message.set_lease_id(random() % 2 == 0 ? reserved : std::string(32, 'z'));
         message.set_leg(random() % 4 == 0 ? random() : 0);
-        switch (random() % 14) {
+        switch (random() % 18) {
             case 0: message.mutable_agree()->set_signature(noise(80)); break;
             case 1: message.mutable_refuse()->set_reason(noise(20)); break;
             case 2: message.mutable_funded(); break;
@@ -320,6 +345,13 @@ TEST_F(StrangerTest, SurvivesMessagesThatMakeNoSense) {
             case 10: message.mutable_leg_ended()->set_reason("so"); break;
             case 11: message.mutable_end_leg()->add_stage_out("**"); break;
             case 12: message.mutable_leg_settled()->set_tx_id(noise(40)); break;
+            case 13: message.mutable_stage_list()->set_file_count(random()); break;
+            case 14: message.mutable_fetch_results(); break;
+            case 15: message.mutable_stage_need()->add_ranges()->set_file(random()); break;
+            case 16:
+                message.mutable_stage_need()->add_ranges()->set_put_url("http://127.0.0.1/" +
+                                                                        noise(20));
+                break;
             default: message.set_lease_id(noise(40)); break;
         }
         const Bytes bytes = random() % 10 == 0 ? noise(300) : message.SerializeAsString();
@@ -336,6 +368,67 @@ TEST_F(StrangerTest, SurvivesMessagesThatMakeNoSense) {
     offer_ = {};
     await_offer(kSlots);
     EXPECT_TRUE(propose(open_lease(), renter_).has_agree()) << log_text();
+}
+
+// A renter that has its job run and signs nothing for it: left after so many readings, and its
+// collateral-free ride has cost the lender no more than those.
+TEST_F(StrangerTest, ARenterThatSignsNothingIsLeft) {
+    await_offer(kSlots);
+    const wire::TxBody body = open_lease();
+    const Bytes bytes = body.SerializeAsString();
+    const wire::TradeMessage agreed = propose(body, renter_);
+    ASSERT_TRUE(agreed.has_agree()) << log_text();
+    wire::SignedTx tx;
+    tx.set_body(bytes);
+    const auto sign = [&](const PublicKey &key, const Bytes &signature) {
+        wire::Signature &added = *tx.add_signatures();
+        added.set_public_key(to_bytes(key));
+        added.set_signature(signature);
+    };
+    sign(renter_.public_key(), to_bytes(renter_.sign(sign_tag::kTx, bytes)));
+    sign(lender_.public_key(), agreed.agree().signature());
+    wire::Gossip gossip;
+    gossip.set_tx(tx.SerializeAsString());
+    ASSERT_TRUE(network_->send(daemon_, wire::Topic::kGossip, gossip.SerializeAsString()).ok());
+    const auto heard = [&](auto is_it) {
+        return run_until([&] { return std::any_of(answers_.begin(), answers_.end(), is_it); },
+                         20'000);
+    };
+    const auto say = [&](auto fill) {
+        wire::TradeMessage message;
+        message.set_lease_id(agreed.lease_id());
+        fill(message);
+        ASSERT_TRUE(network_->send(daemon_, wire::Topic::kTrade, message.SerializeAsString()).ok());
+    };
+    ASSERT_TRUE(heard([](const auto &m) { return m.has_funded(); })) << log_text();
+    say([](auto &m) { m.mutable_stage_list(); });
+    ASSERT_TRUE(heard([](const auto &m) { return m.has_stage_done(); })) << log_text();
+    // Where orted calls, somebody takes the call and says nothing.
+    const SilentServer mpirun;
+    say([&](auto &m) {
+        wire::Launch &launch = *m.mutable_launch();
+        launch.set_jobid(1'234'567'168);
+        launch.set_vpid(1);
+        launch.set_daemon_count(2);
+        launch.set_node_regex("home,lender@0(2)");
+        launch.set_hnp_uri("1234567168.0;tcp://127.0.0.1:" + std::to_string(mpirun.port()));
+        launch.set_job_folder("/job");
+        launch.set_host("lender");
+    });
+    ASSERT_TRUE(heard([](const auto &m) { return m.has_launched(); })) << log_text();
+    const auto started = std::chrono::steady_clock::now();
+    ASSERT_TRUE(heard([](const auto &m) { return m.has_leg_ended(); })) << log_text();
+    const auto took = std::chrono::steady_clock::now() - started;
+    for (const wire::TradeMessage &answer : answers_) {
+        if (!answer.has_leg_ended()) continue;
+        EXPECT_EQ(answer.leg_ended().reason(), "the renter stopped signing vouchers");
+    }
+    EXPECT_EQ(std::count_if(answers_.begin(), answers_.end(),
+                            [](const auto &m) { return m.has_reading() && !m.reading().last(); }),
+              3);
+    EXPECT_LT(took, std::chrono::seconds(12));
+    await_offer(kSlots);  // the slots are free again, with nobody's word for it
+    expect_alive();
 }
 
 // A provider that was asked to take a leg says whatever a provider may ever say, before all have
@@ -378,6 +471,9 @@ TEST_F(StrangerTest, ARenterOutlivesAProviderThatSpeaksBeforeItsTime) {
             });
         say([](auto &m) { m.mutable_stage_done()->set_error("no"); });
         say([](auto &m) { m.mutable_stage_file()->set_name("x"); });
+        say([](auto &m) { m.mutable_stage_list()->set_file_count(1); });
+        say([](auto &m) { m.mutable_stage_need()->add_ranges()->set_offset(1); });
+        say([](auto &m) { m.mutable_fetch_results(); });
         say([](auto &m) { m.mutable_stage_chunk()->set_content("x"); });
         say([](auto &m) { m.mutable_reading()->set_cycles(1); });
         say([](auto &m) { m.mutable_funded(); });
