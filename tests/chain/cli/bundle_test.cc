@@ -26,9 +26,9 @@ TEST(Bundle, ReadsWhatLddSays) {
         "\tlibhwloc.so.15 => /lib/x86_64-linux-gnu/libhwloc.so.15 (0x00007f5000000000)\n"
         "\t/lib64/ld-linux-x86-64.so.2 (0x00007f6000000000)\n"
         "nonsense\n");
-    EXPECT_EQ(objects.packed, (Names{"/srv/my libs/libfilter.so.2",
-                                     "/lib/x86_64-linux-gnu/libopencv_core.so.406",
-                                     "/lib/x86_64-linux-gnu/libstdc++.so.6"}));
+    EXPECT_EQ(objects.packed,
+              (Names{"/srv/my libs/libfilter.so.2", "/lib/x86_64-linux-gnu/libopencv_core.so.406",
+                     "/lib/x86_64-linux-gnu/libstdc++.so.6"}));
     EXPECT_EQ(objects.missing, Names{"libgone.so.1"});
     EXPECT_EQ(objects.of_peers, (Names{"linux-vdso.so.1", "libmpi.so.40", "libm.so.6",
                                        "libhwloc.so.15", "ld-linux-x86-64.so.2"}));
