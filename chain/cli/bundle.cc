@@ -7,14 +7,12 @@
 #include <filesystem>
 #include <set>
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "chain/base/file.h"
 #include "chain/base/split.h"
 #include "chain/cli/cli.h"
+#include "chain/cli/program.h"
 #include "chain/client/stage_plan.h"
 #include "chain/client/text.h"
 
@@ -22,8 +20,6 @@ namespace chain::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t kLddBytesMax = 1u << 20;
 
 std::string_view trimmed(std::string_view text) {
     const std::size_t begin = text.find_first_not_of(" \t\r");
@@ -50,39 +46,6 @@ std::string_view base_name(std::string_view path) {
 bool is_library(std::string_view path) {
     const std::string_view name = base_name(path);
     return name.ends_with(".so") || name.find(".so.") != std::string_view::npos;
-}
-
-// What `argv` prints, with its exit code.
-Result<std::pair<Bytes, int>> output_of(std::vector<std::string> argv) {
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "run " + argv[0]);
-    const FileDescriptor from(ends[0]);
-    FileDescriptor to(ends[1]);
-    std::vector<char *> words;
-    for (std::string &word : argv) words.push_back(word.data());
-    words.push_back(nullptr);
-    char path[] = "PATH=/usr/local/bin:/usr/bin:/bin", locale[] = "LC_ALL=C";
-    std::string library_path = "LD_LIBRARY_PATH=";
-    if (const char *given = getenv("LD_LIBRARY_PATH")) library_path += given;
-    char *environment[] = {path, locale, library_path.data(), nullptr};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, to.get(), 1);
-    posix_spawn_file_actions_adddup2(&actions, to.get(), 2);
-    pid_t pid = 0;
-    const int failed = posix_spawn(&pid, words[0], &actions, nullptr, words.data(), environment);
-    posix_spawn_file_actions_destroy(&actions);
-    if (failed != 0) return errno_error(failed, "run " + argv[0]);
-    to.reset();
-    Bytes text(kLddBytesMax, '\0');
-    const auto got = read_some(from.get(), text.data(), text.size(), "read from " + argv[0]);
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (!got.ok()) return got.error();
-    text.resize(*got);
-    return std::pair(std::move(text), WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
 Status copy_file(const std::string &from, const fs::path &to, bool executable) {
@@ -158,7 +121,7 @@ Result<SharedObjects> find_shared_objects(const std::string &program) {
     const std::string ldd = "/usr/bin/ldd";
     if (!path_exists(ldd))
         return make_error(ErrorCode::kNotFound, "ldd is not installed: apt-get install libc-bin");
-    CHAIN_ASSIGN(const auto answer, output_of({ldd, program}));
+    CHAIN_ASSIGN(const auto answer, run_program({ldd, program}));
     const auto &[text, exit_code] = answer;
     const bool needs_none = text.find("not a dynamic executable") != Bytes::npos ||
                             text.find("statically linked") != Bytes::npos;

@@ -16,7 +16,7 @@ std::vector<Command> all_commands() {
     for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
                       offer_commands(), lease_commands(), market_commands(), peer_commands(),
                       block_commands(), node_commands(), network_commands(), validator_commands(),
-                      devnet_commands(), provide_commands(), bundle_commands()})
+                      devnet_commands(), provide_commands(), bundle_commands(), image_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }
@@ -144,6 +144,7 @@ const std::vector<Noun> &nouns() {
         {"node", "the daemon of this machine"},
         {"provide", "lend this machine"},
         {"bundle", "pack a program for peers that lack its libraries"},
+        {"image", "pack another system for jobs to run in"},
         {"network", "a network of your own, with friends"},
         {"validator", "who keeps the ledger"},
         {"devnet", "a private network on this machine"},

@@ -106,6 +106,7 @@ std::vector<Command> validator_commands();
 std::vector<Command> devnet_commands();
 std::vector<Command> provide_commands();
 std::vector<Command> bundle_commands();
+std::vector<Command> image_commands();
 
 // ---- parsing and help
 

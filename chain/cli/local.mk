@@ -12,6 +12,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/devnet_run.cc \
   chain/cli/devnet_start.cc \
   chain/cli/help.cc \
+  chain/cli/image_command.cc \
   chain/cli/lease_commands.cc \
   chain/cli/market_commands.cc \
   chain/cli/network_commands.cc \
@@ -21,6 +22,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/parse.cc \
   chain/cli/plot.cc chain/cli/plot.h \
   chain/cli/process.cc chain/cli/process.h \
+  chain/cli/program.cc chain/cli/program.h \
   chain/cli/provide_command.cc \
   chain/cli/stake_commands.cc \
   chain/cli/transfer_commands.cc \

@@ -53,7 +53,7 @@ Status set_providers(std::string_view part, std::string_view value, wire::LeaseS
 
 Status set_condition(std::string_view part, std::string_view key, std::string_view value,
                      wire::LeaseSpec &spec) {
-    if (key == "gpu" || key == "image")
+    if (key == "gpu")
         return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part, "\": ", key,
                           "= is not there yet in this version; leave it out.");
     if (value.empty()) return spec_error(part, "the value is missing");
@@ -70,6 +70,8 @@ Status set_condition(std::string_view part, std::string_view key, std::string_vi
         const auto notice = parse_duration_ms(value);
         if (!notice.ok()) return spec_error(part, notice.error().message);
         spec.set_notice_ms_min(*notice);
+    } else if (key == "image") {
+        spec.set_image(std::string(value));
     } else if (key == "region") {
         if (!is_plain_name(value)) return spec_error(part, "a region is one plain word");
         spec.set_region(std::string(value));

@@ -10,6 +10,7 @@
 
 #include "chain/base/file.h"
 #include "chain/stage/s3.h"
+#include "chain/stage/staged_file.h"
 
 namespace chain::client {
 namespace {
@@ -54,6 +55,7 @@ public:
         plan_.job_folder = absolute_path(apps.front().cwd, "/");
         moved_ = plan_.job_folder == "/" || is_system_path(plan_.job_folder);
         plan_.peer_job_folder = moved_ ? "/job" : plan_.job_folder;
+        if (!order_.spec.image().empty()) CHAIN_TRY(add_image(order_.spec.image()));
         for (const StageApp &app : apps) CHAIN_TRY(add_app(app));
         for (const std::string &path : order_.stage_in) CHAIN_TRY(add_stage_in(path));
         return std::move(plan_);
@@ -188,6 +190,20 @@ private:
         item.set_name(name);
         plan_.items.push_back(std::move(item));
         return ok_status();
+    }
+
+    Status add_image(const std::string &typed) {
+        const std::string path = absolute_path(typed, plan_.job_folder);
+        if (is_regular_file(path)) {
+            plan_.image_name = stage::kImageName;
+            return add_item(path, plan_.image_name);
+        }
+        if (path_exists(path))
+            return make_error(ErrorCode::kInvalidInput, "image=", typed,
+                              " is no file; `ompi-chain image ", typed, "` packs it into one.");
+        return make_error(ErrorCode::kNotFound, "image=", typed,
+                          ": there is no such file. `ompi-chain image DIR` makes one of a root "
+                          "folder or an OCI image.");
     }
 
     // Peers get it themselves, under the last part of its key.

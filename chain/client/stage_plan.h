@@ -27,6 +27,7 @@ struct StagePlan {
     std::string job_folder;       // of the renter: where results come back to
     std::string peer_job_folder;  // the same folder as the ranks see it
     std::vector<StageApp> apps;   // with argv and cwd as they are on the peer
+    std::string image_name;       // which of the items is the image that the job runs in
     std::uint64_t total_bytes = 0;
 };
 

@@ -213,12 +213,18 @@ void ProviderLeg::on_stage(const wire::TradeMessage &message) {
 
 void ProviderLeg::finish_staging() {
     staged_ = intake_->files();
+    const bool has_image = !intake_->image().empty();
     intake_.reset();
     if (stage::manifest_hash(staged_) != terms_.manifest_hash)
         return fail_stage(
             make_error(ErrorCode::kBadSignature, "the files are not those that the lease names"));
     if (const Status owned = provider::hand_over_to_leg(lease_folder_); !owned.ok())
         return fail_stage(owned.error());
+    if (has_image) return unpack_image();
+    become_ready();
+}
+
+void ProviderLeg::become_ready() {
     phase_ = Phase::kReady;
     wire::TradeMessage message = trade_message(key_);
     message.mutable_stage_done()->set_file_count(static_cast<std::uint32_t>(staged_.size()));
@@ -256,21 +262,28 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     set_deadline(terms_.duration_ms, [this] { end("renter", "the agreed time is used up"); });
 }
 
-Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
+Status ProviderLeg::make_group() {
     CHAIN_ASSIGN(group_, groups_.make({.cpu_percent = terms_.slot_count * 100,
                                        .memory_bytes = terms_.memory_bytes,
                                        .processes_max = kProcessesPerSlot * terms_.slot_count}));
     CHAIN_ASSIGN(meter_, meter::make_lease_meter(terms_.hz_max, group_.get()));
+    return ok_status();
+}
+
+Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
+    CHAIN_TRY(make_group());
     provider::SandboxSpec spec;
     spec.group = group_.get();
     spec.lease_folder = lease_folder_;
     spec.host_name = wire::is_valid_host_name(launch.host()) ? launch.host() : terms_.host;
     spec.job_folder = launch.job_folder();
     spec.memory_bytes = terms_.memory_bytes;
-    CHAIN_ASSIGN(spec.argv, provider::orted_command(launch));
-    spec.environment =
-        provider::launch_environment(to_hex(key_.lease), launch.job_folder(), terms_.hz_max,
-                                     terms_.memory_bytes, terms_.slot_count);
+    CHAIN_ASSIGN(spec.argv,
+                 provider::orted_command(launch, image_ ? image_->orted : provider::kOrtedPath));
+    spec.environment = provider::launch_environment(
+        to_hex(key_.lease), launch.job_folder(), terms_.hz_max, terms_.memory_bytes,
+        terms_.slot_count, image_ ? image_->component_dir : std::string());
+    if (image_) spec.root_folder = provider::image_root_of(lease_folder_);
     CHAIN_ASSIGN(spec.read_only, provider::outside_bindings(lease_folder_));
     CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(node_.loop, spec, *meter_, [this](int status) {
                      on_sandbox_exit(status);

@@ -21,6 +21,7 @@
 #include "chain/daemon/results_desk.h"
 #include "chain/daemon/stage_intake.h"
 #include "chain/meter/meter.h"
+#include "chain/provider/image.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/sandbox.h"
 
@@ -103,6 +104,10 @@ private:
     void answer_close(std::uint64_t closes_at_ms);
     void on_stage(const wire::TradeMessage &message);
     void finish_staging();
+    void unpack_image();
+    void on_image_unpacked(int wait_status);
+    void become_ready();
+    Status make_group();
     void launch(const wire::Launch &launch);
     Status start_sandbox(const wire::Launch &launch);
     void on_sandbox_exit(int wait_status);
@@ -143,6 +148,7 @@ private:
     std::string lease_folder_;
     std::unique_ptr<StageIntake> intake_;
     std::vector<stage::StagedFile> staged_;
+    std::optional<provider::ImageMpi> image_;  // that the job runs in; none: this machine's system
     std::vector<std::string> stage_out_;
     std::unique_ptr<host::ControlGroup> group_;  // outlives the two below
     std::unique_ptr<meter::LeaseMeter> meter_;

@@ -17,6 +17,7 @@ constexpr std::string_view kCategory = "provider";
 
 // What a group counts and limits is gone with it: after the last process.
 void ProviderLeg::stop_running() {
+    sandbox_running_ = false;
     sandbox_.reset();
     meter_.reset();
     group_.reset();

@@ -3,7 +3,10 @@
 // ProviderLeg: what a leg may take of the machine: its folder, how much it writes, what it is
 // killed for.
 #include <algorithm>
+#include <optional>
 #include <utility>
+
+#include <unistd.h>
 
 #include "chain/base/log.h"
 #include "chain/client/text.h"
@@ -88,6 +91,52 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
     message.mutable_funded();
     report_start();
     static_cast<void>(node_.send_trade(peer_, message));
+}
+
+// In the lease's limits, and not billed: nothing was launched yet.
+void ProviderLeg::unpack_image() {
+    provider::SandboxSpec spec;
+    spec.lease_folder = lease_folder_;
+    spec.memory_bytes = terms_.memory_bytes;
+    Status started = make_group();
+    spec.group = group_.get();
+    if (started.ok()) started = provider::prepare_unpacking(spec);
+    if (started.ok()) {
+        auto sandbox = provider::Sandbox::start(node_.loop, spec, *meter_,
+                                                [this](int status) { on_image_unpacked(status); });
+        if (sandbox.ok()) {
+            sandbox_ = std::move(*sandbox);
+            sandbox_running_ = true;
+            return;
+        }
+        started = sandbox.error();
+    }
+    fail_stage(started.error());
+}
+
+void ProviderLeg::on_image_unpacked(int wait_status) {
+    sandbox_running_ = false;
+    if (phase_ != Phase::kStaging) return;
+    if (wait_status != 0) {
+        std::string words = sandbox_->last_words();
+        while (!words.empty() && words.back() == '\n') words.pop_back();
+        return fail_stage(make_error(ErrorCode::kIo, "the image cannot be unpacked: ",
+                                     words.empty() ? "tar was killed" : words));
+    }
+    auto found = std::make_shared<std::optional<Result<provider::ImageMpi>>>();
+    node_.workers.run(
+        [found, folder = lease_folder_] {
+            static_cast<void>(
+                unlink((folder + "/outside" + std::string(stage::kImageName)).c_str()));
+            found->emplace(provider::find_image_mpi(provider::image_root_of(folder)));
+        },
+        [this, found, alive = alive_] {
+            if (!*alive || phase_ != Phase::kStaging) return;
+            stop_running();
+            if (!(*found)->ok()) return fail_stage((*found)->error());
+            image_ = std::move(***found);
+            become_ready();
+        });
 }
 
 // On a worker: it may take the disk a while. What is left when the daemon stops, it looks for.

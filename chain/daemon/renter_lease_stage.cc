@@ -89,9 +89,9 @@ void RenterLease::on_funded(std::uint32_t leg) {
     LegState &state = legs_[leg];
     if (state.funded) return;
     state.funded = true;
-    state.pump =
-        std::make_unique<StagePump>(node_, leg_key(leg), state.award.offer.node_key, files_,
-                                    stage::WebRules(), [this](const Error &error) { fail(error); });
+    state.pump = std::make_unique<StagePump>(
+        node_, leg_key(leg), state.award.offer.node_key, files_, stage::WebRules(),
+        [this](const Error &error) { fail(error); }, call_.image_name());
     set_deadline(kResultsWaitMs, [this] {
         fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
     });

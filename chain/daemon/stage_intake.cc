@@ -42,6 +42,10 @@ const std::vector<stage::StagedFile> &StageIntake::files() const {
     return desk_->receiver ? desk_->receiver->files() : kNone;
 }
 
+const std::string &StageIntake::image() const {
+    return desk_->receiver->image();
+}
+
 std::uint64_t StageIntake::received_bytes() const {
     return desk_->receiver ? desk_->receiver->received_bytes() : 0;
 }

@@ -37,6 +37,7 @@ public:
 
     void on_message(const wire::TradeMessage &message);
     const std::vector<stage::StagedFile> &files() const;
+    const std::string &image() const;  // after on_end
     std::uint64_t received_bytes() const;
 
 private:

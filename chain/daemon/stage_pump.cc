@@ -6,11 +6,12 @@
 namespace chain::daemon {
 
 StagePump::StagePump(Node &node, LegKey key, PublicKey peer, std::vector<stage::StagedFile> files,
-                     stage::WebRules stores, std::function<void(const Error &)> on_error)
+                     stage::WebRules stores, std::function<void(const Error &)> on_error,
+                     std::string image)
     : node_(node),
       key_(key),
       peer_(peer),
-      sender_(std::move(files)),
+      sender_(std::move(files), std::move(image)),
       stores_(std::move(stores)),
       on_error_(std::move(on_error)) {}
 

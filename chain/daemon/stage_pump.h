@@ -21,7 +21,8 @@ public:
     // `stores`: to which the peer may have files put instead. `on_error`: a file cannot be read, or
     // changed, or a store does not take it.
     StagePump(Node &node, LegKey key, PublicKey peer, std::vector<stage::StagedFile> files,
-              stage::WebRules stores, std::function<void(const Error &)> on_error);
+              stage::WebRules stores, std::function<void(const Error &)> on_error,
+              std::string image = {});
     ~StagePump();
 
     // As much as is due and fits the session's queue. Call again when it has drained.

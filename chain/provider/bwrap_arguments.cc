@@ -74,7 +74,7 @@ void append_namespaces(std::vector<std::string> &arguments, const SandboxSpec &s
             "--die-with-parent", "--new-session", "--cap-drop", "ALL"});
 }
 
-void append_system(std::vector<std::string> &arguments, const SandboxSpec &spec) {
+void append_own_system(std::vector<std::string> &arguments) {
     append(arguments, {"--ro-bind", "/usr", "/usr"});
     for (const char *name : {"bin", "sbin", "lib", "lib32", "lib64", "libx32"}) {
         const std::string path = std::string("/") + name;
@@ -87,9 +87,19 @@ void append_system(std::vector<std::string> &arguments, const SandboxSpec &spec)
     }
     for (const char *path :
          {"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
-          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime", "/sys/devices/system",
-          // UCX, under OpenSHMEM, finds its devices here and nowhere else.
-          "/sys/class/net", "/sys/devices/virtual/net"})
+          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime"})
+        append(arguments, {"--ro-bind-try", path, path});
+}
+
+// Another root is the leg's own, so that mount points can be made in it; nothing stays writable.
+void append_system(std::vector<std::string> &arguments, const SandboxSpec &spec) {
+    if (spec.root_folder.empty())
+        append_own_system(arguments);
+    else
+        append(arguments, {"--bind", spec.root_folder, "/"});
+    for (const char *path : {"/sys/devices/system",
+                             // UCX, under OpenSHMEM, finds its devices here and nowhere else.
+                             "/sys/class/net", "/sys/devices/virtual/net"})
         append(arguments, {"--ro-bind-try", path, path});
     for (const char *name : {"passwd", "group", "hosts"})
         append(arguments,
@@ -106,6 +116,8 @@ void append_writable(std::vector<std::string> &arguments, const SandboxSpec &spe
     append(arguments, {"--bind", spec.lease_folder + "/job", spec.job_folder});
     for (const auto &[source, inside] : spec.read_only)
         append(arguments, {"--ro-bind", source, inside});
+    for (const auto &[source, inside] : spec.writable)
+        append(arguments, {"--bind", source, inside});
     // Everything that bwrap made on the way lies in file systems of memory without a limit.
     append(arguments, {"--remount-ro", "/", "--remount-ro", "/dev", "--chdir", spec.job_folder});
 }

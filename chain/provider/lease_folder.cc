@@ -398,24 +398,26 @@ Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     return removed_count;
 }
 
-std::vector<std::pair<std::string, std::string>> launch_environment(const std::string &lease_id_hex,
-                                                                    const std::string &job_folder,
-                                                                    std::uint64_t hz,
-                                                                    std::uint64_t memory_bytes,
-                                                                    std::uint32_t slot_count) {
-    return {
+std::vector<std::pair<std::string, std::string>> launch_environment(
+    const std::string &lease_id_hex, const std::string &job_folder, std::uint64_t hz,
+    std::uint64_t memory_bytes, std::uint32_t slot_count, const std::string &component_dir) {
+    const bool is_image = !component_dir.empty();
+    std::vector<std::pair<std::string, std::string>> environment = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin"},
         {"HOME", job_folder},
         {"TMPDIR", job_folder == "/tmp" ? "/var/tmp" : "/tmp"},
         {"LANG", "C.UTF-8"},
         {"OMPI_MCA_mca_base_component_path",
-         std::string(kComponentsInside) + ":" + OMPI_COMPONENT_DIR},
+         std::string(kComponentsInside) + ":" + (is_image ? component_dir : OMPI_COMPONENT_DIR)},
         {CHAIN_ENV_LEASE, lease_id_hex},
         {CHAIN_ENV_RANK_DIR, std::string(kRanksInside)},
         {CHAIN_ENV_HZ, std::to_string(hz)},
         {CHAIN_ENV_MEMORY_BYTES, std::to_string(memory_bytes)},
         {CHAIN_ENV_SLOTS, std::to_string(slot_count)},
     };
+    // Components of ours that do not fit its C library are left out, without a word in each rank.
+    if (is_image) environment.emplace_back("OMPI_MCA_mca_base_component_show_load_errors", "0");
+    return environment;
 }
 
 }  // namespace chain::provider

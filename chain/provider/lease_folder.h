@@ -7,6 +7,7 @@
 //       outside/     files with absolute names, below it under the same name; read-only inside
 //       ranks/       what ranks say of themselves (chain/meter/rank_file.h), writable to them
 //       components/  MCA components that are loaded into ranks; read-only inside
+//       root/        the image that the job runs in, if any: unpacked, the leg's
 //       etc/         made-up passwd, group, hosts; read-only inside
 //   <scratch root>/<lease id>-<leg>.disk      where volumes can be made: all of the above is in it
 //   <scratch root>/<lease id>-<leg>.sandbox   its uid, pids and start times, for reap_leftovers
@@ -91,11 +92,10 @@ Status remove_lease_folder(const std::string &lease_folder);
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root);
 
 // The whole environment of orted and its ranks in a sandbox.
-std::vector<std::pair<std::string, std::string>> launch_environment(const std::string &lease_id_hex,
-                                                                    const std::string &job_folder,
-                                                                    std::uint64_t hz,
-                                                                    std::uint64_t memory_bytes,
-                                                                    std::uint32_t slot_count);
+// `component_dir`: of the Open MPI inside; empty: this system's.
+std::vector<std::pair<std::string, std::string>> launch_environment(
+    const std::string &lease_id_hex, const std::string &job_folder, std::uint64_t hz,
+    std::uint64_t memory_bytes, std::uint32_t slot_count, const std::string &component_dir = {});
 
 // Used by Sandbox: one line "pid start_ticks" per process.
 Status record_sandbox(const std::string &lease_folder, const std::vector<int> &pids);

@@ -28,6 +28,8 @@ struct SandboxSpec {
     std::vector<std::string> argv;  // inside
     std::vector<std::pair<std::string, std::string>> environment;  // the whole of it
     std::vector<std::pair<std::string, std::string>> read_only;    // {host path, path inside}
+    std::vector<std::pair<std::string, std::string>> writable;  // the leg's own, in the same form
+    std::string root_folder;  // host path of a root that is not this system's; empty: this one's
     std::uint64_t memory_bytes = 0;       // of /dev/shm and /tmp; 0: a quarter of the machine's
     host::ControlGroup *group = nullptr;  // around all processes; it must outlive the sandbox
 };

@@ -132,6 +132,9 @@ Status Receiver::end_list(const wire::StageList &list) {
     if (failed_ || all_named_ || list.file_count() != files_.size())
         return make_error(ErrorCode::kProtocol, "the list of staged files ended after ",
                           files_.size(), " of ", list.file_count());
+    if (!list.image().empty() && (list.image() != kImageName || !names_.contains(list.image())))
+        return make_error(ErrorCode::kProtocol, "the image is none of the staged files");
+    image_ = list.image();
     all_named_ = true;
     placed_.assign(files_.size(), false);
     return ok_status();

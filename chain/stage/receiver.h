@@ -60,6 +60,7 @@ public:
 
     const std::vector<StagedFile> &files() const { return files_; }
     bool all_named() const { return all_named_; }
+    const std::string &image() const { return image_; }  // empty: none
     std::uint64_t received_bytes() const { return received_bytes_; }
 
 private:
@@ -92,6 +93,7 @@ private:
     std::set<std::string> names_;
     std::map<Bytes32, Source> sources_;
     std::set<std::uint32_t> missing_;  // files of which something is still to come
+    std::string image_;
     bool all_named_ = false;
     bool failed_ = false;
 };

@@ -39,7 +39,8 @@ Status put_file(const StagedFile &file, const std::string &url,
     return web_put(url, open.get(), file.size_bytes, cancelled);
 }
 
-Sender::Sender(std::vector<StagedFile> files) : files_(std::move(files)) {}
+Sender::Sender(std::vector<StagedFile> files, std::string image)
+    : files_(std::move(files)), image_(std::move(image)) {}
 
 Status Sender::on_need(const wire::StageNeed &need) {
     if (phase_ != Phase::kWaiting)
@@ -107,6 +108,7 @@ Result<std::optional<wire::TradeMessage>> Sender::next() {
     }
     if (phase_ == Phase::kNaming) {
         message->mutable_stage_list()->set_file_count(static_cast<std::uint32_t>(files_.size()));
+        message->mutable_stage_list()->set_image(image_);
         phase_ = Phase::kWaiting;
         return message;
     }

@@ -20,7 +20,8 @@ inline constexpr unsigned kNeedRoundsMax = 4;  // a peer that damages what it ge
 
 class Sender {
 public:
-    explicit Sender(std::vector<StagedFile> files);
+    // `image`: the name of the file that the job runs in; may be empty.
+    explicit Sender(std::vector<StagedFile> files, std::string image = {});
 
     // The next message; nullopt: none before the peer says what it needs (on_need), or that it has
     // all. Errors: kConflict when a file changed since it was described, kNotFound, kPermission,
@@ -38,6 +39,7 @@ private:
     Result<std::string> read_chunk();
 
     std::vector<StagedFile> files_;
+    const std::string image_;
     Phase phase_ = Phase::kNaming;
     std::size_t named_count_ = 0;
     wire::StageNeed need_;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "chain/base/file.h"
@@ -17,6 +18,8 @@
 namespace chain::stage {
 
 inline constexpr std::uint32_t kFilesMax = 100'000;  // of one transfer
+// Under which an image comes to a peer; no job sees it.
+inline constexpr std::string_view kImageName = "/.ompi-chain/image";
 
 struct StagedFile {
     std::string name;         // relative to the job folder; absolute: read-only, outside of it

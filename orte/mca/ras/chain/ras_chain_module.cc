@@ -359,6 +359,7 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
     for (const wire::StageItem &item : plan->items) *call.add_stage_in() = item;
     for (const std::string &glob : order.stage_out) call.add_stage_out(glob);
     call.set_results_url(order.results_url);
+    call.set_image_name(plan->image_name);
     if (chain::client::needs_s3_access(call)) {
         const auto access = chain::client::find_s3_access(chain::client::process_environment());
         if (!access.ok()) return fail(jdata, "failed", access.error());
