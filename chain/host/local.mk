@@ -2,4 +2,5 @@
 libompi_chain_la_SOURCES += \
   chain/host/cgroup_layout.cc chain/host/cgroup_layout.h \
   chain/host/control_group.cc chain/host/control_group.h \
+  chain/host/logind.cc chain/host/logind.h \
   chain/host/scratch_volume.cc chain/host/scratch_volume.h

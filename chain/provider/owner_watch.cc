@@ -89,6 +89,7 @@ OwnerWatch::OwnerWatch(Loop &loop, const Clock &clock, OwnerPaths paths,
       applications_(std::move(applications)),
       leases_(std::move(leases)),
       on_input_(std::move(on_input)),
+      logind_(clock, paths_.bus),
       started_ms_(clock.steady_ms()) {
     find_devices();
 }
@@ -136,12 +137,18 @@ std::vector<std::string> OwnerWatch::terminals() const {
     return paths;
 }
 
-std::optional<std::uint64_t> OwnerWatch::input_idle_ms() const {
+// logind is asked where no device may be read (a daemon that is not root, nor in the group
+// "input"): not every desktop tells it, and where none does everybody looks busy for ever.
+std::optional<std::uint64_t> OwnerWatch::input_idle_ms() {
     std::optional<std::uint64_t> idle_ms;
     const auto take = [&](std::uint64_t ms) { idle_ms = std::min(idle_ms.value_or(ms), ms); };
     const std::uint64_t now_ms = clock_.steady_ms();
     // A device that has been silent since this daemon started was silent so long at least.
     if (!devices_.empty() || last_event_ms_) take(now_ms - last_event_ms_.value_or(started_ms_));
+    std::optional<std::uint64_t> logind_ms;
+    if (devices_.empty()) logind_ms = logind_.idle_ms();
+    logind_speaks_ = logind_ms.has_value();
+    if (logind_ms) take(*logind_ms);
     const std::uint64_t unix_ms = clock_.unix_ms();
     for (const std::string &path : terminals()) {
         struct stat status {};
@@ -156,6 +163,7 @@ std::optional<std::uint64_t> OwnerWatch::input_idle_ms() const {
 std::string OwnerWatch::input_sources() const {
     std::string words = std::to_string(devices_.size()) +
                         (devices_.size() == 1 ? " input device" : " input devices");
+    if (logind_speaks_) words += ", logind";
     if (!terminals().empty()) words += ", terminals";
     return words;
 }

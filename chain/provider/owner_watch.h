@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // OwnerWatch: what this machine shows of its owner (OwnerSigns): input devices as their events
-// come, terminals by the time of their last key, load of the owner's programs = what is busy less
-// what leases and this daemon use, memory pressure, power, named applications.
+// come, or where none may be read logind's word, terminals by the time of their last key, load of
+// the owner's programs = what is busy less what leases and this daemon use, memory pressure, power,
+// named applications.
 //
 // Keys are not looked at: that there was an event is all that is kept of it.
 //
@@ -16,6 +17,7 @@
 #include "chain/base/clock.h"
 #include "chain/base/file.h"
 #include "chain/base/loop.h"
+#include "chain/host/logind.h"
 #include "chain/provider/owner_policy.h"
 
 namespace chain::provider {
@@ -25,6 +27,7 @@ struct OwnerPaths {
     std::string proc = "/proc";
     std::string dev = "/dev";
     std::string sys = "/sys";
+    std::string bus;  // address of the D-Bus with logind; empty: the system's
 };
 
 class OwnerWatch {
@@ -47,7 +50,7 @@ public:
 private:
     void find_devices();
     void on_device(const std::string &path);
-    std::optional<std::uint64_t> input_idle_ms() const;
+    std::optional<std::uint64_t> input_idle_ms();
     std::uint32_t load_permille(std::uint64_t now_ms);
     std::uint32_t memory_stall_permille() const;
     bool is_on_battery() const;
@@ -71,6 +74,8 @@ private:
     const Leases leases_;
     const std::function<void()> on_input_;
     std::map<std::string, Device> devices_;
+    host::Logind logind_;
+    bool logind_speaks_ = false;  // when it was looked last
     std::uint64_t devices_found_at_ms_ = 0;
     std::uint64_t started_ms_ = 0;
     std::optional<std::uint64_t> last_event_ms_;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/provider/owner_watch.h"
 
+#include <csignal>
+#include <ctime>
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/chain/provider/support.h"
@@ -24,7 +28,8 @@ protected:
     }
     OwnerWatch &watch(std::vector<std::string> applications = {}) {
         if (!watch_)
-            watch_.emplace(loop_, clock_, OwnerPaths{root_ / "proc", root_ / "dev", root_ / "sys"},
+            watch_.emplace(loop_, clock_,
+                           OwnerPaths{root_ / "proc", root_ / "dev", root_ / "sys", bus_},
                            std::move(applications),
                            OwnerWatch::Leases{[this] { return lease_ns_; },
                                               [this](int pid) { return pid == lease_pid_; }},
@@ -49,6 +54,7 @@ protected:
     }
 
     TestFolder root_;
+    std::string bus_ = "unix:path=/nowhere/bus";
     Loop loop_;
     ManualClock clock_;
     std::uint64_t lease_ns_ = 0;
@@ -60,6 +66,90 @@ protected:
 TEST_F(OwnerWatchTest, WithoutDevicesAndTerminalsInputIsNotKnown) {
     EXPECT_FALSE(watch().look().input_idle_ms);
     EXPECT_EQ(watch().input_sources(), "0 input devices");
+}
+
+// A bus of our own, with python-dbusmock's logind on it.
+class MockedLogind {
+public:
+    explicit MockedLogind(const TestFolder &root) : address_("unix:path=" + (root / "bus")) {
+        pid_ = fork();
+        if (pid_ == 0) {
+            // The interpreter of the module; its bus ends with it.
+            setpgid(0, 0);
+            const std::string script =
+                "dbus-daemon --session --nofork --nopidfile --address='" + address_ +
+                "' > /dev/null 2>&1 & until [ -S '" + (root / "bus") +
+                "' ]; do sleep 0.05; done; export "
+                "DBUS_SYSTEM_BUS_ADDRESS='" +
+                address_ +
+                "'; exec /usr/bin/python3 -m dbusmock --system --template logind "
+                "> /dev/null 2>&1";
+            execl("/bin/sh", "sh", "-c", script.c_str(), nullptr);
+            _exit(127);
+        }
+    }
+    ~MockedLogind() {
+        ::kill(-pid_, SIGKILL);
+        waitpid(pid_, nullptr, 0);
+    }
+    static bool is_here() {
+        return std::system(
+                   "command -v dbus-daemon >/dev/null && "
+                   "/usr/bin/python3 -c 'import dbusmock' 2>/dev/null") == 0;
+    }
+    const std::string &address() const { return address_; }
+    void set(const std::string &type, const std::string &name, const std::string &value) const {
+        const std::string command =
+            "dbus-send --bus='" + address_ +
+            "' --print-reply --dest=org.freedesktop.login1 /org/freedesktop/login1 "
+            "org.freedesktop.DBus.Properties.Set string:org.freedesktop.login1.Manager string:" +
+            name + " variant:" + type + ":" + value + " > /dev/null 2>&1";
+        for (int i = 0; i < 200 && std::system(command.c_str()) != 0; ++i) usleep(50'000);
+    }
+
+private:
+    const std::string address_;
+    pid_t pid_ = -1;
+};
+
+TEST_F(OwnerWatchTest, AsksLogindWhereNoDeviceMayBeRead) {
+    if (!MockedLogind::is_here()) GTEST_SKIP() << "apt-get install dbus python3-dbusmock";
+    const MockedLogind logind(root_);
+    bus_ = logind.address();
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const std::int64_t now_us = now.tv_sec * 1'000'000 + now.tv_nsec / 1'000;
+    logind.set("boolean", "IdleHint", "false");
+    EXPECT_EQ(watch().look().input_idle_ms, 0u);
+    EXPECT_EQ(watch().input_sources(), "0 input devices, logind");
+    logind.set("uint64", "IdleSinceHintMonotonic", std::to_string(now_us - 5'000'000));
+    logind.set("boolean", "IdleHint", "true");
+    const auto idle_ms = watch().look().input_idle_ms;
+    ASSERT_TRUE(idle_ms);
+    EXPECT_GE(*idle_ms, 5'000u);
+    EXPECT_LT(*idle_ms, 60'000u);
+    // Who can see the keyboard needs nobody's word.
+    const FileDescriptor keyboard(make_device("event0"));
+    clock_.advance_ms(20 * kMinute);
+    EXPECT_GE(watch().look().input_idle_ms.value_or(0), 20 * kMinute);
+    EXPECT_EQ(watch().input_sources(), "1 input device");
+}
+
+TEST_F(OwnerWatchTest, ALogindThatIsGoneIsNotAskedAllTheTime) {
+    if (!MockedLogind::is_here()) GTEST_SKIP() << "apt-get install dbus python3-dbusmock";
+    bus_ = "unix:path=" + (root_ / "bus");
+    {
+        const MockedLogind logind(root_);
+        logind.set("boolean", "IdleHint", "false");
+        EXPECT_EQ(watch().look().input_idle_ms, 0u);
+    }
+    EXPECT_FALSE(watch().look().input_idle_ms);
+    std::filesystem::remove(root_ / "bus");
+    const MockedLogind again(root_);
+    again.set("boolean", "IdleHint", "false");
+    EXPECT_FALSE(watch().look().input_idle_ms) << "asked again at once";
+    clock_.advance_ms(host::kLogindAgainMs);
+    EXPECT_EQ(watch().look().input_idle_ms, 0u);
 }
 
 TEST_F(OwnerWatchTest, HearsADeviceAtOnce) {
