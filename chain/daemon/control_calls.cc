@@ -25,6 +25,7 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_host(offer.host);
     view.set_slot_count(offer.slot_count);
     view.set_hz(offer.hz);
+    *view.mutable_calibration() = offer.calibration;
     view.set_memory_bytes(offer.memory_bytes);
     view.set_ask_per_ghz_h(offer.ask_per_ghz_h.units);
     view.set_region(offer.region);

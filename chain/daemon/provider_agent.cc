@@ -97,10 +97,13 @@ void ProviderAgent::calibrate() {
         return;
     }
     probe_isolation();
-    auto hz = std::make_shared<std::uint64_t>(0);
-    node_.workers.run([hz] { *hz = meter::calibrate_hz(); },
-                      [this, hz] {
-                          hz_ = *hz;
+    auto found = std::make_shared<meter::Calibration>();
+    node_.workers.run([found] { *found = meter::calibrate(); },
+                      [this, found] {
+                          hz_ = found->hz;
+                          calibration_.set_chain_count(found->chain_count);
+                          calibration_.set_spread_ppm(found->spread_ppm);
+                          calibration_.set_measured_at_ms(node_.clock.unix_ms());
                           log(LogLevel::kNote, kCategory, "a core here does ", hz_, " cycles/s (",
                               meter::probe_meter().why, ")");
                           publish_offer();
@@ -165,6 +168,7 @@ void ProviderAgent::publish_offer() {
                                                                   : 0);
     body.set_reclaim_window_ms(policy_ ? policy_->rules().leave_ms : 0);
     body.set_hz(hz_);
+    *body.mutable_calibration() = calibration_;
     body.set_memory_bytes(options_.memory_bytes);
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
     body.set_region(options_.region);

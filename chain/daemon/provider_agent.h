@@ -90,6 +90,7 @@ private:
     std::vector<std::string> not_held_;
     bool has_volumes_ = false;
     std::uint64_t hz_ = 0;  // calibrated; 0: not yet
+    wire::Calibration calibration_;
     std::uint64_t offer_sequence_ = 0;
     std::shared_ptr<stage::ContentStore> cache_;
     ResultsDesk results_;

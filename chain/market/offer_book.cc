@@ -11,6 +11,7 @@ constexpr std::size_t kAddressBytesMax = 300;
 constexpr std::size_t kRegionBytesMax = 64;
 constexpr std::uint32_t kSlotsMax = 4096;
 constexpr std::uint64_t kHzMax = 1'000'000'000'000ULL;
+constexpr std::uint32_t kChainsMax = 100'000;
 
 Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uint64_t now_ms) {
     const auto bad = [&](std::string_view why) {
@@ -22,6 +23,10 @@ Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uin
         return bad("has an address or region that is too long");
     if (body.slot_count() > kSlotsMax) return bad("has more than 4096 slots");
     if (body.hz() == 0 || body.hz() > kHzMax) return bad("has no believable frequency");
+    const wire::Calibration &calibration = body.calibration();
+    if (calibration.spread_ppm() > kPpm || calibration.chain_count() > kChainsMax ||
+        calibration.measured_at_ms() > now_ms + kClockSkewMaxMs)
+        return bad("has no believable calibration");
     if (body.ask_per_ghz_h() <= 0 || body.ask_per_ghz_h() > kMaxAmountUnits)
         return bad("has no price above zero");
     if (body.isolation() != "full" && body.isolation() != "partial")
@@ -63,6 +68,7 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.host = body.host();
     offer.slot_count = body.slot_count();
     offer.hz = body.hz();
+    offer.calibration = body.calibration();
     offer.memory_bytes = body.memory_bytes();
     offer.ask_per_ghz_h = Amount{body.ask_per_ghz_h()};
     offer.region = body.region();

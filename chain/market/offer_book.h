@@ -35,6 +35,7 @@ struct Offer {
     std::uint64_t memory_bytes = 0;
     Amount ask_per_ghz_h;
     std::string region;
+    wire::Calibration calibration;  // of hz, by the provider's word
     std::string isolation;
     std::uint64_t reclaim_window_ms = 0;  // notice when the owner is back
     wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;

@@ -38,16 +38,21 @@ void multiply_chain(std::uint64_t count) {
 
 }  // namespace
 
-std::uint64_t calibrate_hz() {
+Calibration calibrate() {
     std::array<std::uint64_t, kChainCount> durations_ns;
     for (auto &duration_ns : durations_ns) {
         const std::uint64_t start_ns = thread_cpu_ns();
         multiply_chain(kMultiplicationsPerChain);
         duration_ns = std::max<std::uint64_t>(thread_cpu_ns() - start_ns, 1);
     }
-    const auto middle = durations_ns.begin() + kChainCount / 2;
-    std::nth_element(durations_ns.begin(), middle, durations_ns.end());
-    return kMultiplicationsPerChain * kCyclesPerMultiplication * 1'000'000'000ULL / *middle;
+    std::sort(durations_ns.begin(), durations_ns.end());
+    const std::uint64_t median_ns = durations_ns[kChainCount / 2];
+    const std::uint64_t spread_ns =
+        durations_ns[kChainCount - 1 - kChainCount / 10] - durations_ns[kChainCount / 10];
+    return {
+        kMultiplicationsPerChain * kCyclesPerMultiplication * 1'000'000'000ULL / median_ns,
+        kChainCount,
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(spread_ns * kPpm / median_ns, kPpm))};
 }
 
 }  // namespace chain::meter

@@ -20,10 +20,15 @@ namespace chain::meter {
 enum class MeterClass { kHw, kSampled, kCalibrated };
 std::string_view meter_class_name(MeterClass meter_class);  // "hw" | "sampled" | "calibrated"
 
-// Frequency of one core, in Hz: the median of 51 timed chains of dependent multiplications of about
-// 10 ms each (0.5 s in all); what cpuinfo says would under-bill in a virtual machine.
+struct Calibration {
+    std::uint64_t hz = 0;  // 0: not yet
+    std::uint32_t chain_count = 0;
+    std::uint32_t spread_ppm = 0;  // between the fastest tenth of the chains and the slowest
+};
+// Frequency of one core: the median of 51 timed chains of dependent multiplications of about 10 ms
+// each (0.5 s in all); what cpuinfo says would under-bill in a virtual machine.
 // Takes half a second: call it from a worker.
-std::uint64_t calibrate_hz();
+Calibration calibrate();
 
 struct Usage {
     Cycles cycles = 0;
@@ -46,7 +51,7 @@ public:
     virtual Result<Usage> read() = 0;
 };
 
-// The best meter of this machine. `hz` from calibrate_hz(). The group that the processes are put
+// The best meter of this machine. `hz` from calibrate(). The group that the processes are put
 // into, if there is one, must outlive the meter.
 Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz,
                                                      const host::ControlGroup *group = nullptr);

@@ -77,6 +77,11 @@ TEST_F(OfferBookTest, RefusesWhatIsNotSoundOrNotSigned) {
     EXPECT_TRUE(refused([&](auto &b) { b.set_expires_at_ms(clock_.unix_ms()); }));
     EXPECT_TRUE(refused([&](auto &b) { b.set_expires_at_ms(clock_.unix_ms() + 3'600'000); }));
     EXPECT_TRUE(refused([&](auto &b) { b.set_issued_at_ms(clock_.unix_ms() + 3'600'000); }));
+    EXPECT_TRUE(refused([](auto &b) { b.mutable_calibration()->set_spread_ppm(kPpm + 1); }));
+    EXPECT_TRUE(refused([](auto &b) { b.mutable_calibration()->set_chain_count(1'000'000); }));
+    EXPECT_TRUE(refused([&](auto &b) {
+        b.mutable_calibration()->set_measured_at_ms(clock_.unix_ms() + 3'600'000);
+    }));
     const KeyPair thief = KeyPair::generate();
     const auto forged = book.accept(sign_offer(body(provider_), thief));
     ASSERT_FALSE(forged.ok());
