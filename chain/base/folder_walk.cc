@@ -87,7 +87,8 @@ Status walk_folder(const std::string &folder, std::size_t limit_entries,
 
 Result<FileDescriptor> open_parent_beneath(int root_fd, std::string_view name, bool create,
                                            std::string &base_name) {
-    CHAIN_CHECK(is_safe_relative_path(name));
+    if (!is_safe_relative_path(name))
+        return make_error(ErrorCode::kInvalidInput, "a file has an unsafe name");
     FileDescriptor parent(openat(root_fd, ".", kFolderFlags));
     if (!parent.valid()) return errno_error(errno, "open a folder");
     for (;;) {

@@ -33,7 +33,8 @@ Status walk_folder(const std::string &folder, std::size_t limit_entries,
 
 // The folder that holds `name` (is_safe_relative_path) below `root_fd`; `create`: makes the missing
 // ones. `base_name` is set to the last part of `name`.
-// Errors: kConflict when a part is there and is no folder, kNotFound, kDiskFull, kPermission, kIo.
+// Errors: kInvalidInput (name), kConflict when a part is there and is no folder, kNotFound,
+// kDiskFull, kPermission, kIo.
 Result<FileDescriptor> open_parent_beneath(int root_fd, std::string_view name, bool create,
                                            std::string &base_name);
 

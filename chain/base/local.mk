@@ -10,4 +10,5 @@ libompi_chain_la_SOURCES += \
   chain/base/parallel.cc chain/base/parallel.h \
   chain/base/result.cc chain/base/result.h \
   chain/base/split.h \
+  chain/base/text.cc chain/base/text.h \
   chain/base/units.cc chain/base/units.h

@@ -95,6 +95,8 @@ Result<std::string> root_of(const std::string &source, const std::string &tag, b
 // The same bytes for the same tree, so that peers that have it know it again.
 Status pack(const std::string &root, const std::string &output) {
     std::vector<std::string> words = {"--create",
+                                      "--force-local",
+                                      "--anchored",
                                       "--file=" + output + ".making",
                                       "--directory=" + root,
                                       "--sort=name",

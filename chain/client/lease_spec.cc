@@ -6,6 +6,7 @@
 #include "chain/base/split.h"
 #include "chain/base/units.h"
 #include "chain/stage/s3.h"
+#include "chain/stage/staged_file.h"
 
 namespace chain::client {
 namespace {
@@ -221,6 +222,9 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
         order.results_url = *glob;
         glob = order.stage_out.erase(glob);
     }
+    if (const Status globs = stage::check_globs(order.stage_out); !globs.ok())
+        return flag_error("--chain-stage-out", flags.stage_out, globs.error(),
+                          "As in --chain-stage-out '*.png,out/*'.");
     if (order.stage_in.size() == 1 && order.stage_in[0] == "none") {
         order.stage_in.clear();
         order.stage_program_only = true;

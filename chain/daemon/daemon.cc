@@ -95,6 +95,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(DaemonOptions options) {
     daemon->started_at_ms_ = system_clock().unix_ms();
     // At least two, so that one long job (results of a large lease) does not hold up the others.
     daemon->workers_.emplace(daemon->loop_, std::max(2u, std::thread::hardware_concurrency()));
+    constexpr unsigned kWebThreads = 4;
+    daemon->web_workers_.emplace(daemon->loop_, kWebThreads);
     CHAIN_TRY(make_folders(daemon->options_.data_folder, 0700));
     CHAIN_TRY(daemon->open_identity());
     CHAIN_TRY(daemon->open_ledger());
@@ -244,8 +246,8 @@ Status Daemon::open_network() {
 
 Status Daemon::open_agents() {
     const std::string results_folder = options_.data_folder + "/results";
-    node_.emplace(Node{loop_, *workers_, system_clock(), *ledger_, *network_, *book_, *journal_,
-                       *wallet_, *node_key_, results_folder});
+    node_.emplace(Node{loop_, *workers_, *web_workers_, system_clock(), *ledger_, *network_, *book_,
+                       *journal_, *wallet_, *node_key_, results_folder});
     renter_ = std::make_unique<RenterAgent>(*node_);
     ProviderOptions provider_options = options_.provider;
     if (provider_options.scratch_folder.empty()) {
@@ -300,6 +302,7 @@ Daemon::~Daemon() {
     renter_.reset();
     network_.reset();
     stop_verifying_ = true;
+    web_workers_.reset();
     workers_.reset();  // what still runs there may read the ledger
     // What a worker was to remove, and had no time for.
     const std::string &scratch_folder =
@@ -336,6 +339,9 @@ Result<wire::ControlReply> Daemon::rotate_node_key() {
         return make_error(ErrorCode::kRefused, "the node key is needed by leases that run (",
                           name_leases(leases),
                           "); try again when they have ended, see `ompi-chain lease list`");
+    if (const std::size_t kept = provider_->kept_results(); kept > 0)
+        return make_error(ErrorCode::kRefused, "renters find the results of ", kept,
+                          " leases here by the node key; they are kept for a day at most");
     KeyPair fresh = KeyPair::generate();
     std::string scratch_folder = options_.provider.scratch_folder;
     if (scratch_folder.empty()) {

@@ -130,6 +130,7 @@ private:
     // In the order in which they are made; the agents go first.
     Loop loop_;
     std::optional<WorkerPool> workers_;
+    std::optional<WorkerPool> web_workers_;
     std::optional<KeyPair> node_key_;
     std::optional<Wallet> wallet_;
     std::optional<Journal> journal_;

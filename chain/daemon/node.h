@@ -20,6 +20,7 @@ namespace chain::daemon {
 struct Node {
     Loop &loop;
     WorkerPool &workers;
+    WorkerPool &web_workers;  // for what waits on other people's servers
     const Clock &clock;
     Backend &backend;
     p2p::Network &network;

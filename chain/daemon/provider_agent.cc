@@ -78,10 +78,11 @@ void ProviderAgent::recover() {
 
 void ProviderAgent::open_cache() {
     if (cache_ != nullptr || options_.cache_bytes == 0) return;
-    auto opened =
-        stage::ContentStore::open(options_.cache_folder, {.bytes_max = options_.cache_bytes,
-                                                          .disk_left_bytes = kDiskLeftBytesMin,
-                                                          .may_evict = true});
+    auto opened = stage::ContentStore::open(options_.cache_folder,
+                                            {.bytes_max = options_.cache_bytes,
+                                             .disk_left_bytes = kDiskLeftBytesMin,
+                                             .may_evict = true,
+                                             .contents_max = stage::kCacheContentsMax});
     if (opened.ok())
         cache_ = std::move(*opened);
     else
@@ -191,6 +192,8 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
     if (!lease.ok()) return node_.network.disconnect(peer, lease.error().message);
     const LegKey key{*lease, message.leg()};
     if (message.has_propose()) return propose(peer, key, message.propose());
+    if (message.has_fetch_results() && !results_.has(peer, key) && has_leg(peer, key))
+        return legs_.at(key)->on_renter_back();  // before its job has packed
     if (message.has_fetch_results() || results_.has(peer, key)) {
         const bool is_for_results =
             message.has_fetch_results() || message.has_stage_need() || message.has_stage_done();
@@ -203,6 +206,11 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
 bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
     const auto found = legs_.find(key);
     return (found != legs_.end() && found->second->peer() == peer) || results_.has(peer, key);
+}
+
+bool ProviderAgent::disk_has_room() const {
+    const auto free_bytes = host::free_disk_bytes(options_.scratch_folder);
+    return !free_bytes.ok() || *free_bytes / 2 >= provider::kScratchBytesMin;
 }
 
 // Slots are not reserved for somebody who cannot pay.
@@ -240,8 +248,9 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     const TxStatus known = node_.backend.outcome(key.lease).status;
     if (known != TxStatus::kUnknown && known != TxStatus::kRejected)
         return make_error(ErrorCode::kConflict, "the lease is on the ledger already");
-    if (const auto free_bytes = host::free_disk_bytes(options_.scratch_folder);
-        free_bytes.ok() && *free_bytes / 2 < provider::kScratchBytesMin)
+    if (results_.is_full())
+        return make_error(ErrorCode::kRefused, "too many results wait for their renters here");
+    if (!disk_has_room())
         return make_error(ErrorCode::kRefused, "this machine has no disk left for a lease");
     if (!is_open())
         return make_error(ErrorCode::kRefused, "this machine is not lent now: ",
@@ -287,6 +296,7 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
                             const wire::Propose &propose) {
     wire::TradeMessage answer = trade_message(key);
     if (legs_.contains(key)) return;  // the same proposal again
+    if (!disk_has_room()) results_.make_room();
     auto terms = check_proposal(key, propose);
     const auto own = node_.wallet.key();
     if (!terms.ok() || !own.ok()) {

@@ -56,6 +56,8 @@ public:
     void on_new_block();
     void on_daemon_stops();
     bool idle() const { return legs_.empty(); }
+    // Results that are here for renters, who know this node by its key.
+    std::size_t kept_results() const { return results_.kept_count(); }
     std::vector<ledger::LeaseId> live_leases() const;
     // Offers again, under the node key as it is now. Precondition: idle().
     void on_node_key_changed(const std::string &scratch_folder);
@@ -73,6 +75,7 @@ private:
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
+    bool disk_has_room() const;
     Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;
     void drop_leg(const LegKey &key);
     void watch_owner();

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/client/client.h"
 #include "chain/client/text.h"
 #include "chain/daemon/reading_check.h"
@@ -235,7 +236,7 @@ void ProviderLeg::become_ready() {
 void ProviderLeg::fail_stage(const Error &error) {
     log(LogLevel::kWarning, kCategory, "lease ", short_hex(key_.lease), ": ", error.message);
     wire::TradeMessage message = trade_message(key_);
-    message.mutable_stage_done()->set_error(error.message);
+    message.mutable_stage_done()->set_error(plain_text(error.message, 4 * stage::kTextBytesMax));
     static_cast<void>(node_.send_trade(peer_, message));
     intake_.reset();
     end("provider", error.message);
@@ -255,7 +256,6 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     message.mutable_launched();
     static_cast<void>(node_.send_trade(peer_, message));
     reading_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] {
-        look_at_scratch();
         look_at_limits();
         send_reading(false);
     });
@@ -285,6 +285,7 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
         terms_.slot_count, image_ ? image_->component_dir : std::string());
     if (image_) spec.root_folder = provider::image_root_of(lease_folder_);
     CHAIN_ASSIGN(spec.read_only, provider::outside_bindings(lease_folder_));
+    if (image_) CHAIN_TRY(provider::make_mount_points(spec));
     CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(node_.loop, spec, *meter_, [this](int status) {
                      on_sandbox_exit(status);
                  }));
@@ -385,7 +386,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     std::string reason = "orted " + describe_exit(wait_status);
     std::string words = sandbox_->last_words();
     while (!words.empty() && words.back() == '\n') words.pop_back();
-    if (!words.empty()) reason += ": " + words;
+    if (!words.empty()) reason += ": " + plain_text(words, 4 * stage::kTextBytesMax);
     log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
         reason);
     say_ended(reason, WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > 128);
@@ -402,7 +403,7 @@ void ProviderLeg::on_renter_lost(const std::string &why) {
 void ProviderLeg::say_ended(const std::string &reason, bool killed, bool over_limit) {
     if (!renter_here_) return;
     wire::TradeMessage message = trade_message(key_);
-    message.mutable_leg_ended()->set_reason(reason);
+    message.mutable_leg_ended()->set_reason(plain_text(reason, 4 * stage::kTextBytesMax));
     message.mutable_leg_ended()->set_killed(killed);
     message.mutable_leg_ended()->set_over_limit(over_limit);
     static_cast<void>(node_.send_trade(peer_, message));
@@ -412,7 +413,7 @@ void ProviderLeg::end(const std::string &ended_by, const std::string &reason, bo
     if (phase_ == Phase::kReserved) return on_end_();
     if (phase_ >= Phase::kPacking) return;
     record_.set_ended_by(ended_by);
-    record_.set_reason(reason);
+    record_.set_reason(plain_text(reason, 4 * stage::kTextBytesMax));
     remember();
     if (!renter_ended_) say_ended(reason, true, over_limit);
     const bool ran = phase_ == Phase::kRunning;

@@ -76,6 +76,8 @@ public:
     void on_new_block();
     // The session with the renter is gone: nobody will pay for more.
     void on_renter_lost(const std::string &why);
+    // It was lost, and is there again before the job has packed: it waits for results.
+    void on_renter_back() { wants_results_ = true; }
     void on_daemon_stops();
     // The owner is back, or gone again. What does not run yet ends at once when the leg is to
     // leave; what runs ends when end_for_owner() says so.
@@ -138,6 +140,7 @@ private:
 
     Phase phase_ = Phase::kReserved;
     bool renter_here_ = true;
+    bool wants_results_ = false;
     bool renter_ended_ = false;  // the renter said so itself
     bool sandbox_running_ = false;
     bool looks_at_scratch_ = false;
@@ -167,6 +170,7 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for jobs of workers
     LoopHandle deadline_;
     LoopHandle reading_timer_;
+    LoopHandle scratch_timer_;
     LoopHandle answer_timer_;
 };
 

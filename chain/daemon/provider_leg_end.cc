@@ -17,6 +17,7 @@ constexpr std::string_view kCategory = "provider";
 
 // What a group counts and limits is gone with it: after the last process.
 void ProviderLeg::stop_running() {
+    if (phase_ >= Phase::kPacking) scratch_timer_.cancel();
     sandbox_running_ = false;
     sandbox_.reset();
     meter_.reset();
@@ -27,7 +28,7 @@ void ProviderLeg::pack() {
     look_at_limits();
     if (!renter_here_) {
         stop_running();
-        give_results(false);
+        give_results(wants_results_);
         return close();
     }
     send_reading(true);

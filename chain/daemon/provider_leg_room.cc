@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/client/text.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/host/scratch_volume.h"
@@ -72,6 +73,7 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
         .owner = terms_.renter,
         .allow_absolute = true,
         .bytes_max = stage_bytes_max(scratch_, volume_bytes_),
+        .disk_left_bytes = volume_bytes_ > 0 ? 0 : kDiskLeftBytesMin,
         .stores = scratch_.stores,
         .fetch =
             [folders](const stage::StagedFile &file, const std::atomic<bool> &cancelled) {
@@ -87,6 +89,7 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
                                                 if (!staged.ok()) return fail_stage(staged.error());
                                                 finish_staging();
                                             });
+    scratch_timer_ = node_.loop.every_ms(kReadingIntervalMs, [this] { look_at_scratch(); });
     wire::TradeMessage message = trade_message(key_);
     message.mutable_funded();
     report_start();
@@ -118,7 +121,7 @@ void ProviderLeg::on_image_unpacked(int wait_status) {
     sandbox_running_ = false;
     if (phase_ != Phase::kStaging) return;
     if (wait_status != 0) {
-        std::string words = sandbox_->last_words();
+        std::string words = plain_text(sandbox_->last_words(), 2 * stage::kTextBytesMax);
         while (!words.empty() && words.back() == '\n') words.pop_back();
         return fail_stage(make_error(ErrorCode::kIo, "the image cannot be unpacked: ",
                                      words.empty() ? "tar was killed" : words));
@@ -148,7 +151,8 @@ void ProviderLeg::remove_folder() {
 // Where no volume bounds it. One that looks again while the last look goes on would only make a
 // slow disk slower. What cannot be seen of it fills the disk, too.
 void ProviderLeg::look_at_scratch() {
-    if (volume_bytes_ > 0 || std::exchange(looks_at_scratch_, true)) return;
+    if (volume_bytes_ > 0 || lease_folder_.empty() || std::exchange(looks_at_scratch_, true))
+        return;
     auto why = std::make_shared<std::string>();
     node_.workers.run(
         [why, folder = lease_folder_, bytes_max = scratch_.bytes_max] {
@@ -165,7 +169,8 @@ void ProviderLeg::look_at_scratch() {
         [this, why, alive = alive_] {
             if (!*alive) return;
             looks_at_scratch_ = false;
-            if (!why->empty() && phase_ == Phase::kRunning) end("renter", *why, true);
+            if (!why->empty() && phase_ >= Phase::kStaging && phase_ <= Phase::kRunning)
+                end("renter", *why, true);
         });
 }
 

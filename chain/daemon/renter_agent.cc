@@ -13,12 +13,14 @@ namespace {
 
 constexpr std::string_view kCategory = "renter";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::uint64_t kForgetResultsEveryMs = 3'600'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
 
 }  // namespace
 
 RenterAgent::RenterAgent(Node &node) : node_(node) {
     forget_old_results();
+    results_timer_ = node_.loop.every_ms(kForgetResultsEveryMs, [this] { forget_old_results(); });
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { close_forgotten_leases(); });
 }
 
@@ -44,6 +46,12 @@ void RenterAgent::open(const ControlConnectionPtr &client, std::uint64_t request
     if (find(client) != nullptr)
         return client->fail(
             request_id, make_error(ErrorCode::kConflict, "this connection has a lease already"));
+    if (!call.results_url().empty()) {
+        if (const auto object = stage::parse_s3_url(call.results_url()); !object.ok())
+            return client->fail(request_id, object.error());
+        if (const Status access = stage::check_s3_access(s3_access(call)); !access.ok())
+            return client->fail(request_id, access.error());
+    }
     auto demand = make_demand(call.spec());
     if (!demand.ok()) return client->fail(request_id, demand.error());
     const std::uint64_t number = next_++;
@@ -127,6 +135,10 @@ void RenterAgent::fetch(const ControlConnectionPtr &client, std::uint64_t reques
         [this, lease] { node_.loop.post([this, lease] { fetches_.erase(lease); }); });
     ResultsFetch &started = *fetch;
     fetches_.emplace(lease, std::move(fetch));
+    client->on_close([this, lease] {
+        if (const auto found = fetches_.find(lease); found != fetches_.end())
+            found->second->on_client_gone();
+    });
     started.start();
 }
 
@@ -140,6 +152,7 @@ void RenterAgent::forget_old_results() {
     for (const auto &entry : std::filesystem::directory_iterator(node_.results_folder, error)) {
         const std::string name = entry.path().filename().string();
         const auto lease = bytes32_from_hex(name.substr(0, name.find('-')), "lease");
+        if (lease.ok() && (is_live(*lease) || fetches_.contains(*lease))) continue;
         if (!lease.ok() || !node_.journal.results(*lease).has_value())
             static_cast<void>(remove_tree(entry.path().string()));
     }

@@ -57,6 +57,7 @@ private:
     std::map<std::uint64_t, std::unique_ptr<RenterLease>> leases_;
     std::map<ledger::LeaseId, std::unique_ptr<ResultsFetch>> fetches_;
     LoopHandle janitor_timer_;
+    LoopHandle results_timer_;
     std::map<ledger::LeaseId, ledger::TxId> closing_;  // sent for a forgotten lease
 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/client/text.h"
 #include "chain/daemon/bill.h"
 #include "chain/wire/frame.h"
@@ -375,7 +376,7 @@ void RenterLease::on_limit(std::uint32_t leg, const std::string &host, const std
     constexpr std::size_t kTextBytesMax = 200;
     if (phase_ < Phase::kRunning || phase_ > Phase::kEnding) return;
     if (std::exchange(legs_[leg].limit_was_said, true)) return;
-    notice(host + ": " + client::printable(text.substr(0, kTextBytesMax)));
+    notice(host + ": " + plain_text(text, kTextBytesMax));
 }
 
 void RenterLease::on_drained(const PublicKey &peer) {

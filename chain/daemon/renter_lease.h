@@ -39,6 +39,9 @@ inline constexpr std::uint64_t kReofferPollMs = 100;
 inline constexpr std::uint64_t kReofferWaitMs = 2'000;
 inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
 
+// What of the call is for stores.
+stage::S3Access s3_access(const wire::LeaseOpenCall &call);
+
 class RenterLease {
 public:
     RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t request_id,
@@ -105,6 +108,8 @@ private:
     void sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final);
     void agree_to_nothing(std::uint32_t leg, wire::TradeMessage &message);
     void expect_results();
+    void note_results(std::uint32_t leg);
+    std::shared_ptr<const std::vector<stage::StagedFile>> signed_files() const;
     void on_stage(std::uint32_t leg, const wire::TradeMessage &message);
     // The sandbox is gone, or the provider ends the leg; the peer itself is still there.
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
@@ -126,7 +131,7 @@ private:
     void progress(const std::string &stage, const std::string &detail);
     void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
                bool over_limit = false);
-    void notice(const std::string &text);
+    void notice(const std::string &whole);
     void lose_results(const std::string &text);
     void remember();
     void refresh_bill();

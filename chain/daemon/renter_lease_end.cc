@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/client/client.h"
 #include "chain/client/text.h"
 #include "chain/daemon/bill.h"
@@ -300,10 +301,8 @@ void RenterLease::refresh_bill() {
 void RenterLease::finish() {
     phase_ = Phase::kEnded;
     deadline_.cancel();
-    std::vector<bool> has_all;
-    for (const LegState &leg : legs_) has_all.push_back(leg.results && leg.results->has_all());
-    if (const Status noted = node_.journal.note_results(id_, has_all); !noted.ok())
-        log(LogLevel::kError, kCategory, "journal: ", noted.error().message);
+    for (LegState &leg : legs_)
+        if (leg.results != nullptr && !leg.results->has_begun()) leg.results->say_none_came();
     refresh_bill();
     remember();
     const wire::Bill &bill = record_.bill();
@@ -351,7 +350,8 @@ void RenterLease::lose_results(const std::string &text) {
     notice(text);
 }
 
-void RenterLease::notice(const std::string &text) {
+void RenterLease::notice(const std::string &whole) {
+    const std::string text = plain_text(whole, 1'000);
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", text);
     constexpr int kNoticesMax = 100;
     if (record_.bill().notices_size() < kNoticesMax) record_.mutable_bill()->add_notices(text);

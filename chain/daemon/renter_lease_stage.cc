@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
@@ -15,12 +16,6 @@ constexpr std::string_view kCategory = "renter";
 
 std::uint64_t stage_bytes_max(const wire::LeaseOpenCall &call) {
     return call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
-}
-
-stage::S3Access s3_access(const wire::LeaseOpenCall &call) {
-    const wire::S3Access &access = call.s3_access();
-    return {access.endpoint(), access.region(), access.access_key_id(), access.secret_access_key(),
-            access.session_token()};
 }
 
 // What peers need to get an object themselves: where, until when, and which one.
@@ -69,6 +64,12 @@ Result<std::vector<stage::StagedFile>> describe_all(const wire::LeaseOpenCall &c
 
 }  // namespace
 
+stage::S3Access s3_access(const wire::LeaseOpenCall &call) {
+    const wire::S3Access &access = call.s3_access();
+    return {access.endpoint(), access.region(), access.access_key_id(), access.secret_access_key(),
+            access.session_token()};
+}
+
 void RenterLease::describe_files() {
     struct Described {
         std::optional<Result<std::vector<stage::StagedFile>>> files;
@@ -83,6 +84,20 @@ void RenterLease::describe_files() {
                       });
 }
 
+// Addresses are signed when they are sent: a lease may have waited long for its market.
+std::shared_ptr<const std::vector<stage::StagedFile>> RenterLease::signed_files() const {
+    auto files = std::make_shared<std::vector<stage::StagedFile>>(files_);
+    for (std::size_t i = 0; i < files->size(); ++i) {
+        stage::StagedFile &file = (*files)[i];
+        if (file.url.empty()) continue;
+        const auto object = stage::parse_s3_url(call_.stage_in(static_cast<int>(i)).source_path());
+        CHAIN_CHECK(object.ok());  // it was when the file was described
+        file.url =
+            stage::presign(s3_access(call_), "GET", *object, node_.clock.unix_ms(), kStoreValidS);
+    }
+    return files;
+}
+
 void RenterLease::on_funded(std::uint32_t leg) {
     if (phase_ != Phase::kFunding && phase_ != Phase::kStaging) return;
     phase_ = Phase::kStaging;
@@ -90,7 +105,7 @@ void RenterLease::on_funded(std::uint32_t leg) {
     if (state.funded) return;
     state.funded = true;
     state.pump = std::make_unique<StagePump>(
-        node_, leg_key(leg), state.award.offer.node_key, files_, stage::WebRules(),
+        node_, leg_key(leg), state.award.offer.node_key, signed_files(), stage::WebRules(),
         [this](const Error &error) { fail(error); }, call_.image_name());
     set_deadline(kResultsWaitMs, [this] {
         fail(make_error(ErrorCode::kTimeout, "the files could not be sent in half an hour"));
@@ -102,8 +117,9 @@ void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) 
     if (phase_ != Phase::kStaging) return;
     const market::Offer &offer = legs_[leg].award.offer;
     if (!done.error().empty())
-        return fail(make_error(ErrorCode::kRefused, name_peer(offer.host, offer.provider),
-                               " could not take the files: ", done.error()));
+        return fail(make_error(
+            ErrorCode::kRefused, name_peer(offer.host, offer.provider),
+            " could not take the files: ", plain_text(done.error(), 4 * stage::kTextBytesMax)));
     legs_[leg].staged = true;
     legs_[leg].pump.reset();
     const bool all =
@@ -119,7 +135,18 @@ void RenterLease::on_stage(std::uint32_t leg, const wire::TradeMessage &message)
             state.pump->on_need(message.stage_need());
         return;
     }
-    if (state.results != nullptr && !message.has_stage_need()) state.results->on_message(message);
+    // Not while the job runs: only what has ended there has results.
+    const bool has_ended = phase_ == Phase::kEnding || state.failed;
+    if (has_ended && state.results != nullptr && !message.has_stage_need())
+        state.results->on_message(message);
+}
+
+// Before the peer hears of it: it throws its copy away then.
+void RenterLease::note_results(std::uint32_t leg) {
+    std::vector<bool> has_all(legs_.size(), false);
+    has_all[leg] = true;
+    if (const Status noted = node_.journal.note_results(id_, has_all); !noted.ok())
+        log(LogLevel::kError, kCategory, "journal: ", noted.error().message);
 }
 
 // From now on the job may make something, and whatever becomes of this daemon it can be fetched.
@@ -127,13 +154,16 @@ void RenterLease::expect_results() {
     wire::ResultsRecord record;
     record.set_job_folder(call_.job_folder());
     record.set_stage_max_bytes(stage_bytes_max(call_));
-    record.set_written_at_ms(node_.clock.unix_ms());
+    record.set_written_at_ms(node_.clock.unix_ms() + demand_.duration_ms);  // when it ends, at last
+    *record.mutable_stage_out() = call_.stage_out();
     ResultsPlan plan;
     plan.job_folder = record.job_folder();
     plan.bytes_max = record.stage_max_bytes();
+    plan.globs.assign(call_.stage_out().begin(), call_.stage_out().end());
     plan.results_url = call_.results_url();
     plan.s3_access = s3_access(call_);
     for (const stage::StagedFile &file : files_) {
+        if ((file.mode & 0111) != 0) continue;  // never over a program
         plan.staged[file.name] = file.sha256;
         wire::StagedName &name = *record.add_staged();
         name.set_name(file.name);
@@ -153,7 +183,7 @@ void RenterLease::expect_results() {
             node_, plan,
             ResultsTaker::Listener{[this](const std::string &text) { notice(text); },
                                    [this](const std::string &text) { lose_results(text); },
-                                   [this] { check_ended(); }});
+                                   [this, leg] { note_results(leg); }, [this] { check_ended(); }});
     }
     if (const Status written = node_.journal.put_results(id_, record); !written.ok())
         log(LogLevel::kError, kCategory, "journal: ", written.error().message);

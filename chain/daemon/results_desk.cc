@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "chain/base/log.h"
+#include "chain/base/text.h"
 #include "chain/provider/lease_folder.h"
 
 namespace chain::daemon {
@@ -53,6 +55,10 @@ Result<std::vector<stage::StagedFile>> listed_files(const wire::KeptResults &lis
     return files;
 }
 
+std::shared_ptr<const std::vector<stage::StagedFile>> share(std::vector<stage::StagedFile> files) {
+    return std::make_shared<const std::vector<stage::StagedFile>>(std::move(files));
+}
+
 void remove_on_worker(Node &node, const std::string &lease_folder) {
     node.workers.run(
         [lease_folder] {
@@ -83,9 +89,9 @@ void ResultsDesk::recover(const std::string &scratch_folder) {
                 entry.key = {*lease, list.leg()};
                 entry.peer = *peer;
                 entry.until_ms = list.until_ms();
-                entry.files = std::move(*files);
+                entry.files = share(std::move(*files));
                 log(LogLevel::kNote, kCategory, "lease ", short_hex(*lease), ": ",
-                    entry.files.size(), " results wait for their renter");
+                    entry.files->size(), " results wait for their renter");
                 entries_.emplace(entry.key, std::move(entry));
                 continue;
             }
@@ -136,15 +142,16 @@ void ResultsDesk::on_collected(const LegKey &key, Result<std::vector<stage::Stag
     Entry &entry = found->second;
     entry.is_collected = true;
     if (!files.ok()) return fail(key, files.error().message);
-    entry.files = std::move(*files);
+    entry.files = share(std::move(*files));
     if (entry.renter_waits) return send(entry);
     // Without results only the answer is kept: that there are none.
-    if (entry.files.empty()) remove_on_worker(node_, std::exchange(entry.lease_folder, {}));
+    if (entry.files->empty()) remove_on_worker(node_, std::exchange(entry.lease_folder, {}));
     remove_old();
 }
 
 void ResultsDesk::send(Entry &entry) {
     entry.renter_waits = true;
+    entry.sent_at_ms = node_.clock.steady_ms();
     entry.pump = std::make_unique<StagePump>(
         node_, entry.key, entry.peer, entry.files, stores_,
         [this, key = entry.key](const Error &error) { fail(key, error.message); });
@@ -155,17 +162,22 @@ void ResultsDesk::send(Entry &entry) {
 void ResultsDesk::fail(const LegKey &key, const std::string &why) {
     log(LogLevel::kWarning, kCategory, "results of lease ", short_hex(key.lease), ": ", why);
     wire::TradeMessage message = trade_message(key);
-    message.mutable_stage_done()->set_error(why);
+    message.mutable_stage_done()->set_error(plain_text(why, 2 * stage::kTextBytesMax));
     static_cast<void>(node_.send_trade(entries_.at(key).peer, message));
     node_.loop.post([this, key, alive = alive_] {
         if (!*alive) return;
         const auto found = entries_.find(key);
         if (found == entries_.end()) return;
-        if (found->second.files.empty()) return remove(key);
-        found->second.pump.reset();
-        found->second.renter_waits = false;
-        end(found->second);
+        if (found->second.files == nullptr) return remove(key);  // there is nothing to send
+        rest(found->second);
     });
+}
+
+// No transfer any more: it is kept like all others whose renter is gone.
+void ResultsDesk::rest(Entry &entry) {
+    entry.pump.reset();
+    entry.renter_waits = false;
+    end(entry);
 }
 
 bool ResultsDesk::has(const PublicKey &peer, const LegKey &key) const {
@@ -186,6 +198,9 @@ void ResultsDesk::on_trade(const PublicKey &peer, const LegKey &key,
     }
     Entry &entry = entries_.at(key);
     if (message.has_fetch_results()) {
+        const bool is_soon =
+            entry.sent_at_ms != 0 && node_.clock.steady_ms() - entry.sent_at_ms < kSendAgainMs;
+        if (is_soon) return;  // the renter asks again, or gives up
         entry.renter_waits = true;
         if (entry.is_collected) send(entry);
     } else if (message.has_stage_need() && entry.pump != nullptr) {
@@ -194,8 +209,8 @@ void ResultsDesk::on_trade(const PublicKey &peer, const LegKey &key,
         // All is there, or the renter cannot take it, and has said so to its user. It asks again
         // if it thinks better of it.
         if (message.stage_done().error().empty()) return remove(key);
-        entry.pump.reset();
-        end(entry);
+        rest(entry);
+        remove_old();
     }
 }
 
@@ -206,10 +221,7 @@ void ResultsDesk::on_drained(const PublicKey &peer) {
 
 void ResultsDesk::on_peer_lost(const PublicKey &peer) {
     for (auto &[key, entry] : entries_) {
-        if (entry.peer != peer) continue;
-        entry.renter_waits = false;
-        entry.pump.reset();
-        end(entry);
+        if (entry.peer == peer) rest(entry);
     }
     remove_old();
 }
@@ -233,9 +245,19 @@ std::size_t ResultsDesk::kept_count() const {
                       [](const auto &row) { return !row.second.renter_waits; }));
 }
 
-// What costs nobody anything first, then what is oldest.
-bool ResultsDesk::goes_before(const Entry &a, const Entry &b) {
-    return std::pair(!a.files.empty(), a.until_ms) < std::pair(!b.files.empty(), b.until_ms);
+std::size_t ResultsDesk::count_of(const PublicKey &peer) const {
+    return static_cast<std::size_t>(
+        std::count_if(entries_.begin(), entries_.end(),
+                      [&](const auto &row) { return row.second.peer == peer; }));
+}
+
+// What costs nobody anything first, then of whoever has most here the oldest.
+bool ResultsDesk::goes_before(const Entry &a, const Entry &b) const {
+    const auto rank = [&](const Entry &entry) {
+        return std::tuple(!entry.files->empty(), kResultsEntriesMax - count_of(entry.peer),
+                          entry.until_ms);
+    };
+    return rank(a) < rank(b);
 }
 
 bool ResultsDesk::make_room() {
@@ -245,7 +267,7 @@ bool ResultsDesk::make_room() {
             (oldest == nullptr || goes_before(entry, *oldest)))
             oldest = &entry;
     if (oldest == nullptr) return false;
-    if (!oldest->files.empty())
+    if (!oldest->files->empty())
         log(LogLevel::kNote, kCategory, "the results of lease ", short_hex(oldest->key.lease),
             " were not fetched, and give way");
     remove(LegKey(oldest->key));
@@ -253,7 +275,9 @@ bool ResultsDesk::make_room() {
 }
 
 void ResultsDesk::remove_old() {
-    const std::uint64_t now_ms = node_.clock.unix_ms();
+    const std::uint64_t now_ms = node_.clock.unix_ms(), steady_ms = node_.clock.steady_ms();
+    for (auto &[key, entry] : entries_)
+        if (entry.pump != nullptr && steady_ms - entry.sent_at_ms > kResultsTransferMs) rest(entry);
     const bool any_old = std::any_of(entries_.begin(), entries_.end(), [&](const auto &row) {
         return !row.second.renter_waits && row.second.is_collected && row.second.until_ms <= now_ms;
     });

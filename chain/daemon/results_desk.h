@@ -22,6 +22,9 @@ namespace chain::daemon {
 
 inline constexpr std::uint64_t kResultsKeptMs = 24 * 3'600'000;
 inline constexpr std::size_t kResultsKeptMax = 16;
+inline constexpr std::size_t kResultsEntriesMax = 256;          // with those that are being sent
+inline constexpr std::uint64_t kSendAgainMs = 1'000;            // between two FetchResults of a leg
+inline constexpr std::uint64_t kResultsTransferMs = 3'600'000;  // of one transfer
 inline constexpr std::uint64_t kResultsBytesMax = 64ULL << 30;  // of one leg
 
 class ResultsDesk {
@@ -53,14 +56,16 @@ public:
     // Removes what was kept longest. False: nothing is kept.
     bool make_room();
     std::size_t kept_count() const;
+    bool is_full() const { return entries_.size() >= kResultsEntriesMax; }
 
 private:
     struct Entry {
         LegKey key;
         PublicKey peer{};
         std::string lease_folder;
-        std::uint64_t until_ms = 0;  // Unix time
-        std::vector<stage::StagedFile> files;
+        std::uint64_t until_ms = 0;                                   // Unix time
+        std::shared_ptr<const std::vector<stage::StagedFile>> files;  // once collected
+        std::uint64_t sent_at_ms = 0;  // steady: when the last transfer began; 0: none did
         bool is_collected = false;
         bool renter_waits = false;
         std::unique_ptr<StagePump> pump;  // a transfer is under way
@@ -71,11 +76,13 @@ private:
                  std::vector<stage::StagedFile> staged);
     void on_collected(const LegKey &key, Result<std::vector<stage::StagedFile>> files);
     void send(Entry &entry);
+    void rest(Entry &entry);
     void fail(const LegKey &key, const std::string &why);
     void end(Entry &entry);
     void remove(const LegKey &key);
     void remove_old();
-    static bool goes_before(const Entry &a, const Entry &b);
+    std::size_t count_of(const PublicKey &peer) const;
+    bool goes_before(const Entry &a, const Entry &b) const;
 
     Node &node_;
     const stage::WebRules stores_;

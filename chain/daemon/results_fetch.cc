@@ -17,6 +17,7 @@ ResultsFetch::ResultsFetch(Node &node, const ledger::LeaseId &lease,
     ResultsPlan plan;
     plan.job_folder = record.job_folder();
     plan.bytes_max = record.stage_max_bytes();
+    plan.globs.assign(record.stage_out().begin(), record.stage_out().end());
     for (const wire::StagedName &name : record.staged())
         if (const auto sha256 = to_bytes32(name.sha256(), "hash"); sha256.ok())
             plan.staged[name.name()] = *sha256;
@@ -37,6 +38,7 @@ ResultsFetch::ResultsFetch(Node &node, const ledger::LeaseId &lease,
                                        if (first_loss_.empty()) first_loss_ = text;
                                        say(text);
                                    },
+                                   [this, leg = takers_.size()] { note_all_of(leg); },
                                    [this] { check_ended(); }}));
     }
 }
@@ -50,12 +52,26 @@ void ResultsFetch::start() {
 void ResultsFetch::on_trade(const PublicKey &peer, const wire::TradeMessage &message) {
     ResultsTaker *const taker =
         message.leg() < takers_.size() ? takers_[message.leg()].get() : nullptr;
-    if (taker != nullptr && taker->plan().peer == peer) taker->on_message(message);
+    const bool is_of_files = message.has_stage_file() || message.has_stage_list() ||
+                             message.has_stage_chunk() || message.has_stage_done();
+    if (taker != nullptr && is_of_files && taker->plan().peer == peer) taker->on_message(message);
 }
 
 void ResultsFetch::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (const auto &taker : takers_)
         if (taker != nullptr && taker->plan().peer == peer) taker->on_peer_lost(why);
+}
+
+void ResultsFetch::note_all_of(std::size_t leg) {
+    std::vector<bool> has_all(takers_.size(), false);
+    has_all[leg] = true;
+    if (const Status noted = node_.journal.note_results(lease_, has_all); !noted.ok())
+        say("journal: " + noted.error().message);
+}
+
+void ResultsFetch::on_client_gone() {
+    for (const auto &taker : takers_)
+        if (taker != nullptr) taker->give_up("nobody waits for it any more");
 }
 
 void ResultsFetch::say(const std::string &text) {
@@ -70,12 +86,7 @@ void ResultsFetch::check_ended() {
         return taker == nullptr || taker->has_ended();
     });
     if (!all || std::exchange(ended_, true)) return;
-    std::vector<bool> has_all;
-    for (const auto &taker : takers_) has_all.push_back(taker == nullptr || taker->has_all());
-    const Status noted = node_.journal.note_results(lease_, has_all);
-    if (!noted.ok())
-        client_->fail(request_id_, noted.error());
-    else if (first_loss_.empty())
+    if (first_loss_.empty())
         client_->done(request_id_);
     else
         client_->fail(request_id_, make_error(ErrorCode::kNotFound, first_loss_));

@@ -24,9 +24,11 @@ public:
 
     void start();
     void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
+    void on_client_gone();
     void on_peer_lost(const PublicKey &peer, const std::string &why);
 
 private:
+    void note_all_of(std::size_t leg);
     void say(const std::string &text);
     void check_ended();
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "chain/base/log.h"
-#include "chain/client/text.h"
+#include "chain/base/text.h"
 #include "chain/stage/results.h"
 
 namespace chain::daemon {
@@ -26,9 +26,19 @@ std::optional<Bytes32> find_hash(const std::map<std::string, Bytes32> &staged,
 }  // namespace
 
 struct ResultsTaker::Placed {
+    struct Lines {
+        std::vector<std::string> said;
+        std::size_t more = 0;
+        void add(std::string text) {
+            if (said.size() < kPlacedSaidMax)
+                said.push_back(std::move(text));
+            else
+                ++more;
+        }
+    };
     std::mutex mutex;
-    std::vector<std::string> notices;
-    std::vector<std::string> losses;
+    Lines notices;
+    Lines losses;
 };
 
 std::string results_folder_of(const Node &node, const LegKey &key) {
@@ -52,10 +62,12 @@ std::uint64_t ResultsTaker::received_bytes() const {
 
 void ResultsTaker::fetch() {
     if (heard_at_ms_ == 0) heard_at_ms_ = node_.clock.steady_ms();
+    if (!silence_timer_.active()) watch_silence();
     has_begun_ = true;
     intake_.reset();
     names_.reset();
     put_count_ = 0;
+    checks_puts_ = false;
     node_.network.connect(plan_.address, &plan_.peer,
                           [this, alive = alive_](const Result<PublicKey> &peer) {
                               if (!*alive || has_ended_) return;
@@ -75,8 +87,25 @@ void ResultsTaker::fetch_soon(const std::string &why) {
     give_up(why);
 }
 
+void ResultsTaker::say_none_came() {
+    listener_.on_loss("no results came from " + plan_.host + how_to_go_on());
+}
+
+// A peer that is there may be silent for as long as its disk takes to collect, and no longer.
+void ResultsTaker::watch_silence() {
+    if (!plan_.results_url.empty()) return;  // an upload says nothing until it is done
+    silence_timer_ = node_.loop.after_ms(kResultsSilenceMs, [this] {
+        if (node_.clock.steady_ms() - heard_at_ms_ < kResultsSilenceMs) return watch_silence();
+        give_up("it sends nothing");
+    });
+}
+
 void ResultsTaker::give_up(const std::string &why) {
     if (has_ended_ || !has_begun_) return;
+    wire::TradeMessage message = trade_message(plan_.key);
+    message.mutable_stage_done()->set_error(plain_text(why, 2 * stage::kTextBytesMax));
+    static_cast<void>(node_.send_trade(plan_.peer, message));
+    intake_.reset();
     listener_.on_loss("results of " + plan_.host + " did not all come back: " + why +
                       how_to_go_on());
     end();
@@ -105,12 +134,13 @@ void ResultsTaker::begin_intake() {
         const auto result = stage::place_result(what.job_folder, file, source.get(),
                                                 find_hash(what.staged, file.name), what.host);
         const std::lock_guard lock(placed->mutex);
+        const std::string name = plain_text(file.name, stage::kTextBytesMax);
         if (!result.ok())
-            placed->losses.push_back("result " + file.name + " of " + what.host + ": " +
-                                     result.error().message);
+            placed->losses.add("result " + name + " of " + what.host + ": " +
+                               plain_text(result.error().message, 2 * stage::kTextBytesMax));
         else if (result->how == How::kBeside)
-            placed->notices.push_back(file.name + " changed here meanwhile; what " + what.host +
-                                      " made is " + result->name);
+            placed->notices.add(name + " changed here meanwhile; what " + what.host + " made is " +
+                                plain_text(result->name, stage::kTextBytesMax));
         return !result.ok() || result->how != How::kDamaged;
     };
     intake_ = std::make_unique<StageIntake>(node_, plan_.key, plan_.peer, std::move(plan),
@@ -121,14 +151,19 @@ void ResultsTaker::on_message(const wire::TradeMessage &message) {
     if (has_ended_) return;
     has_begun_ = true;
     heard_at_ms_ = node_.clock.steady_ms();
+    if (!silence_timer_.active()) watch_silence();
+    if (message.has_stage_file() && !stage::matches_globs(plan_.globs, message.stage_file().name()))
+        return give_up("it sends " + plain_text(message.stage_file().name(), stage::kTextBytesMax) +
+                       ", which nobody asked for");
     if (!plan_.results_url.empty()) return take_names(message);
     if (intake_ == nullptr) begin_intake();
     intake_->on_message(message);
 }
 
 void ResultsTaker::on_taken(const Status &taken) {
+    if (has_ended_) return;
     say_what_was_placed();
-    if (taken.ok() && !placed_->losses.empty())
+    if (taken.ok() && !placed_->losses.said.empty())
         return acknowledge(make_error(ErrorCode::kIo, "a result cannot be put into its place"), 0);
     if (!taken.ok()) {
         const bool too_large = taken.error().code == ErrorCode::kTooLarge;
@@ -147,9 +182,11 @@ void ResultsTaker::acknowledge(const Status &taken, std::size_t file_count) {
     if (taken.ok())
         message.mutable_stage_done()->set_file_count(static_cast<std::uint32_t>(file_count));
     else
-        message.mutable_stage_done()->set_error(taken.error().message);
-    static_cast<void>(node_.send_trade(plan_.peer, message));
+        message.mutable_stage_done()->set_error(
+            plain_text(taken.error().message, 2 * stage::kTextBytesMax));
     has_all_ = taken.ok();
+    if (has_all_) listener_.on_all();
+    static_cast<void>(node_.send_trade(plan_.peer, message));
     if (has_all_) static_cast<void>(remove_tree(folder_));
     end();
 }
@@ -169,7 +206,7 @@ void ResultsTaker::take_names(const wire::TradeMessage &message) {
             return make_error(ErrorCode::kProtocol, "the peer sends what nobody asked for");
         if (!message.stage_done().error().empty())
             return make_error(ErrorCode::kRefused,
-                              client::printable(message.stage_done().error().substr(0, 300)));
+                              plain_text(message.stage_done().error(), stage::kTextBytesMax));
         return ok_status();
     }();
     if (!taken.ok()) {
@@ -189,6 +226,7 @@ stage::S3Object ResultsTaker::object_of(const stage::StagedFile &file) const {
 
 void ResultsTaker::put_more() {
     const std::vector<stage::StagedFile> &files = names_->files();
+    if (checks_puts_) return;
     if (put_count_ == files.size()) return check_puts();
     wire::TradeMessage message = trade_message(plan_.key);
     const std::size_t end = std::min(files.size(), put_count_ + kPutsAtOnceMax);
@@ -203,29 +241,23 @@ void ResultsTaker::put_more() {
 
 // The peer says that all are there: the store is asked.
 void ResultsTaker::check_puts() {
-    struct Check {
-        std::string url;
-        std::uint64_t size_bytes;
-    };
-    std::vector<Check> checks;
-    for (const stage::StagedFile &file : names_->files())
-        checks.push_back({stage::presign(plan_.s3_access, "HEAD", object_of(file),
-                                         node_.clock.unix_ms(), kStoreValidS),
-                          file.size_bytes});
+    checks_puts_ = true;
     auto result = std::make_shared<Status>(ok_status());
-    node_.workers.run(
-        [checks = std::move(checks), result] {
-            for (const Check &check : checks) {
-                const auto found = stage::web_head(check.url);
-                if (!found.ok()) {
+    std::vector<std::pair<stage::S3Object, std::uint64_t>> objects;
+    for (const stage::StagedFile &file : names_->files())
+        objects.emplace_back(object_of(file), file.size_bytes);
+    node_.web_workers.run(
+        [objects = std::move(objects), access = plan_.s3_access, result] {
+            for (const auto &[object, size_bytes] : objects) {
+                const std::string url =
+                    stage::presign(access, "HEAD", object, system_clock().unix_ms(), kStoreValidS);
+                const auto found = stage::web_head(url);
+                if (!found.ok())
                     *result = found.error();
-                    return;
-                }
-                if (found->size_bytes != check.size_bytes) {
-                    *result = make_error(ErrorCode::kConflict, stage::without_query(check.url),
+                else if (found->size_bytes != size_bytes)
+                    *result = make_error(ErrorCode::kConflict, stage::without_query(url),
                                          " has another size than the peer says");
-                    return;
-                }
+                if (!result->ok()) return;
             }
         },
         [this, result, alive = alive_] {
@@ -240,13 +272,19 @@ void ResultsTaker::check_puts() {
 
 void ResultsTaker::say_what_was_placed() {
     const std::lock_guard lock(placed_->mutex);
-    for (const std::string &text : placed_->notices) listener_.on_notice(text);
-    for (const std::string &text : placed_->losses) listener_.on_loss(text + how_to_go_on());
+    const Placed::Lines &notices = placed_->notices, &losses = placed_->losses;
+    for (const std::string &text : notices.said) listener_.on_notice(text);
+    if (notices.more > 0)
+        listener_.on_notice("and so are " + std::to_string(notices.more) + " more");
+    for (const std::string &text : losses.said) listener_.on_loss(text + how_to_go_on());
+    if (losses.more > 0)
+        listener_.on_loss(std::to_string(losses.more) + " more results did not find their place");
 }
 
 void ResultsTaker::end() {
     has_ended_ = true;
     again_timer_.cancel();
+    silence_timer_.cancel();
     rmdir(folder_.c_str());  // if nothing has come
     listener_.on_end();
 }

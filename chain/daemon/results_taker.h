@@ -21,6 +21,9 @@ namespace chain::daemon {
 inline constexpr std::uint64_t kFetchAgainMs = 1'000;
 // Without a word of the peer: then it is left for `ompi-chain lease fetch`.
 inline constexpr std::uint64_t kFetchForMs = 10'000;
+// A peer that is there, and sends nothing of what it should.
+inline constexpr std::uint64_t kResultsSilenceMs = 120'000;
+inline constexpr std::size_t kPlacedSaidMax = 100;  // of one kind; the rest is counted
 
 struct ResultsPlan {
     LegKey key;
@@ -30,6 +33,7 @@ struct ResultsPlan {
     std::string job_folder;  // where the results go
     std::uint64_t bytes_max = 0;
     std::map<std::string, Bytes32> staged;  // what was sent: the job may have changed it
+    std::vector<std::string> globs;         // what was asked for; empty: everything
     std::string results_url;  // s3://BUCKET/PREFIX: the peer puts them there; empty: they come here
     stage::S3Access s3_access;
 };
@@ -42,7 +46,8 @@ public:
     struct Listener {
         std::function<void(const std::string &)> on_notice;  // for the user; nothing is lost
         std::function<void(const std::string &)> on_loss;    // a result did not come
-        std::function<void()> on_end;                        // once; may destroy the taker
+        std::function<void()> on_all;  // everything is in its place; the peer is told next
+        std::function<void()> on_end;  // once; may destroy the taker
     };
 
     ResultsTaker(Node &node, ResultsPlan plan, Listener listener);
@@ -55,6 +60,8 @@ public:
     void on_peer_lost(const std::string &why);
     // Leaves the rest for another time.
     void give_up(const std::string &why);
+    // The lease is over, and the peer has not even said that there are none.
+    void say_none_came();
 
     bool has_begun() const { return has_begun_; }
     bool has_ended() const { return has_ended_; }
@@ -64,6 +71,7 @@ public:
 
 private:
     void begin_intake();
+    void watch_silence();
     void take_names(const wire::TradeMessage &message);
     void put_more();
     void check_puts();
@@ -90,7 +98,9 @@ private:
     bool has_ended_ = false;
     bool has_all_ = false;
     std::uint64_t heard_at_ms_ = 0;  // steady
+    bool checks_puts_ = false;
     LoopHandle again_timer_;
+    LoopHandle silence_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

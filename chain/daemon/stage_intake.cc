@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/stage_intake.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -14,8 +15,9 @@ struct StageIntake::Desk {
 
     // The store of its own may hold what an earlier try brought.
     Status open() {
-        CHAIN_ASSIGN(own,
-                     stage::ContentStore::open(plan.own_folder, {.bytes_max = plan.bytes_max}));
+        CHAIN_ASSIGN(own, stage::ContentStore::open(plan.own_folder,
+                                                    {.bytes_max = plan.bytes_max,
+                                                     .disk_left_bytes = plan.disk_left_bytes}));
         receiver.emplace(stage::ReceiverStores{plan.cache.get(), own.get(), plan.owner},
                          plan.allow_absolute, plan.bytes_max, plan.stores);
         return ok_status();
@@ -71,7 +73,9 @@ void StageIntake::on_message(const wire::TradeMessage &message) {
             taken = receiver.on_done(message.stage_done());
             if (taken.ok()) return place();
             break;
-        default: CHAIN_CHECK(false);
+        default:
+            taken = make_error(ErrorCode::kProtocol, "this is no part of a transfer of files");
+            break;
     }
     if (!taken.ok()) end(std::move(taken));
 }
@@ -92,11 +96,15 @@ void StageIntake::place() {
 
 void StageIntake::run(std::function<Result<wire::StageNeed>(Desk &)> job, bool places) {
     works_ = true;
+    const std::vector<stage::StagedFile> &named = desk_->receiver->files();
+    const bool fetches = places && std::any_of(named.begin(), named.end(),
+                                               [](const auto &file) { return !file.url.empty(); });
+    WorkerPool &workers = fetches ? node_.web_workers : node_.workers;
     auto need = std::make_shared<std::optional<Result<wire::StageNeed>>>();
-    node_.workers.run([desk = desk_, job = std::move(job), need] { need->emplace(job(*desk)); },
-                      [this, need, places, alive = alive_] {
-                          if (*alive) answer(**need, places);
-                      });
+    workers.run([desk = desk_, job = std::move(job), need] { need->emplace(job(*desk)); },
+                [this, need, places, alive = alive_] {
+                    if (*alive) answer(**need, places);
+                });
 }
 
 void StageIntake::answer(const Result<wire::StageNeed> &need, bool was_placed) {

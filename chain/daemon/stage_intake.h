@@ -23,6 +23,7 @@ struct IntakePlan {
     Bytes32 owner{};                             // whose contents they are
     bool allow_absolute = false;
     std::uint64_t bytes_max = 0;
+    std::uint64_t disk_left_bytes = 0;      // of the disk of own_folder
     std::optional<stage::WebRules> stores;  // from which files may be fetched; none: from none
     std::function<Status(const stage::StagedFile &, const std::atomic<bool> &cancelled)> fetch;
     stage::Receiver::Place place;  // on a worker

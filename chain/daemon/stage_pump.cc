@@ -5,7 +5,8 @@
 
 namespace chain::daemon {
 
-StagePump::StagePump(Node &node, LegKey key, PublicKey peer, std::vector<stage::StagedFile> files,
+StagePump::StagePump(Node &node, LegKey key, PublicKey peer,
+                     std::shared_ptr<const std::vector<stage::StagedFile>> files,
                      stage::WebRules stores, std::function<void(const Error &)> on_error,
                      std::string image)
     : node_(node),
@@ -52,7 +53,7 @@ void StagePump::put(const wire::StageNeed &need) {
     }
     puts_ = true;
     auto done = std::make_shared<Status>(ok_status());
-    node_.workers.run(
+    node_.web_workers.run(
         [puts, done, gone = gone_] {
             for (const Put &put : *puts) {
                 *done = stage::put_file(put.file, put.url, *gone);

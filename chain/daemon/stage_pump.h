@@ -20,9 +20,9 @@ class StagePump {
 public:
     // `stores`: to which the peer may have files put instead. `on_error`: a file cannot be read, or
     // changed, or a store does not take it.
-    StagePump(Node &node, LegKey key, PublicKey peer, std::vector<stage::StagedFile> files,
-              stage::WebRules stores, std::function<void(const Error &)> on_error,
-              std::string image = {});
+    StagePump(Node &node, LegKey key, PublicKey peer,
+              std::shared_ptr<const std::vector<stage::StagedFile>> files, stage::WebRules stores,
+              std::function<void(const Error &)> on_error, std::string image = {});
     ~StagePump();
 
     // As much as is due and fits the session's queue. Call again when it has drained.

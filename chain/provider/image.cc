@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -38,6 +39,7 @@ Status prepare_unpacking(SandboxSpec &spec) {
                  std::string("--file=") + kImageInside,
                  std::string("--directory=") + kRootInside,
                  "--no-same-owner",
+                 "--anchored",
                  "--exclude=./dev/*",
                  "--exclude=dev/*",
                  "--exclude=./proc/*",
@@ -71,6 +73,49 @@ Result<ImageMpi> find_image_mpi(const std::string &root_folder) {
     if (found.component_dir.empty())
         return make_error(ErrorCode::kNotFound, "the image's Open MPI has no components");
     return found;
+}
+
+Status make_mount_points(const SandboxSpec &spec) {
+    const FileDescriptor root(open(spec.root_folder.c_str(), kFolderFlags));
+    if (!root.valid()) return errno_error(errno, "open " + spec.root_folder);
+    const auto make = [&](const std::string &inside, bool is_folder) -> Status {
+        for (const std::string_view covered : {"/tmp/", "/var/tmp/", "/dev/", "/proc/"})
+            if (inside.starts_with(covered)) return ok_status();  // not the image's
+        std::string base_name;
+        const auto parent = open_parent_beneath(root.get(), inside.substr(1), true, base_name);
+        if (!parent.ok())
+            return make_error(ErrorCode::kPermission,
+                              "the image has a link, or a file, on the way "
+                              "to ",
+                              inside, ": ", parent.error().message);
+        if (is_folder) {
+            if (mkdirat(parent->get(), base_name.c_str(), 0755) != 0 && errno != EEXIST)
+                return errno_error(errno, "make " + inside + " in the image");
+        } else {
+            const FileDescriptor file(
+                openat(parent->get(), base_name.c_str(),
+                       O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+            if (!file.valid() && errno != EACCES && errno != EISDIR)
+                return make_error(ErrorCode::kPermission, "the image has something else at ",
+                                  inside, ", where a file belongs");
+        }
+        struct stat status {};
+        const bool is_right =
+            fstatat(parent->get(), base_name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (is_folder ? S_ISDIR(status.st_mode) : S_ISREG(status.st_mode));
+        if (is_right) return ok_status();
+        return make_error(ErrorCode::kPermission, "the image has a link, or something else, at ",
+                          inside, ", which belongs to the sandbox");
+    };
+    for (const char *folder : {"/proc", "/dev", "/tmp", "/var/tmp", "/run/ompi-chain/ranks",
+                               "/run/ompi-chain/components", "/sys/devices/system",
+                               "/sys/class/net", "/sys/devices/virtual/net"})
+        CHAIN_TRY(make(folder, true));
+    for (const char *file : {"/etc/passwd", "/etc/group", "/etc/hosts"})
+        CHAIN_TRY(make(file, false));
+    CHAIN_TRY(make(spec.job_folder, true));
+    for (const auto &[source, inside] : spec.read_only) CHAIN_TRY(make(inside, false));
+    return ok_status();
 }
 
 }  // namespace chain::provider

@@ -28,4 +28,9 @@ struct ImageMpi {
 // Blocks on the disk: for a worker. Errors: kNotFound (none in it), kTooLarge, kIo.
 Result<ImageMpi> find_image_mpi(const std::string &root_folder);
 
+// Makes what `spec` mounts upon in its root: bubblewrap follows links there, and the image's may
+// lead out of it. Errors: kPermission (a link, or a file for a folder, is where something belongs),
+// kIo, kDiskFull.
+Status make_mount_points(const SandboxSpec &spec);
+
 }  // namespace chain::provider

@@ -19,7 +19,7 @@ namespace chain::stage {
 namespace {
 
 constexpr std::string_view kPartSuffix = ".part";
-constexpr std::size_t kEntriesLookedAt = 10 * kContentsMax;
+constexpr std::size_t kEntriesLookedAt = 200'000;
 
 std::int64_t nanoseconds(const timespec &time) {
     return time.tv_sec * std::int64_t{1'000'000'000} + time.tv_nsec;
@@ -71,7 +71,7 @@ Status ContentStore::take_stock() {
         return true;
     }));
     const std::lock_guard lock(mutex_);
-    make_room(0);
+    make_room(0, false);
     return ok_status();
 }
 
@@ -87,14 +87,17 @@ void ContentStore::remove(const Key &key) {
     unlink(path(key, found->second.is_whole).c_str());
     used_bytes_ -= found->second.size_bytes;
     entries_.erase(found);
-    rmdir((folder_ + "/" + to_hex(key.first)).c_str());  // if that was its owner's last
+    const auto next = entries_.lower_bound({key.first, Bytes32{}});
+    const bool was_last = next == entries_.end() || next->first.first != key.first;
+    if (was_last) rmdir((folder_ + "/" + to_hex(key.first)).c_str());
 }
 
 // Throws out what was used least lately until `size_bytes` more fit.
-bool ContentStore::make_room(std::uint64_t size_bytes) {
+bool ContentStore::make_room(std::uint64_t size_bytes, bool is_new) {
     if (size_bytes > limits_.bytes_max) return false;
     const auto fits = [&] {
-        return used_bytes_ + size_bytes <= limits_.bytes_max && entries_.size() < kContentsMax &&
+        return used_bytes_ + size_bytes <= limits_.bytes_max &&
+               entries_.size() + (is_new ? 1 : 0) <= limits_.contents_max &&
                disk_has(folder_, size_bytes + limits_.disk_left_bytes);
     };
     if (fits()) return true;
@@ -129,7 +132,9 @@ std::unique_ptr<ContentStore::Content> ContentStore::take(const Bytes32 &owner,
     }
     const std::uint64_t there_bytes = found == entries_.end() ? 0 : found->second.size_bytes;
     if (found != entries_.end()) found->second.taken = true;  // not thrown out for its own rest
-    const bool has_room = there_bytes == size_bytes || make_room(size_bytes - there_bytes);
+    const bool is_new = found == entries_.end();
+    const bool has_room =
+        (!is_new && there_bytes == size_bytes) || make_room(size_bytes - there_bytes, is_new);
     if (found != entries_.end()) found->second.taken = false;
     if (!has_room) return nullptr;
     const std::string owner_folder = folder_ + "/" + to_hex(owner);
@@ -168,7 +173,7 @@ ContentStore::Content::~Content() {
     const auto found = store_.entries_.find(key_);
     CHAIN_CHECK(found != store_.entries_.end());
     found->second.taken = false;
-    if (offset_bytes_ == 0 && size_bytes_ > 0) {
+    if (offset_bytes_ == 0 && !whole_) {
         store_.remove(key_);
         return;
     }

@@ -25,13 +25,14 @@
 
 namespace chain::stage {
 
-inline constexpr std::size_t kContentsMax = 20'000;  // of one store
+inline constexpr std::size_t kCacheContentsMax = 20'000;
 
 struct StoreLimits {
     std::uint64_t bytes_max = 0;  // for all contents together, those on their way counted whole
     std::uint64_t disk_left_bytes = 0;  // of its disk, for others
-    bool may_evict =
-        false;  // what was used least lately goes for what is new; else that does not fit
+    // What was used least lately goes for what is new; else that does not fit.
+    bool may_evict = false;
+    std::size_t contents_max = 100'000;
 };
 
 class ContentStore {
@@ -93,7 +94,7 @@ private:
     ContentStore(std::string folder, const StoreLimits &limits)
         : folder_(std::move(folder)), limits_(limits) {}
     Status take_stock();
-    bool make_room(std::uint64_t size_bytes);
+    bool make_room(std::uint64_t size_bytes, bool is_new);
     void remove(const Key &key);
     std::string path(const Key &key, bool is_whole) const;
 

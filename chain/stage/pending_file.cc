@@ -62,6 +62,7 @@ Result<bool> PendingFile::copy_from(int from_fd, const StagedFile &file) {
 
 Status PendingFile::sync(const std::string &name) {
     if (fsync(file_.get()) != 0) return errno_error(errno, "write " + name);
+    is_synced_ = true;
     return ok_status();
 }
 
@@ -72,6 +73,8 @@ bool PendingFile::rename_to(const std::string &name, bool replace) {
                   replace ? 0 : RENAME_NOREPLACE) != 0)
         return false;
     name_.clear();
+    // Whoever hears that it is there may throw away his copy. A file system that cannot: no matter.
+    if (is_synced_) static_cast<void>(fsync(folder_fd_));
     return true;
 }
 

@@ -32,6 +32,7 @@ private:
     const int folder_fd_;
     std::string name_;
     FileDescriptor file_;
+    bool is_synced_ = false;
 };
 
 // From its beginning. Errors: kIo.

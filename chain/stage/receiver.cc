@@ -3,22 +3,17 @@
 
 #include <algorithm>
 
+#include "chain/base/text.h"
 #include "chain/wire/frame.h"
 
 namespace chain::stage {
 namespace {
 
-constexpr std::size_t kErrorBytesMax = 200;
 constexpr std::size_t kUrlBytesMax = 8'192;
 constexpr std::size_t kEtagBytesMax = 200;
 
-// From the network into messages: no control characters, bounded.
 std::string quoted(const std::string &text) {
-    std::string safe = text.substr(0, kErrorBytesMax);
-    for (char &c : safe) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-    }
-    return "\"" + safe + "\"";
+    return "\"" + plain_text(text, kTextBytesMax) + "\"";
 }
 
 void add_range(wire::StageNeed &need, std::uint32_t file, std::uint64_t offset) {
@@ -83,6 +78,13 @@ Status Receiver::name_file(const wire::StageFile &file) {
                           quoted(file.name()));
     if ((file.mode() & ~0777u) != 0)
         return make_error(ErrorCode::kProtocol, quoted(file.name()), " has an unsafe mode");
+    if (name_parts(file.name()) > kNamePartsMax)
+        return make_error(ErrorCode::kTooLarge, quoted(file.name()), " lies more than ",
+                          kNamePartsMax, " folders deep");
+    names_bytes_ += file.name().size() + file.url().size() + file.etag().size();
+    if (names_bytes_ > kNamesBytesMax)
+        return make_error(ErrorCode::kTooLarge, "the names of the staged files are more than ",
+                          kNamesBytesMax, " bytes");
     if (!names_.insert(file.name()).second)
         return make_error(ErrorCode::kProtocol, quoted(file.name()), " came twice");
     if (file.size_bytes() > limit_bytes_ - named_bytes_)
@@ -93,6 +95,10 @@ Status Receiver::name_file(const wire::StageFile &file) {
     staged.size_bytes = file.size_bytes();
     staged.mode = file.mode();
     CHAIN_ASSIGN(staged.sha256, to_bytes32(file.sha256(), "the hash of a staged file"));
+    static const Bytes32 kHashOfNothing = Sha256().finish();
+    if (file.url().empty() && (staged.size_bytes == 0) != (staged.sha256 == kHashOfNothing))
+        return make_error(ErrorCode::kProtocol, quoted(file.name()),
+                          " has not the hash of its size");
     named_bytes_ += staged.size_bytes;
     if (!file.url().empty()) {
         staged.url = file.url();

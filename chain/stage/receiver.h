@@ -87,6 +87,7 @@ private:
     const std::uint64_t limit_bytes_;
     const std::optional<WebRules> stores_allowed_;
     std::uint64_t named_bytes_ = 0;
+    std::size_t names_bytes_ = 0;
     std::uint64_t received_bytes_ = 0;
     std::vector<StagedFile> files_;
     std::vector<bool> placed_;

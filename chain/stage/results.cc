@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <mutex>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -88,8 +89,13 @@ Result<PlacedResult> place_result(const std::string &folder, const StagedFile &f
             return PlacedResult{PlacedResult::How::kWritten, file.name};
         if (errno != EEXIST) return errno_error(errno, "write " + file.name);
     }
-    // Looked at again: copying took time, in which the user may have saved a file.
+    // Looked at again: copying took time, in which the user may have saved a file, or another
+    // peer's result taken the place; with that one at a time.
+    static std::mutex one_at_a_time;
+    const std::lock_guard lock(one_at_a_time);
     CHAIN_ASSIGN(occupant, look_at(parent.get(), base_name));
+    if (occupant.sha256 == file.sha256)
+        return PlacedResult{PlacedResult::How::kUnchanged, file.name};
     if (occupant.sha256 && occupant.sha256 == staged_hash) {
         if (!pending.rename_to(base_name, true)) return errno_error(errno, "write " + file.name);
         return PlacedResult{PlacedResult::How::kWritten, file.name};

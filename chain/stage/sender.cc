@@ -40,6 +40,9 @@ Status put_file(const StagedFile &file, const std::string &url,
 }
 
 Sender::Sender(std::vector<StagedFile> files, std::string image)
+    : Sender(std::make_shared<const std::vector<StagedFile>>(std::move(files)), std::move(image)) {}
+
+Sender::Sender(std::shared_ptr<const std::vector<StagedFile>> files, std::string image)
     : files_(std::move(files)), image_(std::move(image)) {}
 
 Status Sender::on_need(const wire::StageNeed &need) {
@@ -50,9 +53,9 @@ Status Sender::on_need(const wire::StageNeed &need) {
                           " times");
     std::uint32_t least = 0;
     for (const wire::StageRange &range : need.ranges()) {
-        if (range.file() < least || range.file() >= files_.size() ||
-            range.offset() >= files_[range.file()].size_bytes ||
-            !files_[range.file()].url.empty() || !range.put_url().empty())
+        if (range.file() < least || range.file() >= files_->size() ||
+            range.offset() >= (*files_)[range.file()].size_bytes ||
+            !(*files_)[range.file()].url.empty() || !range.put_url().empty())
             return make_error(ErrorCode::kProtocol, "file ", range.file(),
                               " was asked for from a byte that it has not");
         least = range.file() + 1;
@@ -64,7 +67,7 @@ Status Sender::on_need(const wire::StageNeed &need) {
 }
 
 Status Sender::open_range() {
-    const StagedFile &file = files_[need_.ranges(range_).file()];
+    const StagedFile &file = (*files_)[need_.ranges(range_).file()];
     CHAIN_ASSIGN(file_, open_as_described(file));
     offset_ = need_.ranges(range_).offset();
     hash_ = offset_ == 0 ? std::make_unique<Sha256>() : nullptr;
@@ -75,7 +78,7 @@ Status Sender::open_range() {
 
 // The last chunk of a file is given out only when the file stands as it was described.
 Result<std::string> Sender::read_chunk() {
-    const StagedFile &file = files_[need_.ranges(range_).file()];
+    const StagedFile &file = (*files_)[need_.ranges(range_).file()];
     std::string content(std::min<std::uint64_t>(wire::kStageChunkBytes, file.size_bytes - offset_),
                         '\0');
     CHAIN_ASSIGN(const std::size_t got,
@@ -94,8 +97,8 @@ Result<std::optional<wire::TradeMessage>> Sender::next() {
     std::optional<wire::TradeMessage> message;
     if (phase_ == Phase::kWaiting) return message;
     message.emplace();
-    if (named_count_ < files_.size()) {
-        const StagedFile &file = files_[named_count_];
+    if (named_count_ < files_->size()) {
+        const StagedFile &file = (*files_)[named_count_];
         wire::StageFile &name = *message->mutable_stage_file();
         name.set_file(static_cast<std::uint32_t>(named_count_++));
         name.set_name(file.name);
@@ -107,13 +110,13 @@ Result<std::optional<wire::TradeMessage>> Sender::next() {
         return message;
     }
     if (phase_ == Phase::kNaming) {
-        message->mutable_stage_list()->set_file_count(static_cast<std::uint32_t>(files_.size()));
+        message->mutable_stage_list()->set_file_count(static_cast<std::uint32_t>(files_->size()));
         message->mutable_stage_list()->set_image(image_);
         phase_ = Phase::kWaiting;
         return message;
     }
     if (range_ == need_.ranges_size()) {
-        message->mutable_stage_done()->set_file_count(static_cast<std::uint32_t>(files_.size()));
+        message->mutable_stage_done()->set_file_count(static_cast<std::uint32_t>(files_->size()));
         phase_ = Phase::kWaiting;
         return message;
     }
@@ -125,7 +128,7 @@ Result<std::optional<wire::TradeMessage>> Sender::next() {
     CHAIN_ASSIGN(*chunk.mutable_content(), read_chunk());
     offset_ += chunk.content().size();
     sent_bytes_ += chunk.content().size();
-    if (offset_ == files_[number].size_bytes) {
+    if (offset_ == (*files_)[number].size_bytes) {
         file_.reset();
         ++range_;
     }

@@ -22,6 +22,7 @@ class Sender {
 public:
     // `image`: the name of the file that the job runs in; may be empty.
     explicit Sender(std::vector<StagedFile> files, std::string image = {});
+    explicit Sender(std::shared_ptr<const std::vector<StagedFile>> files, std::string image = {});
 
     // The next message; nullopt: none before the peer says what it needs (on_need), or that it has
     // all. Errors: kConflict when a file changed since it was described, kNotFound, kPermission,
@@ -30,7 +31,7 @@ public:
     // Errors: kProtocol (out of turn, no such file or byte, too often).
     Status on_need(const wire::StageNeed &need);
 
-    const std::vector<StagedFile> &files() const { return files_; }
+    const std::vector<StagedFile> &files() const { return *files_; }
     std::uint64_t sent_bytes() const { return sent_bytes_; }
 
 private:
@@ -38,7 +39,7 @@ private:
     Status open_range();
     Result<std::string> read_chunk();
 
-    std::vector<StagedFile> files_;
+    std::shared_ptr<const std::vector<StagedFile>> files_;  // others may send them, too
     const std::string image_;
     Phase phase_ = Phase::kNaming;
     std::size_t named_count_ = 0;

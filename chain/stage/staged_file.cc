@@ -52,6 +52,8 @@ Status describe_open_file(int fd, std::uint64_t limit_bytes, StagedFile &file) {
     return ok_status();
 }
 
+}  // namespace
+
 Status check_globs(const std::vector<std::string> &globs) {
     if (globs.size() > kGlobsMax)
         return make_error(ErrorCode::kTooLarge, "more than ", kGlobsMax, " patterns");
@@ -65,16 +67,15 @@ Status check_globs(const std::vector<std::string> &globs) {
     return ok_status();
 }
 
-bool matches_any(const std::vector<std::string> &globs, const WalkEntry &entry) {
+bool matches_globs(const std::vector<std::string> &globs, const std::string &name) {
     if (globs.empty()) return true;
+    const std::string base_name = name.substr(name.rfind('/') + 1);
     return std::any_of(globs.begin(), globs.end(), [&](const std::string &glob) {
         const bool whole = glob.find('/') != std::string::npos;
-        return fnmatch(glob.c_str(), (whole ? entry.name : entry.base_name).c_str(),
+        return fnmatch(glob.c_str(), (whole ? name : base_name).c_str(),
                        whole ? FNM_PATHNAME : 0) == 0;
     });
 }
-
-}  // namespace
 
 Result<FileDescriptor> open_source(const std::string &path) {
     FileDescriptor file(open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
@@ -135,10 +136,14 @@ Result<std::vector<StagedFile>> collect_results(const std::string &folder,
     for (const auto &file : staged) staged_by_name[file.name] = &file;
     std::vector<StagedFile> results;
     std::uint64_t left_bytes = limit_bytes;
-    std::size_t unreadable_count = 0;
+    std::size_t unreadable_count = 0, names_bytes = 0;
     Status fits = ok_status();
     CHAIN_TRY(walk_folder(folder, kEntriesMax, [&](const WalkEntry &entry) {
-        if (!S_ISREG(entry.status.st_mode) || !matches_any(globs, entry)) return true;
+        if (!S_ISREG(entry.status.st_mode) || !matches_globs(globs, entry.name)) return true;
+        if (!is_safe_relative_path(entry.name) || name_parts(entry.name) > kNamePartsMax) {
+            ++unreadable_count;
+            return true;
+        }
         const auto before = staged_by_name.find(entry.name);
         const bool was_staged = before != staged_by_name.end();
         FileDescriptor fd(openat(entry.parent_fd, entry.base_name.c_str(),
@@ -163,6 +168,12 @@ Result<std::vector<StagedFile>> collect_results(const std::string &folder,
             return false;
         }
         left_bytes -= file.size_bytes;
+        names_bytes += file.name.size();
+        if (names_bytes > kNamesBytesMax) {
+            fits = make_error(ErrorCode::kTooLarge, "the names of the job's results are more than ",
+                              kNamesBytesMax, " bytes");
+            return false;
+        }
         results.push_back(std::move(file));
         return true;
     }));

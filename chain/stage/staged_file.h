@@ -8,6 +8,7 @@
 // Everything here blocks on the disk: for a worker. Thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -17,7 +18,10 @@
 
 namespace chain::stage {
 
-inline constexpr std::uint32_t kFilesMax = 100'000;  // of one transfer
+inline constexpr std::uint32_t kFilesMax = 100'000;       // of one transfer
+inline constexpr std::size_t kNamesBytesMax = 32u << 20;  // of all of them, with their addresses
+inline constexpr std::size_t kNamePartsMax = 64;          // a/b/c has three
+inline constexpr std::size_t kTextBytesMax = 200;         // of a stranger's words in a message
 // Under which an image comes to a peer; no job sees it.
 inline constexpr std::string_view kImageName = "/.ompi-chain/image";
 
@@ -45,11 +49,21 @@ Bytes32 manifest_hash(const std::vector<StagedFile> &files);
 // that are or will be there.
 Bytes32 object_hash(std::string_view url, std::string_view etag);
 
+inline std::size_t name_parts(std::string_view name) {
+    return 1 + static_cast<std::size_t>(std::count(name.begin(), name.end(), '/'));
+}
 std::uint64_t total_bytes(const std::vector<StagedFile> &files);
+
+// Of --chain-stage-out: not too many, and none that costs too much to match. Errors: kTooLarge,
+// kInvalidInput.
+Status check_globs(const std::vector<std::string> &globs);
+// As collect_results does it.
+bool matches_globs(const std::vector<std::string> &globs, const std::string &name);
 
 // Regular files below `folder` that are new or differ from `staged`, by size or hash; symbolic
 // links and special files are left out. `globs` (empty: all; * ? [a-z]) match relative names, and
-// the last part alone where the glob holds no '/'. Errors: kTooLarge over limit_bytes or kFilesMax,
+// the last part alone where the glob holds no '/'. Names that no peer would take are left out.
+// Errors: kTooLarge over limit_bytes or kFilesMax,
 // kInvalidInput (globs).
 Result<std::vector<StagedFile>> collect_results(const std::string &folder,
                                                 const std::vector<StagedFile> &staged,

@@ -15,9 +15,11 @@
 //
 // Checksums are always verified: silently skipping a bad record could lose a committed block.
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <shared_mutex>
+#include <thread>
 
 #include <leveldb/cache.h>
 #include <leveldb/db.h>
@@ -31,6 +33,9 @@
 
 namespace chain {
 namespace {
+
+constexpr unsigned kLockTries = 20;
+constexpr std::chrono::milliseconds kLockPause(100);
 
 // A read looks into one table of many, not into one of each level: 1 of 100 in vain.
 constexpr int kFilterBitsPerKey = 10;
@@ -254,9 +259,17 @@ private:
 
 Result<std::unique_ptr<KeyValueStore>> open_leveldb_store(const std::string &folder) {
     CHAIN_TRY(make_folders(folder, 0700));
-    CHAIN_ASSIGN(auto database, open_database(folder));
+    Result<Database> database = open_database(folder);
+    // A process that was just killed may hold it until its last thread is gone.
+    for (unsigned tries = 0;
+         !database.ok() && database.error().code == ErrorCode::kConflict && tries < kLockTries;
+         ++tries) {
+        std::this_thread::sleep_for(kLockPause);
+        database = open_database(folder);
+    }
+    if (!database.ok()) return database.error();
     return std::unique_ptr<KeyValueStore>(
-        std::make_unique<LevelDbStore>(folder, std::move(database)));
+        std::make_unique<LevelDbStore>(folder, std::move(*database)));
 }
 
 }  // namespace chain

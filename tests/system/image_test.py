@@ -134,6 +134,7 @@ def what_is_no_image_is_said(net):
     folder = net.folder
     with open(f"{folder}/noise", "wb") as file:
         file.write(os.urandom(100_000))
+    Image.get(net)
     os.makedirs(f"{folder}/bare/usr/bin")
     done = pack(net, f"{folder}/bare", "--output", f"{folder}/bare.tar")
     assert "no orted" in done.stderr, done
@@ -142,11 +143,19 @@ def what_is_no_image_is_said(net):
     os.symlink("/", f"{folder}/evil/etc")
     os.symlink("/etc/passwd", f"{folder}/evil/usr/bin/orted")
     pack(net, f"{folder}/evil", "--output", f"{folder}/evil.tar")
+    # A link where the sandbox puts something of its own: nothing of the host is touched.
+    victim = f"{folder}/victim"
+    os.makedirs(victim)
+    os.chmod(victim, 0o777)
+    shutil.copytree(Image.root, f"{folder}/linked", symlinks=True)
+    os.symlink(f"/oldroot{victim}", f"{folder}/linked/run")
+    pack(net, f"{folder}/linked", "--output", f"{folder}/linked.tar")
     for image, words in (("noise", "cannot be unpacked"), ("bare.tar", "no orted"),
-                         ("evil.tar", "no orted"), ("absent.tar", "there is no such file"),
+                         ("evil.tar", "no orted"), ("linked.tar", "has a link"), ("absent.tar", "there is no such file"),
                          ("bare", "ompi-chain image")):
         run = lease(net, f"{folder}/{image}", "true", rc=None)
         assert words in run.err, (image, run.text())
+    assert os.listdir(victim) == [], os.listdir(victim)
     pack(net, f"{folder}/absent", fails="no such folder")
     pack(net, "docker://debian:12", fails="by digest")
     os.makedirs(f"{folder}/neither/data")

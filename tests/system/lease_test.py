@@ -253,6 +253,26 @@ def test_stage_flags():
     assert refused.returncode == 1 and "nothing of lease" in refused.stderr, refused
 
 
+def test_names_that_are_no_text_come_back():
+    desk = Desk()
+    odd = b"caf\xe9 \x1b[31m.txt"
+    with open(os.path.join(desk.folder.encode(), b"in \xff"), "wb") as file:
+        file.write(b"sent")
+    run = desk.run("--chain-lease", 1, "-np", 1, "--chain-stage-in", ".", "sh", "-c",
+                   "cat in*; echo made > \"$(printf 'caf\\351 \\033[31m.txt')\"")
+    assert run.rc == 0 and "sent" in run.out, run.text()
+    with open(os.path.join(desk.folder.encode(), odd), "rb") as file:
+        assert file.read() == b"made\n"
+    # One that cannot be put where it belongs is named in words that a terminal bears.
+    desk.write("taken", "mine")
+    run = desk.run("--chain-lease", 1, "-np", 1, "sh", "-c",
+                   "mkdir taken; echo made > \"taken/$(printf 'caf\\351 \\033[31m')\"")
+    assert run.rc != 0 and "taken/caf? ?[31m" in run.err, run.text()
+    room = Desk()
+    net.renter.call("lease", "fetch", desk.report["lease"], "--into", room.folder)
+    assert os.path.exists(os.path.join(room.folder.encode(), b"taken/caf\xe9 \x1b[31m"))
+
+
 def test_a_bundle_brings_its_libraries():
     desk = Desk()
     desk.write("pick.c", "int pick(void) { return 42; }\n")
@@ -448,6 +468,7 @@ TESTS = [
     test_what_changed_meanwhile_is_not_overwritten,
     test_an_argument_that_changed_meanwhile_comes_back_under_another_name,
     test_stage_flags,
+    test_names_that_are_no_text_come_back,
     test_a_bundle_brings_its_libraries,
     test_a_program_of_debian_draws_the_same_picture_on_leased_peers,
     test_the_report_has_every_field_and_its_sums_agree,

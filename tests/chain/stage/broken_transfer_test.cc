@@ -132,6 +132,28 @@ TEST_F(BrokenTransferTest, Files) {
              return to.on_file(named("a", "", 1));
          },
          ErrorCode::kProtocol},
+        {"a hash that is not of its size",
+         [&](Receiver &to) -> Status {
+             wire::StageFile file = named("a", text_);
+             file.set_size_bytes(0);
+             return to.on_file(file);
+         },
+         ErrorCode::kProtocol},
+        {"too deep",
+         [&](Receiver &to) -> Status {
+             std::string name = "a";
+             for (std::size_t i = 0; i < kNamePartsMax; ++i) name += "/a";
+             return to.on_file(named(name, text_));
+         },
+         ErrorCode::kTooLarge},
+        {"an image that is none of them",
+         [&](Receiver &to) -> Status {
+             CHAIN_TRY(to.on_file(named("a", text_)));
+             wire::StageList list = list_of(1);
+             list.set_image("a");
+             return to.on_list(list);
+         },
+         ErrorCode::kProtocol},
         {"one hash, two sizes",
          [&](Receiver &to) -> Status {
              CHAIN_TRY(to.on_file(named("a", text_)));

@@ -115,6 +115,28 @@ TEST_F(ContentStoreTest, AnotherSizeOrDamageBeginsAnew) {
     EXPECT_EQ(read_text(taken->path()), "fresh");
 }
 
+TEST_F(ContentStoreTest, EvenEmptyContentsAreCounted) {
+    auto store = ContentStore::open(root_ / "store", {.bytes_max = 100, .contents_max = 3});
+    ASSERT_TRUE(store.ok());
+    std::vector<std::unique_ptr<ContentStore::Content>> held;
+    for (std::uint8_t i = 0; i < 3; ++i) held.push_back((*store)->take(kAlice, Bytes32{i}, 0));
+    EXPECT_NE(held.back(), nullptr);
+    EXPECT_EQ((*store)->take(kAlice, Bytes32{9}, 0), nullptr);
+    held.clear();  // none of them was kept
+    EXPECT_NE((*store)->take(kAlice, Bytes32{9}, 0), nullptr);
+}
+
+// Its folder stays as long as something of it is there, or is to come.
+TEST_F(ContentStoreTest, WhatLeavesTakesNoOthersFolder) {
+    const auto store = open(20);
+    put(*store, kAlice, "aaaaaaaaaa");
+    const auto coming = store->take(kAlice, hash_of("bbbbb"), 5);
+    put(*store, kBob, "cccccccccc");  // throws Alice's old one out
+    EXPECT_EQ(there(*store, kBob, "cccccccccc"), 10u);
+    ASSERT_TRUE(coming->append("bbbbb").ok());
+    EXPECT_EQ(read_text(coming->path()), "bbbbb");
+}
+
 TEST_F(ContentStoreTest, LeavesStrangersFilesAlone) {
     write_text(root_ / "store/readme", "mine");
     write_text(root_ / ("store/" + to_hex(kAlice) + "/notes"), "mine");

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/stage/results.h"
 
+#include <set>
+#include <thread>
+
 #include <unistd.h>
 
 #include "tests/chain/stage/support.h"
@@ -67,6 +70,31 @@ TEST_F(ResultsTest, IdenticalContentIsNotWrittenAgain) {
     expect_placed(received("log", "same"), std::nullopt, How::kUnchanged, "log");
     ASSERT_EQ(stat(work("log").c_str(), &after), 0);
     EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+// Many peers whose jobs changed the same file that they were sent: each result is somewhere.
+TEST_F(ResultsTest, PeersThatChangeTheSameFileLoseNothing) {
+    for (int round = 0; round < 20; ++round) {
+        write_text(work("log"), "staged");
+        constexpr int kPeers = 4;
+        std::vector<StagedFile> files;
+        for (int peer = 0; peer < kPeers; ++peer)
+            files.push_back(received("log", "of peer " + std::to_string(peer)));
+        std::vector<std::thread> threads;
+        for (int peer = 0; peer < kPeers; ++peer)
+            threads.emplace_back([&, peer] {
+                const auto placed =
+                    place(files[peer], hash_of("staged"), "p" + std::to_string(peer));
+                EXPECT_TRUE(placed.ok());
+            });
+        for (std::thread &thread : threads) thread.join();
+        std::set<std::string> contents;
+        for (const auto &entry : std::filesystem::directory_iterator(root_ / "work")) {
+            contents.insert(read_text(entry.path()));
+            std::filesystem::remove(entry.path());
+        }
+        EXPECT_EQ(contents.size(), std::size_t{kPeers});
+    }
 }
 
 TEST_F(ResultsTest, FollowsNoLinks) {

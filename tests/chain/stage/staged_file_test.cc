@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/stage/staged_file.h"
 
+#include <unistd.h>
+
 #include "tests/chain/stage/support.h"
 
 namespace chain::stage {
@@ -74,6 +76,40 @@ TEST_F(StagedFileTest, CollectsWhatIsNewOrDifferent) {
     EXPECT_EQ(collect_results(root_ / "to", staged, {}, 8).error().code, ErrorCode::kTooLarge);
     EXPECT_TRUE(collect_results(root_ / "to", staged, {}, 9).ok());
     EXPECT_FALSE(collect_results(root_ / "to", staged, {"*a*a*a*a*a*a*a*a*b"}, kLimit).ok());
+}
+
+// What a job can make and no peer would take: left out, and nothing ends over it.
+TEST_F(StagedFileTest, LeavesOutWhatIsTooDeepOrTooLong) {
+    write_text(root_ / "to/fine", "x");
+    std::string deep = root_ / "to";
+    for (std::size_t i = 0; i < kNamePartsMax + 2; ++i) deep += "/d";
+    write_text(deep + "/result", "x");
+    // Longer than any path that the kernel takes at once.
+    FileDescriptor at(open((root_ / "to").c_str(), kFolderFlags));
+    for (int i = 0; i < 20; ++i) {
+        const std::string name(250, 'n');
+        ASSERT_EQ(mkdirat(at.get(), name.c_str(), 0755), 0);
+        at = FileDescriptor(openat(at.get(), name.c_str(), kFolderFlags));
+        ASSERT_TRUE(at.valid());
+    }
+    const FileDescriptor file(openat(at.get(), "result", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    ASSERT_EQ(write(file.get(), "x", 1), 1);
+    const auto results = collect_results(root_ / "to", {}, {}, kLimit);
+    ASSERT_TRUE(results.ok()) << results.error().message;
+    ASSERT_EQ(results->size(), 1u);
+    EXPECT_EQ(results->front().name, "fine");
+    std::string base;
+    EXPECT_EQ(open_parent_beneath(at.get(), std::string(5000, 'n'), true, base).error().code,
+              ErrorCode::kInvalidInput);
+}
+
+TEST_F(StagedFileTest, GlobsMatchAsTheyCollect) {
+    EXPECT_TRUE(matches_globs({}, "a/b"));
+    EXPECT_TRUE(matches_globs({"*.png"}, "a/b.png"));
+    EXPECT_FALSE(matches_globs({"*.png"}, "a.png/b"));
+    EXPECT_TRUE(matches_globs({"a/*"}, "a/b"));
+    EXPECT_FALSE(matches_globs({"a/*"}, "a/b/c"));
+    EXPECT_FALSE(matches_globs({"*.png", "*.txt"}, ".ssh/rc"));
 }
 
 }  // namespace

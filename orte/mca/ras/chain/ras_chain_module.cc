@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "chain/base/file.h"
+#include "chain/base/text.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/s3_access.h"
 #include "chain/client/stage_plan.h"
@@ -107,7 +108,7 @@ static std::string command_of(const std::vector<orte_app_context_t *> &apps) {
         for (int i = 0; app->argv[i] != nullptr; ++i)
             command += (command.empty() ? "" : " ") + std::string(app->argv[i]);
     constexpr std::size_t kCommandBytesMax = 400;
-    if (command.size() > kCommandBytesMax) command.resize(kCommandBytesMax);
+    command = chain::plain_text(command, kCommandBytesMax);
     return chain::client::printable(command);
 }
 
