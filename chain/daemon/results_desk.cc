@@ -150,6 +150,7 @@ void ResultsDesk::on_collected(const LegKey &key, Result<std::vector<stage::Stag
 }
 
 void ResultsDesk::send(Entry &entry) {
+    entry.again_timer.cancel();
     entry.renter_waits = true;
     entry.sent_at_ms = node_.clock.steady_ms();
     entry.pump = std::make_unique<StagePump>(
@@ -175,6 +176,7 @@ void ResultsDesk::fail(const LegKey &key, const std::string &why) {
 
 // No transfer any more: it is kept like all others whose renter is gone.
 void ResultsDesk::rest(Entry &entry) {
+    entry.again_timer.cancel();
     entry.pump.reset();
     entry.renter_waits = false;
     end(entry);
@@ -198,11 +200,15 @@ void ResultsDesk::on_trade(const PublicKey &peer, const LegKey &key,
     }
     Entry &entry = entries_.at(key);
     if (message.has_fetch_results()) {
-        const bool is_soon =
-            entry.sent_at_ms != 0 && node_.clock.steady_ms() - entry.sent_at_ms < kSendAgainMs;
-        if (is_soon) return;  // the renter asks again, or gives up
         entry.renter_waits = true;
-        if (entry.is_collected) send(entry);
+        if (!entry.is_collected || entry.again_timer.active()) return;
+        // Naming every file anew costs something: not more often than this.
+        const std::uint64_t since_ms = node_.clock.steady_ms() - entry.sent_at_ms;
+        if (entry.sent_at_ms == 0 || since_ms >= kSendAgainMs) return send(entry);
+        entry.pump.reset();
+        entry.again_timer = node_.loop.after_ms(kSendAgainMs - since_ms, [this, key] {
+            if (const auto found = entries_.find(key); found != entries_.end()) send(found->second);
+        });
     } else if (message.has_stage_need() && entry.pump != nullptr) {
         entry.pump->on_need(message.stage_need());
     } else if (message.has_stage_done()) {

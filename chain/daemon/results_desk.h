@@ -69,6 +69,7 @@ private:
         bool is_collected = false;
         bool renter_waits = false;
         std::unique_ptr<StagePump> pump;  // a transfer is under way
+        LoopHandle again_timer;           // one is asked for, soon after the last
         std::function<void()> on_end;
     };
 
