@@ -113,102 +113,124 @@ void check_disk(const fs::path &root) {
     CHAIN_CHECK(std::distance(fs::directory_iterator(root / "victim"), {}) == 1);
 }
 
+// One input: a peer's disk, and up to three transfers to it.
+class Session {
+public:
+    explicit Session(std::string_view input) : choices_(input) {
+        if (choices_.one_in(2)) fs::create_directory_symlink(root_ / "victim", root_ / "job/link");
+        if (choices_.one_in(4)) fs::create_symlink(root_ / "victim/file", root_ / "job/a");
+        cache_ = *stage::ContentStore::open(root_ / "cache",
+                                            {.bytes_max = choices_.byte(), .may_evict = true});
+        own_ = *stage::ContentStore::open(root_ / "own", {.bytes_max = kBytesMax});
+    }
+
+    void run() {
+        for (unsigned transfer = 0; transfer < 3 && !choices_.exhausted(); ++transfer) {
+            begin();
+            while (!is_over_ && !choices_.exhausted()) step();
+            receiver_.reset();
+            CHAIN_CHECK(own_->used_bytes() <= kBytesMax);
+            check_disk(root_);
+            if (!choices_.one_in(3)) continue;
+            fs::remove_all(root_ / "job");
+            fs::create_directory(root_ / "job");
+        }
+    }
+
+private:
+    void begin() {
+        std::optional<stage::WebRules> stores;
+        const bool allow_absolute = choices_.one_in(2);
+        if (choices_.one_in(2)) stores = *stage::WebRules::parse({"https://store.example"});
+        receiver_.emplace(stage::ReceiverStores{cache_.get(), own_.get(), Bytes32{1}},
+                          allow_absolute, kBytesMax, stores);
+        sent_.clear();
+        is_over_ = false;
+    }
+
+    std::uint32_t count() const { return static_cast<std::uint32_t>(receiver_->files().size()); }
+
+    void step() {
+        switch (choices_.below(8)) {
+            case 0:
+            case 1:
+            case 2: is_over_ = !receiver_->on_file(name_file(choices_, count())).ok(); break;
+            case 3: list(); break;
+            case 4:
+            case 5: {
+                const wire::StageChunk chunk = make_chunk(choices_, *receiver_, sent_);
+                is_over_ = !receiver_->on_chunk(chunk).ok();
+                if (!is_over_) sent_[chunk.file()] = chunk.offset() + chunk.content().size();
+                break;
+            }
+            case 6: done(); break;
+            default:  // the disk
+                for (const auto &entry : fs::recursive_directory_iterator(root_ / "cache"))
+                    if (entry.is_regular_file() && choices_.one_in(4))
+                        std::ofstream(entry.path(), std::ios::app) << 'y';
+        }
+    }
+
+    void list() {
+        wire::StageList list;
+        list.set_file_count(choices_.one_in(8) ? choices_.byte() : count());
+        if (choices_.one_in(4)) list.set_image("/.ompi-chain/image");
+        is_over_ = !receiver_->on_list(list).ok();
+        if (!is_over_) take_need(receiver_->needs(), false);
+    }
+
+    void done() {
+        wire::StageDone done;
+        done.set_file_count(choices_.one_in(8) ? choices_.byte() : count());
+        if (choices_.one_in(8)) done.set_error(choices_.bytes(5));
+        is_over_ = !receiver_->on_done(done).ok();
+        if (is_over_) return;
+        const auto place = [this](const stage::StagedFile &file,
+                                  stage::ContentStore::Content &content, bool may_move) {
+            return stage::install_file(folders_, file, content, may_move);
+        };
+        const auto fetch = [](const stage::StagedFile &file) -> Status {
+            CHAIN_CHECK(file.url.starts_with("https://store.example/"));
+            return ok_status();
+        };
+        take_need(receiver_->place(place, fetch), true);
+    }
+
+    void take_need(const Result<wire::StageNeed> &need, bool placed) {
+        is_over_ = !need.ok();
+        if (is_over_) return;
+        sent_.clear();
+        for (const wire::StageRange &range : need->ranges()) {
+            CHAIN_CHECK(range.file() < count() &&
+                        range.offset() < receiver_->files()[range.file()].size_bytes);
+            sent_[range.file()] = range.offset();
+        }
+        if (!placed || !sent_.empty()) return;
+        is_over_ = true;
+        for (const stage::StagedFile &file : receiver_->files()) {
+            if (!file.url.empty()) continue;
+            const std::string path = file.name.starts_with('/') ? folders_.outside + file.name
+                                                                : folders_.job + "/" + file.name;
+            const auto opened = stage::open_source(path);
+            CHAIN_CHECK(opened.ok());
+            CHAIN_CHECK(*stage::hash_open_file(opened->get(), path) == file.sha256);
+        }
+    }
+
+    Choices choices_;
+    const Folder folder_;
+    const fs::path &root_ = folder_.path();
+    const stage::InstallFolders folders_{root_ / "job", root_ / "outside"};
+    std::unique_ptr<stage::ContentStore> cache_, own_;
+    std::optional<stage::Receiver> receiver_;
+    std::map<std::uint32_t, std::uint64_t> sent_;  // offsets that are due
+    bool is_over_ = false;
+};
+
 }  // namespace
 
 CHAIN_FUZZ_TARGET(stage) {
-    Choices choices(input);
-    const Folder folder;
-    const fs::path &root = folder.path();
-    const stage::InstallFolders folders{root / "job", root / "outside"};
-    if (choices.one_in(2)) fs::create_directory_symlink(root / "victim", root / "job/link");
-    if (choices.one_in(4)) fs::create_symlink(root / "victim/file", root / "job/a");
-    const stage::Receiver::Place place = [&](const stage::StagedFile &file,
-                                             stage::ContentStore::Content &content, bool may_move) {
-        return stage::install_file(folders, file, content, may_move);
-    };
-    const stage::Receiver::Fetch fetch = [&](const stage::StagedFile &file) -> Status {
-        CHAIN_CHECK(file.url.starts_with("https://store.example/"));
-        return ok_status();
-    };
-    auto cache = *stage::ContentStore::open(root / "cache",
-                                            {.bytes_max = choices.byte(), .may_evict = true});
-    auto own = *stage::ContentStore::open(root / "own", {.bytes_max = kBytesMax});
-    for (unsigned transfer = 0; transfer < 3 && !choices.exhausted(); ++transfer) {
-        stage::Receiver receiver(
-            {cache.get(), own.get(), Bytes32{1}}, choices.one_in(2), kBytesMax,
-            choices.one_in(2) ? std::optional(*stage::WebRules::parse({"https://store.example"}))
-                              : std::nullopt);
-        std::map<std::uint32_t, std::uint64_t> sent;  // offsets that are due
-        bool is_over = false;
-        const auto take_need = [&](const Result<wire::StageNeed> &need, bool placed) {
-            if (!need.ok()) {
-                is_over = true;
-                return;
-            }
-            sent.clear();
-            for (const wire::StageRange &range : need->ranges()) {
-                CHAIN_CHECK(range.file() < receiver.files().size() &&
-                            range.offset() < receiver.files()[range.file()].size_bytes);
-                sent[range.file()] = range.offset();
-            }
-            if (!placed || !sent.empty()) return;
-            is_over = true;
-            for (const stage::StagedFile &file : receiver.files()) {
-                if (!file.url.empty()) continue;
-                const bool absolute = file.name.starts_with('/');
-                const std::string path =
-                    absolute ? folders.outside + file.name : folders.job + "/" + file.name;
-                const auto opened = stage::open_source(path);
-                CHAIN_CHECK(opened.ok());
-                CHAIN_CHECK(*stage::hash_open_file(opened->get(), path) == file.sha256);
-            }
-        };
-        while (!is_over && !choices.exhausted()) {
-            switch (choices.below(8)) {
-                case 0:
-                case 1:
-                case 2:
-                    is_over =
-                        !receiver
-                             .on_file(name_file(
-                                 choices, static_cast<std::uint32_t>(receiver.files().size())))
-                             .ok();
-                    break;
-                case 3: {
-                    wire::StageList list;
-                    list.set_file_count(choices.one_in(8) ? choices.byte()
-                                                          : receiver.files().size());
-                    if (choices.one_in(4)) list.set_image("/.ompi-chain/image");
-                    is_over = !receiver.on_list(list).ok();
-                    if (!is_over) take_need(receiver.needs(), false);
-                    break;
-                }
-                case 4:
-                case 5: {
-                    const wire::StageChunk chunk = make_chunk(choices, receiver, sent);
-                    is_over = !receiver.on_chunk(chunk).ok();
-                    if (!is_over) sent[chunk.file()] = chunk.offset() + chunk.content().size();
-                    break;
-                }
-                case 6: {
-                    wire::StageDone done;
-                    done.set_file_count(choices.one_in(8) ? choices.byte()
-                                                          : receiver.files().size());
-                    if (choices.one_in(8)) done.set_error(choices.bytes(5));
-                    is_over = !receiver.on_done(done).ok();
-                    if (!is_over) take_need(receiver.place(place, fetch), true);
-                    break;
-                }
-                default:  // the disk
-                    for (const auto &entry : fs::recursive_directory_iterator(root / "cache"))
-                        if (entry.is_regular_file() && choices.one_in(4))
-                            std::ofstream(entry.path(), std::ios::app) << 'y';
-            }
-        }
-        CHAIN_CHECK(own->used_bytes() <= kBytesMax);
-        check_disk(root);
-        if (choices.one_in(3)) fs::remove_all(root / "job"), fs::create_directory(root / "job");
-    }
+    Session(input).run();
 }
 
 }  // namespace chain::fuzz

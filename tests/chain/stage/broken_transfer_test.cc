@@ -168,6 +168,11 @@ TEST_F(BrokenTransferTest, Files) {
              return to.on_file(named("b", std::string(11, 'x'), 1));
          },
          ErrorCode::kTooLarge},
+    });
+}
+
+TEST_F(BrokenTransferTest, ListsAndEnds) {
+    expect_refused({
         {"a list of another length",
          [&](Receiver &to) -> Status {
              CHAIN_TRY(to.on_file(named("a", text_)));
