@@ -67,23 +67,24 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
     lease_folder_ = std::move(*folder);
     volume_bytes_ = provider::lease_volume_bytes(lease_folder_);
     const stage::InstallFolders folders{lease_folder_ + "/job", lease_folder_ + "/outside"};
-    IntakePlan plan{
-        .own_folder = lease_folder_ + "/incoming",
-        .cache = scratch_.cache,
-        .owner = terms_.renter,
-        .allow_absolute = true,
-        .bytes_max = stage_bytes_max(scratch_, volume_bytes_),
-        .disk_left_bytes = volume_bytes_ > 0 ? 0 : kDiskLeftBytesMin,
-        .stores = scratch_.stores,
-        .fetch =
-            [folders](const stage::StagedFile &file, const std::atomic<bool> &cancelled) {
-                return stage::install_object(folders, file, cancelled);
-            },
-        .place =
-            [folders](const stage::StagedFile &file, stage::ContentStore::Content &content,
-                      bool may_move) {
-                return stage::install_file(folders, file, content, may_move);
-            }};
+    IntakePlan plan{.own_folder = lease_folder_ + "/incoming",
+                    .cache = scratch_.cache,
+                    .owner = terms_.renter,
+                    .allow_absolute = true,
+                    .bytes_max = stage_bytes_max(scratch_, volume_bytes_),
+                    .disk_left_bytes = volume_bytes_ > 0 ? 0 : kDiskLeftBytesMin,
+                    .stores = scratch_.stores,
+                    .fetch =
+                        [folders, stores = scratch_.stores](const stage::StagedFile &file,
+                                                            const std::atomic<bool> &cancelled) {
+                            return stage::install_object(folders, file,
+                                                         {cancelled, stores.names_host(file.url)});
+                        },
+                    .place =
+                        [folders](const stage::StagedFile &file,
+                                  stage::ContentStore::Content &content, bool may_move) {
+                            return stage::install_file(folders, file, content, may_move);
+                        }};
     intake_ = std::make_unique<StageIntake>(node_, key_, peer_, std::move(plan),
                                             [this](const Status &staged) {
                                                 if (!staged.ok()) return fail_stage(staged.error());

@@ -38,6 +38,7 @@ void StagePump::put(const wire::StageNeed &need) {
     struct Put {
         stage::StagedFile file;
         std::string url;
+        bool may_be_private;
     };
     auto puts = std::make_shared<std::vector<Put>>();
     std::uint32_t least = 0;
@@ -49,14 +50,15 @@ void StagePump::put(const wire::StageNeed &need) {
         least = range.file() + 1;
         if (const Status allowed = stores_.check(range.put_url()); !allowed.ok())
             return on_error_(allowed.error());
-        puts->push_back({files[range.file()], range.put_url()});
+        puts->push_back(
+            {files[range.file()], range.put_url(), stores_.names_host(range.put_url())});
     }
     puts_ = true;
     auto done = std::make_shared<Status>(ok_status());
     node_.web_workers.run(
         [puts, done, gone = gone_] {
             for (const Put &put : *puts) {
-                *done = stage::put_file(put.file, put.url, *gone);
+                *done = stage::put_file(put.file, put.url, {*gone, put.may_be_private});
                 if (!done->ok()) return;
             }
         },

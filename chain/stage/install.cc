@@ -53,12 +53,12 @@ Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
 }
 
 Status install_object(const InstallFolders &folders, const StagedFile &file,
-                      const std::atomic<bool> &cancelled) {
+                      const WebManner &manner) {
     std::string base_name;
     CHAIN_ASSIGN(const FileDescriptor parent, open_parent(folders, file, base_name));
     PendingFile pending(parent.get());
     CHAIN_ASSIGN(const int fd, pending.make(file));
-    CHAIN_TRY(web_get(file.url, {file.size_bytes, file.etag}, fd, cancelled));
+    CHAIN_TRY(web_get(file.url, {file.size_bytes, file.etag}, fd, manner));
     if (!pending.rename_to(base_name, true)) return errno_error(errno, "write " + file.name);
     return ok_status();
 }

@@ -24,6 +24,6 @@ Result<bool> install_file(const InstallFolders &folders, const StagedFile &file,
 
 // For Receiver::fetch, of a file in a store. Errors: also those of web_get.
 Status install_object(const InstallFolders &folders, const StagedFile &file,
-                      const std::atomic<bool> &cancelled);
+                      const WebManner &manner);
 
 }  // namespace chain::stage

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "chain/base/folder_walk.h"
-#include "chain/stage/web.h"
 #include "chain/wire/frame.h"
 
 namespace chain::stage {
@@ -33,10 +32,9 @@ Result<FileDescriptor> open_as_described(const StagedFile &file) {
 
 }  // namespace
 
-Status put_file(const StagedFile &file, const std::string &url,
-                const std::atomic<bool> &cancelled) {
+Status put_file(const StagedFile &file, const std::string &url, const WebManner &manner) {
     CHAIN_ASSIGN(const FileDescriptor open, open_as_described(file));
-    return web_put(url, open.get(), file.size_bytes, cancelled);
+    return web_put(url, open.get(), file.size_bytes, manner);
 }
 
 Sender::Sender(std::vector<StagedFile> files, std::string image)

@@ -6,12 +6,12 @@
 // Owner: one thread. Reads one chunk of the disk a call.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "chain/stage/staged_file.h"
+#include "chain/stage/web.h"
 #include "chain/wire/peer.pb.h"
 
 namespace chain::stage {
@@ -53,6 +53,6 @@ private:
 };
 
 // To where a store takes it. Errors: those of web_put, and of Sender::next.
-Status put_file(const StagedFile &file, const std::string &url, const std::atomic<bool> &cancelled);
+Status put_file(const StagedFile &file, const std::string &url, const WebManner &manner);
 
 }  // namespace chain::stage

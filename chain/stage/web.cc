@@ -3,11 +3,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <thread>
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "chain/stage/s3.h"
@@ -47,8 +50,8 @@ std::string xml_text(std::string_view answer, std::string_view name) {
 // One request, tried once.
 class Request {
 public:
-    Request(const std::string &url, const std::atomic<bool> *cancelled)
-        : url_(url), cancelled_(cancelled) {
+    Request(const std::string &url, const WebManner *manner)
+        : url_(url), cancelled_(manner == nullptr ? nullptr : &manner->cancelled) {
         set_up_once();
         curl_.reset(curl_easy_init());
         CHAIN_CHECK(curl_ != nullptr);
@@ -64,6 +67,11 @@ public:
         set(CURLOPT_XFERINFOFUNCTION, &Request::on_progress);
         set(CURLOPT_WRITEDATA, this);
         set(CURLOPT_WRITEFUNCTION, &Request::on_body);
+        const bool is_bound = manner != nullptr && !manner->may_be_private;
+        if (is_bound && !has_proxy()) {
+            set(CURLOPT_OPENSOCKETDATA, this);
+            set(CURLOPT_OPENSOCKETFUNCTION, &Request::on_connect);
+        }
         set(CURLOPT_HEADERDATA, this);
         set(CURLOPT_HEADERFUNCTION, &Request::on_header);
     }
@@ -100,6 +108,10 @@ public:
         const std::string_view where = without_query(url_);
         if (cancelled_ != nullptr && *cancelled_)
             return make_error(ErrorCode::kCancelled, "the transfer was given up");
+        if (is_private_)
+            return make_error(ErrorCode::kRefused, where,
+                              " is in a private network, and no rule of this machine's owner names "
+                              "its host exactly");
         if (!disk_.ok()) return disk_;
         if (too_much_)
             return make_error(ErrorCode::kConflict, where, " is larger than it was announced");
@@ -135,6 +147,21 @@ private:
     static int on_progress(void *self, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
         const auto *const cancelled = static_cast<Request *>(self)->cancelled_;
         return cancelled != nullptr && *cancelled ? 1 : 0;
+    }
+
+    static curl_socket_t on_connect(void *self, curlsocktype, curl_sockaddr *to) {
+        if (is_private_address(to->addr)) {
+            static_cast<Request *>(self)->is_private_ = true;
+            return CURL_SOCKET_BAD;
+        }
+        return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    }
+    // Of the owner's: it is what is connected to, wherever it stands.
+    static bool has_proxy() {
+        for (const char *name :
+             {"https_proxy", "HTTPS_PROXY", "http_proxy", "all_proxy", "ALL_PROXY"})
+            if (const char *proxy = getenv(name); proxy != nullptr && *proxy != '\0') return true;
+        return false;
     }
 
     static std::size_t on_body(const char *data, std::size_t one, std::size_t size, void *self) {
@@ -193,6 +220,7 @@ private:
     std::uint64_t room_bytes_ = 0;
     std::uint64_t written_bytes_ = 0;
     bool too_much_ = false;
+    bool is_private_ = false;
     Status disk_ = ok_status();
     std::string answer_;
     std::string etag_;
@@ -279,6 +307,33 @@ Status WebRules::check(std::string_view url) const {
                       allowed.empty() ? "no store" : allowed);
 }
 
+bool WebRules::names_host(std::string_view url) const {
+    return std::any_of(rules_.begin(), rules_.end(), [&](const std::string &rule) {
+        return rule.find('*') == std::string::npos && matches(rule, url);
+    });
+}
+
+bool is_private_address(const sockaddr &address) {
+    std::uint32_t v4 = 0;
+    if (address.sa_family == AF_INET) {
+        v4 = ntohl(reinterpret_cast<const sockaddr_in &>(address).sin_addr.s_addr);
+    } else if (address.sa_family == AF_INET6) {
+        const in6_addr &v6 = reinterpret_cast<const sockaddr_in6 &>(address).sin6_addr;
+        if (!IN6_IS_ADDR_V4MAPPED(&v6))
+            return (v6.s6_addr[0] & 0xfe) == 0xfc || (v6.s6_addr[0] & 0xe0) != 0x20;  // 2000::/3
+        v4 = static_cast<std::uint32_t>(v6.s6_addr[12]) << 24 | v6.s6_addr[13] << 16 |
+             v6.s6_addr[14] << 8 | v6.s6_addr[15];
+    } else {
+        return true;
+    }
+    const auto within = [v4](std::uint32_t network, unsigned bits) {
+        return (v4 ^ network) >> (32 - bits) == 0;
+    };
+    return within(0x00000000, 8) || within(0x0a000000, 8) || within(0x64400000, 10) ||
+           within(0x7f000000, 8) || within(0xa9fe0000, 16) || within(0xac100000, 12) ||
+           within(0xc0a80000, 16) || v4 >= 0xe0000000;
+}
+
 Result<WebObject> web_head(const std::string &url) {
     WebObject object;
     CHAIN_TRY(with_tries(nullptr, [&](bool &lost) -> Status {
@@ -294,12 +349,11 @@ Result<WebObject> web_head(const std::string &url) {
     return object;
 }
 
-Status web_get(const std::string &url, const WebObject &object, int fd,
-               const std::atomic<bool> &cancelled) {
+Status web_get(const std::string &url, const WebObject &object, int fd, const WebManner &manner) {
     std::uint64_t have_bytes = 0;
     if (object.size_bytes == 0) return ok_status();
-    return with_tries(&cancelled, [&](bool &lost) -> Status {
-        Request request(url, &cancelled);
+    return with_tries(&manner.cancelled, [&](bool &lost) -> Status {
+        Request request(url, &manner);
         request.write_to(fd, object.size_bytes - have_bytes);
         if (!object.etag.empty()) request.add_header("If-Match: " + object.etag);
         if (have_bytes > 0)
@@ -314,11 +368,10 @@ Status web_get(const std::string &url, const WebObject &object, int fd,
     });
 }
 
-Status web_put(const std::string &url, int fd, std::uint64_t size_bytes,
-               const std::atomic<bool> &cancelled) {
-    return with_tries(&cancelled, [&](bool &lost) -> Status {
+Status web_put(const std::string &url, int fd, std::uint64_t size_bytes, const WebManner &manner) {
+    return with_tries(&manner.cancelled, [&](bool &lost) -> Status {
         if (lseek(fd, 0, SEEK_SET) < 0) return errno_error(errno, "read a result");
-        Request request(url, &cancelled);
+        Request request(url, &manner);
         request.read_from(fd, size_bytes);
         return request.perform(lost);
     });

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/socket.h>
+
 #include "chain/base/file.h"
 
 namespace chain::stage {
@@ -29,6 +31,8 @@ public:
     static WebRules usual();
     // Errors: kRefused, with what is allowed.
     Status check(std::string_view url) const;
+    // By a rule without a '*': the owner has this very host in mind, wherever it is.
+    bool names_host(std::string_view url) const;
     const std::vector<std::string> &texts() const { return rules_; }
     friend bool operator==(const WebRules &, const WebRules &) = default;
 
@@ -41,14 +45,22 @@ struct WebObject {
     std::string etag;  // with its quotes; may be empty
 };
 
-// Errors of all three: kNotFound, kPermission (the store says no), kPeerLost (no answer, after
-// kWebTries tries), kCancelled (`cancelled` was set), kConflict (it is another object by now),
-// kProtocol, and those of the disk. Messages show no query.
+// What a request may do. `may_be_private`: go to an address of a private network, of this machine
+// or its links: a name that strangers choose may lead there.
+struct WebManner {
+    const std::atomic<bool> &cancelled;
+    bool may_be_private = false;
+};
+
+// Errors of all three: kRefused (a private address), kNotFound, kPermission (the store says no),
+// kPeerLost (no answer, after kWebTries tries), kCancelled (`cancelled` was set), kConflict (it is
+// another object by now), kProtocol, and those of the disk. Messages show no query.
 Result<WebObject> web_head(const std::string &url);
 // Into `fd` from its beginning, which is empty. What has come is not fetched again.
-Status web_get(const std::string &url, const WebObject &object, int fd,
-               const std::atomic<bool> &cancelled);
-Status web_put(const std::string &url, int fd, std::uint64_t size_bytes,
-               const std::atomic<bool> &cancelled);
+Status web_get(const std::string &url, const WebObject &object, int fd, const WebManner &manner);
+Status web_put(const std::string &url, int fd, std::uint64_t size_bytes, const WebManner &manner);
+
+// Of IPv4 or IPv6: private, loopback, link-local, shared (RFC 6598), unspecified or multicast.
+bool is_private_address(const sockaddr &address);
 
 }  // namespace chain::stage

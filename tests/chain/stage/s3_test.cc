@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/stage/s3.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 
 #include "chain/stage/web.h"
+#include "tests/chain/stage/support.h"
 
 namespace chain::stage {
 namespace {
@@ -147,6 +151,54 @@ TEST(WebRules, AllowWhatTheyName) {
     EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
     EXPECT_NE(refused.error().message.find("https://minio.lab"), std::string::npos);
     EXPECT_EQ(refused.error().message.find("secret"), std::string::npos);
+}
+
+TEST(WebRules, KnowWhichHostsTheyName) {
+    const auto rules = WebRules::parse({"https://*.amazonaws.com", "http://10.0.0.5:9000"});
+    ASSERT_TRUE(rules.ok());
+    EXPECT_TRUE(rules->names_host("http://10.0.0.5:9000/b/k"));
+    EXPECT_FALSE(rules->names_host("https://b.s3.amazonaws.com/k"));
+    EXPECT_FALSE(rules->names_host("https://elsewhere/k"));
+}
+
+TEST(Web, KnowsPrivateAddresses) {
+    const auto is_private = [](const char *text) {
+        sockaddr_storage address{};
+        auto &v4 = reinterpret_cast<sockaddr_in &>(address);
+        auto &v6 = reinterpret_cast<sockaddr_in6 &>(address);
+        if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+            address.ss_family = AF_INET;
+        else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+            address.ss_family = AF_INET6;
+        return is_private_address(reinterpret_cast<const sockaddr &>(address));
+    };
+    for (const char *text :
+         {"0.0.0.0",     "10.1.2.3",        "100.64.0.1",       "100.127.255.255",
+          "127.0.0.1",   "169.254.169.254", "172.16.0.1",       "172.31.255.255",
+          "192.168.1.1", "224.0.0.1",       "255.255.255.255",  "::",
+          "::1",         "fe80::1",         "fc00::1",          "fdff::1",
+          "ff02::1",     "::ffff:10.0.0.1", "::ffff:127.0.0.1", "64:ff9b::a00:1"})
+        EXPECT_TRUE(is_private(text)) << text;
+    for (const char *text : {"8.8.8.8", "9.255.255.255", "11.0.0.1", "100.63.0.1", "100.128.0.1",
+                             "172.15.0.1", "172.32.0.1", "192.167.0.1", "223.255.255.255",
+                             "2001:db8::1", "2a00:1450::1", "::ffff:8.8.8.8"})
+        EXPECT_FALSE(is_private(text)) << text;
+}
+
+// A name that strangers choose may lead into the owner's network.
+TEST(Web, GoesToNoPrivateAddressUnlessItIsNamed) {
+    const std::atomic<bool> cancelled = false;
+    TestFolder folder;
+    write_text(folder / "to", "");
+    const FileDescriptor to(open((folder / "to").c_str(), O_WRONLY));
+    const Status refused = web_get("http://127.0.0.1:9/k?X-Amz-Signature=secret", {1, ""}, to.get(),
+                                   {cancelled, false});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::kRefused);
+    EXPECT_EQ(refused.error().message.find("secret"), std::string::npos);
+    const std::atomic<bool> at_once = true;
+    EXPECT_NE(web_get("http://127.0.0.1:9/k", {1, ""}, to.get(), {at_once, true}).error().code,
+              ErrorCode::kRefused);
 }
 
 TEST(WebRules, AreChecked) {
