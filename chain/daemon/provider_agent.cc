@@ -192,15 +192,16 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
     if (!lease.ok()) return node_.network.disconnect(peer, lease.error().message);
     const LegKey key{*lease, message.leg()};
     if (message.has_propose()) return propose(peer, key, message.propose());
-    if (message.has_fetch_results() && !results_.has(peer, key) && has_leg(peer, key))
-        return legs_.at(key)->on_renter_back();  // before its job has packed
+    const auto found = legs_.find(key);
+    const bool has_leg = found != legs_.end() && found->second->peer() == peer;
+    if (message.has_fetch_results() && has_leg && found->second->holds_slots())
+        return found->second->on_renter_back();  // its job has not packed yet
     if (message.has_fetch_results() || results_.has(peer, key)) {
         const bool is_for_results =
             message.has_fetch_results() || message.has_stage_need() || message.has_stage_done();
         if (is_for_results) return results_.on_trade(peer, key, message);
     }
-    const auto found = legs_.find(key);
-    if (found != legs_.end() && found->second->peer() == peer) found->second->on_trade(message);
+    if (has_leg) found->second->on_trade(message);
 }
 
 bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
