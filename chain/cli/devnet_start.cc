@@ -99,8 +99,8 @@ std::vector<std::string> Devnet::command_line(const DevnetNode &node, const Devn
         case DevnetNode::Role::kRenter: break;
         case DevnetNode::Role::kProvider:
             // All of it, for whoever tries it out watches just this.
-            add({"--lend", std::to_string(plan_.slot_count), "--lend-cap", "100", "--ask",
-                 format_tokens(plan_.ask_per_ghz_h)});
+            add({"--forget-results", "--lend", std::to_string(plan_.slot_count), "--lend-cap",
+                 "100", "--ask", format_tokens(plan_.ask_per_ghz_h)});
             break;
     }
     return argv;

@@ -307,6 +307,7 @@ Daemon::~Daemon() {
     // What a worker was to remove, and had no time for.
     const std::string &scratch_folder =
         own_scratch_folder_.empty() ? options_.provider.scratch_folder : own_scratch_folder_;
+    if (options_.provider.forget_results) provider::forget_results(scratch_folder);
     if (!scratch_folder.empty()) static_cast<void>(provider::reap_leftovers(scratch_folder));
     if (!own_scratch_folder_.empty()) rmdir(own_scratch_folder_.c_str());  // if it is empty
 }

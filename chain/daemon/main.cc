@@ -65,6 +65,7 @@ constexpr const char *kUsage =
     "  --scratch-size SIZE   of disk for each lease at most (default 4G)\n"
     "  --cache-size SIZE     of disk for what renters sent, so that it is not sent twice\n"
     "                        (default 4G; 0: none)\n"
+    "  --forget-results      results that renters have not fetched go when the daemon stops\n"
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
 
@@ -94,6 +95,7 @@ enum Option {
     kScratch,
     kScratchSize,
     kCacheSize,
+    kForgetResults,
     kLogLevel,
     kHelp,
     kVersion,
@@ -125,6 +127,7 @@ constexpr option kOptions[] = {
     {"scratch", required_argument, nullptr, kScratch},
     {"scratch-size", required_argument, nullptr, kScratchSize},
     {"cache-size", required_argument, nullptr, kCacheSize},
+    {"forget-results", no_argument, nullptr, kForgetResults},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"help", no_argument, nullptr, kHelp},
     {"version", no_argument, nullptr, kVersion},
@@ -184,6 +187,7 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
             CHAIN_ASSIGN(provider.scratch_bytes, chain::provider::parse_scratch_size(text));
             break;
         }
+        case kForgetResults: provider.forget_results = true; break;
         case kCacheSize: {
             CHAIN_ASSIGN(provider.cache_bytes, chain::provider::parse_cache_size(text));
             break;
@@ -263,7 +267,9 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kLeaseStarts:
             case kRegion:
             case kScratch:
-            case kScratchSize: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
+            case kScratchSize:
+            case kCacheSize:
+            case kForgetResults: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
             case kLogLevel: {
                 CHAIN_ASSIGN(const chain::LogLevel level, chain::parse_log_level(optarg));
                 chain::set_log_level(level);

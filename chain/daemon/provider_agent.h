@@ -25,6 +25,8 @@ struct ProviderOptions : provider::LendSettings {
     std::string pause_path;      // a file that stands while lending is paused
     std::string scratch_folder;  // job folders of leases
     std::string cache_folder;    // what renters sent, for the next time
+    // When the daemon stops, results that their renters have not fetched go, too.
+    bool forget_results = false;
     // A lease is served once its block is so sure. kIncluded is soonest; in a network with
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;

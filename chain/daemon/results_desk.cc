@@ -8,6 +8,7 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 
 namespace chain::daemon {
@@ -130,6 +131,7 @@ void ResultsDesk::collect(Entry &entry, std::vector<std::string> globs,
                 provider::write_results_list(folder, list_text(key, peer, until_ms, ***files));
             if (!written.ok())  // sent all the same, but lost with this process
                 log(LogLevel::kWarning, kCategory, written.error().message);
+            host::trim_volume(folder);  // it may be kept for a day
         },
         [this, files, key = entry.key, alive = alive_] {
             if (*alive) on_collected(key, std::move(**files));

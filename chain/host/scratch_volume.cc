@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/loop.h>
 #include <linux/magic.h>
 #include <spawn.h>
@@ -167,6 +168,13 @@ Status remount_volume(const std::string &file, const std::string &folder) {
     const FileDescriptor made(open(file.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!made.valid()) return errno_error(errno, "open " + file);
     return mount_file(made, folder);
+}
+
+void trim_volume(const std::string &folder) {
+    if (!is_mounted_on(folder)) return;
+    const FileDescriptor root(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    fstrim_range everything{0, ~0ULL, 0};
+    if (root.valid()) static_cast<void>(ioctl(root.get(), FITRIM, &everything));
 }
 
 Status unmount_volume(const std::string &file, const std::string &folder) {

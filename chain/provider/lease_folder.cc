@@ -385,6 +385,12 @@ std::vector<std::string> folders_with_results(const std::string &scratch_root) {
     return folders;
 }
 
+void forget_results(const std::string &scratch_root) {
+    if (const auto names = leg_names(scratch_root); names.ok())
+        for (const std::string &name : *names)
+            unlink(results_list_of(scratch_root + "/" + name).c_str());
+}
+
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     std::uint32_t removed_count = 0;
     CHAIN_ASSIGN(const std::set<std::string> names, leg_names(scratch_root));

@@ -87,6 +87,9 @@ std::vector<std::string> folders_with_results(const std::string &scratch_root);
 // Removes a leg's folder, whatever the job left in it. A missing one is fine.
 Status remove_lease_folder(const std::string &lease_folder);
 
+// Of every leg below `scratch_root`, so that reap_leftovers removes them.
+void forget_results(const std::string &scratch_root);
+
 // After a restart: kills sandboxes that are recorded below `scratch_root` and still run, removes
 // their folders but those with results. Returns how many folders it removed.
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root);

@@ -110,6 +110,16 @@ def mentions(pid, needle):
 # ---- what mpirun left
 
 
+def remove_scratch(folder):
+    """With volumes of daemons that were killed, which nobody else would unmount."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            place = line.split()[1]
+            if place.startswith(f"{folder}/"):
+                subprocess.run(["umount", "-l", place], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 class Run:
     """An mpirun that has ended."""
 
@@ -363,7 +373,7 @@ class Devnet:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
         for node in self.nodes.values():
-            shutil.rmtree(node.scratch_folder, ignore_errors=True)
+            remove_scratch(node.scratch_folder)
         if os.environ.get("CHAIN_TEST_KEEP"):
             say(f"kept: {self.folder}")
         else:

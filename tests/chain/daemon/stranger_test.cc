@@ -80,6 +80,9 @@ protected:
     void TearDown() override {
         network_.reset();
         if (pid_ > 0) {
+            // Its volumes go with it, when it is asked.
+            kill(pid_, SIGTERM);
+            for (int i = 0; i < 200 && waitpid(pid_, nullptr, WNOHANG) == 0; ++i) usleep(50'000);
             kill(pid_, SIGKILL);
             waitpid(pid_, nullptr, 0);
         }
@@ -98,7 +101,7 @@ protected:
             execl(program.c_str(), program.c_str(), "--data", (folder_ + "/d").c_str(), "--genesis",
                   (folder_ + "/net.json").c_str(), "--listen", "127.0.0.1:0", "--password-file",
                   (folder_ + "/pw").c_str(), "--seal", "--lend", "2", "--ask", "0.01",
-                  "--host-name", "lender", "--log-level", "debug", nullptr);
+                  "--host-name", "lender", "--log-level", "debug", "--forget-results", nullptr);
             _exit(127);
         }
         for (int i = 0; i < 300 && address_.empty(); ++i) {
