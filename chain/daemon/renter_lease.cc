@@ -91,7 +91,11 @@ void RenterLease::clear_market() {
         const std::uint64_t now_ms = node_.clock.steady_ms();
         const bool may_wait = clearing->failure_code == ErrorCode::kNothingMatched &&
                               now_ms < std::max(wait_until_ms_, reoffer_until_ms_);
-        if (!may_wait) return fail(Error{clearing->failure_code, clearing->failure});
+        if (!may_wait) {
+            std::string why = clearing->failure;
+            if (!last_refusal_.empty()) why += "; who matched has refused: " + last_refusal_;
+            return fail(Error{clearing->failure_code, why});
+        }
         progress("waiting", clearing->failure);
         return wait_for_market(now_ms < reoffer_until_ms_ ? kReofferPollMs : kMarketPollMs);
     }
