@@ -31,8 +31,8 @@ Status mount_volume(const std::string &file, const std::string &folder, std::uin
 // fine where it is mounted. Errors: kNotFound, kPermission, kIo (damaged).
 Status remount_volume(const std::string &file, const std::string &folder);
 
-// Gives what is free in the volume mounted on `folder` back to the disk: for one that nobody writes to
-// any more. Fine where nothing is mounted, or the disk cannot.
+// Gives what is free in the volume mounted on `folder` back to the disk: for one that nobody writes
+// to any more. Fine where nothing is mounted, or the disk cannot.
 void trim_volume(const std::string &folder);
 
 // Unmounts whatever is mounted on `folder` and removes `file`; fine where neither is there. Errors:
