@@ -12,6 +12,7 @@
 #include "chain/base/text.h"
 #include "chain/client/text.h"
 #include "chain/daemon/provider_leg.h"
+#include "chain/daemon/results_desk.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/stage/install.h"
@@ -36,15 +37,6 @@ Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
 std::uint64_t stage_bytes_max(const ScratchPlan &plan, std::uint64_t volume_bytes) {
     const std::uint64_t bytes = volume_bytes > 0 ? volume_bytes : plan.bytes_max;
     return std::min(kStageBytesMax, bytes - bytes / 8);
-}
-
-void remove_on_worker(Node &node, const std::string &folder) {
-    node.workers.run(
-        [folder] {
-            if (const Status removed = provider::remove_lease_folder(folder); !removed.ok())
-                log(LogLevel::kWarning, kCategory, removed.error().message);
-        },
-        [] {});
 }
 
 }  // namespace
@@ -122,10 +114,11 @@ void ProviderLeg::on_image_unpacked(int wait_status) {
     sandbox_running_ = false;
     if (phase_ != Phase::kStaging) return;
     if (wait_status != 0) {
-        std::string words = plain_text(sandbox_->last_words(), 2 * stage::kTextBytesMax);
+        std::string words = sandbox_->last_words();
         while (!words.empty() && words.back() == '\n') words.pop_back();
-        return fail_stage(make_error(ErrorCode::kIo, "the image cannot be unpacked: ",
-                                     words.empty() ? "tar was killed" : words));
+        return fail_stage(make_error(
+            ErrorCode::kIo, "the image cannot be unpacked: ",
+            words.empty() ? "tar was killed" : plain_text(words, 2 * stage::kTextBytesMax)));
     }
     auto found = std::make_shared<std::optional<Result<provider::ImageMpi>>>();
     node_.workers.run(
@@ -143,7 +136,6 @@ void ProviderLeg::on_image_unpacked(int wait_status) {
         });
 }
 
-// On a worker: it may take the disk a while. What is left when the daemon stops, it looks for.
 void ProviderLeg::remove_folder() {
     if (lease_folder_.empty()) return;
     remove_on_worker(node_, std::exchange(lease_folder_, {}));

@@ -60,6 +60,8 @@ std::shared_ptr<const std::vector<stage::StagedFile>> share(std::vector<stage::S
     return std::make_shared<const std::vector<stage::StagedFile>>(std::move(files));
 }
 
+}  // namespace
+
 void remove_on_worker(Node &node, const std::string &lease_folder) {
     node.workers.run(
         [lease_folder] {
@@ -68,8 +70,6 @@ void remove_on_worker(Node &node, const std::string &lease_folder) {
         },
         [] {});
 }
-
-}  // namespace
 
 ResultsDesk::~ResultsDesk() {
     *alive_ = false;
@@ -147,7 +147,7 @@ void ResultsDesk::on_collected(const LegKey &key, Result<std::vector<stage::Stag
     entry.files = share(std::move(*files));
     if (entry.renter_waits) return send(entry);
     // Without results only the answer is kept: that there are none.
-    if (entry.files->empty()) remove_on_worker(node_, std::exchange(entry.lease_folder, {}));
+    if (!entry.has_files()) remove_on_worker(node_, std::exchange(entry.lease_folder, {}));
     remove_old();
 }
 
@@ -262,7 +262,7 @@ std::size_t ResultsDesk::count_of(const PublicKey &peer) const {
 // What costs nobody anything first, then of whoever has most here the oldest.
 bool ResultsDesk::goes_before(const Entry &a, const Entry &b) const {
     const auto rank = [&](const Entry &entry) {
-        return std::tuple(!entry.files->empty(), kResultsEntriesMax - count_of(entry.peer),
+        return std::tuple(entry.has_files(), kResultsEntriesMax - count_of(entry.peer),
                           entry.until_ms);
     };
     return rank(a) < rank(b);
@@ -275,7 +275,7 @@ bool ResultsDesk::make_room() {
             (oldest == nullptr || goes_before(entry, *oldest)))
             oldest = &entry;
     if (oldest == nullptr) return false;
-    if (!oldest->files->empty())
+    if (oldest->has_files())
         log(LogLevel::kNote, kCategory, "the results of lease ", short_hex(oldest->key.lease),
             " were not fetched, and give way");
     remove(LegKey(oldest->key));

@@ -27,6 +27,10 @@ inline constexpr std::uint64_t kSendAgainMs = 1'000;            // between two F
 inline constexpr std::uint64_t kResultsTransferMs = 3'600'000;  // of one transfer
 inline constexpr std::uint64_t kResultsBytesMax = 64ULL << 30;  // of one leg
 
+// Removing may take the disk a while. A failure is logged; what is left then, the daemon's next
+// start looks for.
+void remove_on_worker(Node &node, const std::string &lease_folder);
+
 class ResultsDesk {
 public:
     struct Job {
@@ -71,6 +75,9 @@ private:
         std::unique_ptr<StagePump> pump;  // a transfer is under way
         LoopHandle again_timer;           // one is asked for, soon after the last
         std::function<void()> on_end;
+
+        // False also before it is collected, and where that failed.
+        bool has_files() const { return files != nullptr && !files->empty(); }
     };
 
     void collect(Entry &entry, std::vector<std::string> globs,
