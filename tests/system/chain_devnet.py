@@ -425,6 +425,17 @@ class Devnet:
         run.report = job.report() if report and os.path.exists(job.report_path) else None
         return run
 
+    def billed_and_counted(self, *words, ranks=1):
+        """Of a job of which each rank prints "RANK NANOSECONDS", the processor time that it counted:
+        (seconds that were billed, those that the job counted, its leg on the report)"""
+        run = self.mpirun("--chain-lease", ranks, "-np", ranks, *words, timeout_s=120)
+        assert run.rc == 0, run.text()
+        counted = [line.split() for line in run.out.splitlines() if line]
+        assert len(counted) == ranks, run.out
+        leg = run.report["legs"][0]
+        hz = self.providers[0].status()["hz"]
+        return leg["cycles"] / hz, sum(int(ns) for _, ns in counted) / 1e9, leg
+
     # ---- leases
 
     def leases(self, node=None, every=False):

@@ -16,19 +16,9 @@ TOLERANCE = 0.02
 OWN_S = 0.3  # what starts and ends a job takes beside the ranks, at most
 
 
-def billed_and_taken(net, *words, ranks=1):
-    run = net.mpirun("--chain-lease", ranks, "-np", ranks, *words, timeout_s=120)
-    assert run.rc == 0, run.text()
-    counted = [line.split() for line in run.out.splitlines() if line]
-    assert len(counted) == ranks, run.out
-    leg = run.report["legs"][0]
-    hz = net.providers[0].status()["hz"]
-    return leg["cycles"] / hz, sum(int(ns) for _, ns in counted) / 1e9, leg
-
-
 def jobs_that_cheat_pay_for_what_they_took(net):
     for how in ("dodges", "lies", "drowns"):
-        billed, taken, leg = billed_and_taken(net, CHEATER, how, SECONDS)
+        billed, taken, leg = net.billed_and_counted(CHEATER, how, SECONDS)
         say(f"   {how}: billed {billed:.3f} s, taken {taken:.3f} s")
         assert taken * (1 - TOLERANCE) <= billed <= taken * (1 + TOLERANCE) + OWN_S, (how, billed)
         assert leg["waited_cycles"] <= leg["cycles"], leg

@@ -3,6 +3,7 @@
 The root is made of this machine's packages, so that nothing is downloaded; an OCI image of it by umoci."""
 
 import contextlib
+import glob
 import os
 import shutil
 import socket
@@ -242,8 +243,30 @@ def registry(program, folder):
         process.wait()
 
 
+def killed_while_unpacking(net):
+    """The provider's daemon dies in the middle of an image: tar dies with it, nothing stays, and the
+    same image works right after."""
+    net.wait_offers()
+    image = Image.get(net)
+    provider, = net.providers
+    job = net.start_mpirun("--chain-lease", f"1,image={image}", "-np", 1, "true", report=False)
+    wait_until(lambda: glob.glob(f"{provider.scratch_folder}/*/root/usr") or not job.is_running(), 60,
+               "the image is being unpacked", 0.001)
+    lease_id = net.wait_lease(lambda bill: True, "there is a lease", job=job)["lease"]
+    net.note_processes()
+    tar = [process for process in provider.lease_processes() if process.name == "tar"]
+    provider.kill()
+    run = job.wait(60)
+    assert tar and run.rc != 0, run.text()
+    provider.restart()
+    net.wait_no_leftovers(lease_id)
+    net.wait_nothing_locked()
+    net.wait_offers()
+    assert lease(net, image, "cat", "/etc/image-mark").out == MARK
+
+
 TESTS = [(test.__name__, test) for test in (
-    jobs_run_in_the_image, packing_gives_the_same_bytes, what_is_no_image_is_said, oci_images)]
+    jobs_run_in_the_image, killed_while_unpacking, packing_gives_the_same_bytes, what_is_no_image_is_said, oci_images)]
 
 if __name__ == "__main__":
     try:

@@ -16,14 +16,7 @@ WAITS_S = 4
 
 
 def take(net, what, seconds, ranks=1):
-    """(seconds that were billed, those that the job counted, its leg on the report)"""
-    run = net.mpirun("--chain-lease", ranks, "-np", ranks, CONSUMER, what, seconds, timeout_s=120)
-    assert run.rc == 0, run.text()
-    counted = [line.split() for line in run.out.splitlines() if line]
-    assert len(counted) == ranks, run.out
-    leg = run.report["legs"][0]
-    hz = net.providers[0].status()["hz"]
-    return leg["cycles"] / hz, sum(int(ns) for _, ns in counted) / 1e9, leg
+    return net.billed_and_counted(CONSUMER, what, seconds, ranks=ranks)
 
 
 def counts_what_was_taken(net):
