@@ -6,6 +6,7 @@ libompi_chain_la_SOURCES += \
   chain/base/folder_walk.cc chain/base/folder_walk.h \
   chain/base/log.cc chain/base/log.h \
   chain/base/loop.cc chain/base/loop.h \
+  chain/base/namespaces.cc chain/base/namespaces.h \
   chain/base/recent_set.h \
   chain/base/parallel.cc chain/base/parallel.h \
   chain/base/result.cc chain/base/result.h \

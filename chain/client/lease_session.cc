@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/client/lease_session.h"
 
+#include <cerrno>
+#include <cstring>
 #include <set>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "chain/base/clock.h"
 #include "chain/wire/frame.h"
@@ -41,6 +46,29 @@ Status check_ready(const wire::LeaseReady &ready) {
     return ok_status();
 }
 
+// With one byte. False: errno.
+bool send_descriptor(int socket, int descriptor) {
+    char byte = 0;
+    iovec part{&byte, sizeof byte};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    ssize_t put;
+    do {
+        put = sendmsg(socket, &header, MSG_NOSIGNAL);
+        if (put < 0 && errno == EAGAIN) usleep(1'000);
+    } while (put < 0 && (errno == EINTR || errno == EAGAIN));
+    return put == sizeof byte;
+}
+
 }  // namespace
 
 LeaseSession *LeaseSession::current() {
@@ -58,7 +86,7 @@ Result<LeaseSession *> LeaseSession::open(const std::string &socket_path,
     wire::ControlRequest request;
     *request.mutable_lease_open() = call;
     CHAIN_ASSIGN(const std::uint64_t id, client.start(std::move(request), kSendTimeoutMs));
-    the_session.reset(new LeaseSession(std::move(client), call));
+    the_session.reset(new LeaseSession(std::move(client), socket_path, call));
     the_session->open_id_ = id;
     return the_session.get();
 }
@@ -132,6 +160,21 @@ const wire::LeaseNode *LeaseSession::node_by_leg(std::uint32_t leg) const {
         for (const wire::LeaseNode &node : ready_->nodes())
             if (node.leg() == leg) return &node;
     return nullptr;
+}
+
+Status LeaseSession::attach(const std::vector<std::uint32_t> &legs,
+                            const std::vector<FileDescriptor> &sockets) {
+    CHAIN_CHECK(is_ready() && legs.size() == sockets.size());
+    CHAIN_ASSIGN(Client client, Client::connect(socket_path_));
+    wire::ControlRequest request;
+    request.mutable_lease_attach()->set_lease_id(ready_->lease_id());
+    for (const std::uint32_t leg : legs) request.mutable_lease_attach()->add_legs(leg);
+    CHAIN_ASSIGN([[maybe_unused]] const auto ready,
+                 client.call(std::move(request), kSendTimeoutMs));
+    for (const FileDescriptor &socket : sockets)
+        if (!send_descriptor(client.fd(), socket.get()))
+            return errno_error(errno, "hand a connection to the daemon");
+    return ok_status();
 }
 
 Status LeaseSession::launch(const std::vector<wire::NodeLaunch> &nodes) {

@@ -59,6 +59,11 @@ public:
     const wire::LeaseNode *node_by_host(const std::string &host) const;
     const wire::LeaseNode *node_by_leg(std::uint32_t leg) const;
 
+    // Hands the daemon a connection to mpirun's own port for each of `legs`, which goes on to that
+    // leg's orted. Before the launch of these. Errors: kDaemonNotRunning and the like, kConflict.
+    Status attach(const std::vector<std::uint32_t> &legs,
+                  const std::vector<FileDescriptor> &sockets);
+
     // Errors: kDaemonNotRunning and the like. Precondition: is_ready(); `launch.vpid` etc. are set.
     Status launch(const std::vector<wire::NodeLaunch> &nodes);
 
@@ -70,13 +75,16 @@ public:
     wire::Bill close(int exit_status, int timeout_ms);
 
 private:
-    LeaseSession(Client client, wire::LeaseOpenCall call)
-        : client_(std::move(client)), call_(std::move(call)) {}
+    LeaseSession(Client client, std::string socket_path, wire::LeaseOpenCall call)
+        : client_(std::move(client)),
+          socket_path_(std::move(socket_path)),
+          call_(std::move(call)) {}
     std::optional<SessionNews> understand(const wire::ControlReply &reply);
     SessionNews understand_open(const wire::ControlReply &reply);
     wire::Bill known_bill(const Error &why) const;
 
     Client client_;
+    std::string socket_path_;
     wire::LeaseOpenCall call_;
     std::uint64_t open_id_ = 0;
     std::uint64_t launch_id_ = 0;

@@ -123,14 +123,11 @@ Status refuse_later_flags(const LeaseFlags &flags) {
         if (row.given)
             return make_error(ErrorCode::kNotYet, row.flag, " is not there yet in this version. ",
                               row.instead);
-    if (!flags.net.empty() && flags.net != "auto" && flags.net != "plain") {
-        if (flags.net == "wireguard" || flags.net == "tunnel")
-            return make_error(ErrorCode::kNotYet, "--chain-net ", flags.net,
-                              " is not there yet in this version; in a network that you trust use "
-                              "--chain-net plain.");
+    if (!flags.net.empty() && flags.net != "auto" && flags.net != "tunnel" && flags.net != "plain")
         return make_error(ErrorCode::kInvalidInput, "--chain-net \"", flags.net,
-                          "\": there is no such engine; take auto or plain.");
-    }
+                          "\": there is no such network; take tunnel (which auto means: an "
+                          "encrypted network of the lease's own), or plain (the peers' networks as "
+                          "they are).");
     return ok_status();
 }
 
@@ -205,6 +202,7 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
     CHAIN_ASSIGN(order.spec, parse_lease_spec(flags.lease));
     CHAIN_TRY(refuse_later_flags(flags));
     CHAIN_TRY(set_money_and_time(flags, order.spec));
+    order.spec.set_plain_network(flags.net == "plain");
     CHAIN_ASSIGN(order.stage_in, parse_list("--chain-stage-in", flags.stage_in));
     CHAIN_ASSIGN(order.stage_out, parse_list("--chain-stage-out", flags.stage_out));
     for (auto glob = order.stage_out.begin(); glob != order.stage_out.end();) {

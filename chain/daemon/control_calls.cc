@@ -30,6 +30,7 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_ask_per_ghz_h(offer.ask_per_ghz_h.units);
     view.set_region(offer.region);
     view.set_isolation(offer.isolation);
+    view.set_plain_network(offer.plain_network);
     view.set_meter_class(std::string(meter_class_name(offer.meter_class)));
     view.set_expires_at_ms(offer.expires_at_ms);
     view.set_mine(mine);
@@ -49,6 +50,8 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return renter_->open(client, request.id(), request.lease_open());
         case wire::ControlRequest::kLeaseLaunch:
             return renter_->launch(client, request.id(), request.lease_launch());
+        case wire::ControlRequest::kLeaseAttach:
+            return renter_->attach(client, request.id(), request.lease_attach());
         case wire::ControlRequest::kLeaseClose:
             return renter_->close(client, request.id(), request.lease_close());
         case wire::ControlRequest::kWalletSend:

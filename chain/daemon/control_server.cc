@@ -7,6 +7,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -61,6 +62,15 @@ void ControlConnection::close() {
     bufferevent_free(socket_);
     socket_ = nullptr;
     if (on_close_) std::exchange(on_close_, nullptr)();
+}
+
+Result<FileDescriptor> ControlConnection::take_over() {
+    if (socket_ == nullptr || evbuffer_get_length(bufferevent_get_input(socket_)) > 0)
+        return make_error(ErrorCode::kConflict, "the connection has other things to say");
+    FileDescriptor taken(fcntl(bufferevent_getfd(socket_), F_DUPFD_CLOEXEC, 0));
+    if (!taken.valid()) return errno_error(errno, "duplicate a socket");
+    bufferevent_disable(socket_, EV_READ);
+    return taken;
 }
 
 void ControlConnection::reply(std::uint64_t id, wire::ControlReply reply) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "chain/base/file.h"
 #include "chain/base/loop.h"
 #include "chain/base/result.h"
 #include "chain/wire/control.pb.h"
@@ -32,6 +33,10 @@ public:
     void fail(std::uint64_t id, const Error &error);
     void done(std::uint64_t id);
     bool open() const { return socket_ != nullptr; }
+    // Another descriptor of the connection, for who wants to read from it what a frame cannot have.
+    // What comes from now on is read by nobody else. Errors: kIo, kConflict (closed, or more was
+    // read already).
+    Result<FileDescriptor> take_over();
     // Called once, when the client has gone. One at a time.
     void on_close(std::function<void()> fn) { on_close_ = std::move(fn); }
 

@@ -264,6 +264,15 @@ Status Daemon::open_agents() {
     network_->on_message(
         wire::Topic::kTrade,
         [this](const PublicKey &peer, std::string_view bytes) { on_trade(peer, bytes); });
+    network_->on_channel(
+        [this](const PublicKey &peer, std::string_view text, p2p::Channel channel) {
+            const auto label = ChannelLabel::parse(text);
+            if (!label.ok()) return network_->disconnect(peer, label.error().message);
+            if (label->to == overlay::kRenter)
+                renter_->take_channel(peer, *label, std::move(channel));
+            else
+                provider_->take_channel(peer, *label, std::move(channel));
+        });
     network_->on_peer([this](const PublicKey &peer, bool up, const std::string &why) {
         if (up) return provider_->on_peer_up();
         renter_->on_peer_lost(peer, why);

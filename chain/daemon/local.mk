@@ -4,19 +4,23 @@ libompi_chain_la_SOURCES += \
   chain/daemon/chain_sync.cc chain/daemon/chain_sync.h \
   chain/daemon/control_calls.cc \
   chain/daemon/control_server.cc chain/daemon/control_server.h \
+  chain/daemon/control_stream.cc chain/daemon/control_stream.h \
   chain/daemon/daemon.cc chain/daemon/daemon.h \
   chain/daemon/gossip_relay.cc chain/daemon/gossip_relay.h \
   chain/daemon/history_calls.cc \
   chain/daemon/join.cc chain/daemon/join.h \
   chain/daemon/journal.cc chain/daemon/journal.h \
+  chain/daemon/lease_network.cc chain/daemon/lease_network.h \
   chain/daemon/node.cc chain/daemon/node.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
   chain/daemon/provider_owner.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
-  chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_room.cc \
+  chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_network.cc \
+  chain/daemon/provider_leg_room.cc \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
+  chain/daemon/renter_lease_network.cc \
   chain/daemon/renter_lease_end.cc chain/daemon/renter_lease_stage.cc \
   chain/daemon/results_desk.cc chain/daemon/results_desk.h \
   chain/daemon/results_fetch.cc chain/daemon/results_fetch.h \

@@ -65,6 +65,9 @@ constexpr const char *kUsage =
     "  --scratch-size SIZE   of disk for each lease at most (default 4G)\n"
     "  --cache-size SIZE     of disk for what renters sent, so that it is not sent twice\n"
     "                        (default 4G; 0: none)\n"
+    "  --plain-network       leases that ask for it (--chain-net plain) see this machine's "
+    "network,\n"
+    "                        and all that it can reach: for a network that you trust them in\n"
     "  --forget-results      results that renters have not fetched go when the daemon stops\n"
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
@@ -96,6 +99,7 @@ enum Option {
     kScratchSize,
     kCacheSize,
     kForgetResults,
+    kPlainNetwork,
     kLogLevel,
     kHelp,
     kVersion,
@@ -127,6 +131,7 @@ constexpr option kOptions[] = {
     {"scratch", required_argument, nullptr, kScratch},
     {"scratch-size", required_argument, nullptr, kScratchSize},
     {"cache-size", required_argument, nullptr, kCacheSize},
+    {"plain-network", no_argument, nullptr, kPlainNetwork},
     {"forget-results", no_argument, nullptr, kForgetResults},
     {"log-level", required_argument, nullptr, kLogLevel},
     {"help", no_argument, nullptr, kHelp},
@@ -187,6 +192,7 @@ chain::Status set_lending(int code, const char *text, chain::daemon::ProviderOpt
             CHAIN_ASSIGN(provider.scratch_bytes, chain::provider::parse_scratch_size(text));
             break;
         }
+        case kPlainNetwork: provider.plain_network = true; break;
         case kForgetResults: provider.forget_results = true; break;
         case kCacheSize: {
             CHAIN_ASSIGN(provider.cache_bytes, chain::provider::parse_cache_size(text));

@@ -174,6 +174,8 @@ void ProviderAgent::publish_offer() {
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
     body.set_region(options_.region);
     body.set_isolation(not_held_.empty() ? "full" : "partial");
+    body.set_lease_network(has_lease_networks_);
+    body.set_plain_network(options_.plain_network);
     body.set_meter_class(offered_meter_class());
     // Later than any before, also after a restart.
     offer_sequence_ = std::max(offer_sequence_ + 1, now_ms);
@@ -263,6 +265,10 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
         return make_error(ErrorCode::kRefused, "only ",
                           options_.slot_count > leased ? options_.slot_count - leased : 0,
                           " slots are free");
+    if (propose.has_network() ? !has_lease_networks_ : !options_.plain_network)
+        return make_error(ErrorCode::kRefused, propose.has_network()
+                                                   ? "no lease can have a network of its own here"
+                                                   : "no lease is let into this machine's network");
     if (open.price_per_ghz_h() < options_.ask_per_ghz_h.units)
         return make_error(ErrorCode::kRefused, "the price is below what I ask");
     if (leg.hz_max() != hz_)
@@ -289,6 +295,12 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     terms.memory_bytes = options_.memory_bytes / options_.slot_count * leg.slot_count();
     terms.host = options_.host;
     terms.begins_at = options_.begins_at;
+    if (propose.has_network()) {
+        CHAIN_ASSIGN(terms.members, parse_members(propose.network(),
+                                                  static_cast<std::uint32_t>(open.legs_size())));
+        if (terms.members[overlay::member_of_leg(key.leg)].node_key != node_.node_key.public_key())
+            return make_error(ErrorCode::kProtocol, "the leg is another node's");
+    }
     CHAIN_ASSIGN(terms.manifest_hash, to_bytes32(open.manifest_hash(), "manifest hash"));
     return terms;
 }
@@ -334,7 +346,15 @@ void ProviderAgent::on_peer_lost(const PublicKey &peer, const std::string &why) 
     results_.on_peer_lost(peer);
 }
 
+void ProviderAgent::take_channel(const PublicKey &peer, const ChannelLabel &label,
+                                 p2p::Channel channel) {
+    const auto found = legs_.find({label.lease, label.to - overlay::member_of_leg(0)});
+    if (found != legs_.end()) found->second->take_channel(peer, label.from, std::move(channel));
+}
+
 void ProviderAgent::on_drained(const PublicKey &peer) {
+    for (const auto &[key, leg] : legs_)
+        if (leg->peer() == peer) leg->on_drained();
     results_.on_drained(peer);
 }
 

@@ -55,6 +55,7 @@ public:
     void on_peer_up();
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_drained(const PublicKey &peer);
+    void take_channel(const PublicKey &peer, const ChannelLabel &label, p2p::Channel channel);
     void on_new_block();
     void on_daemon_stops();
     bool idle() const { return legs_.empty(); }
@@ -94,6 +95,7 @@ private:
     // What keeps leases from being held as they should; empty: nothing. Known once calibrated.
     std::vector<std::string> not_held_;
     bool has_volumes_ = false;
+    bool has_lease_networks_ = false;
     std::uint64_t hz_ = 0;  // calibrated; 0: not yet
     wire::Calibration calibration_;
     std::uint64_t offer_sequence_ = 0;

@@ -11,6 +11,7 @@
 #include "chain/client/client.h"
 #include "chain/client/text.h"
 #include "chain/daemon/reading_check.h"
+#include "chain/overlay/device.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/orted_command.h"
 #include "chain/wire/frame.h"
@@ -194,6 +195,12 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
         case wire::TradeMessage::kStageDone: return on_stage(message);
         case wire::TradeMessage::kLaunch: return launch(message.launch());
         case wire::TradeMessage::kVoucher: return on_voucher(message.voucher());
+        case wire::TradeMessage::kNetworkRelay: return relay_network(message.network_relay().leg());
+        case wire::TradeMessage::kStream:
+            if (stream_ == nullptr) return;  // over already
+            if (const Status taken = stream_->on_message(message.stream()); !taken.ok())
+                node_.network.disconnect(peer_, taken.error().message);
+            return;
         case wire::TradeMessage::kEndLeg:
             stage_out_.assign(message.end_leg().stage_out().begin(),
                               message.end_leg().stage_out().end());
@@ -278,8 +285,19 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
     spec.host_name = wire::is_valid_host_name(launch.host()) ? launch.host() : terms_.host;
     spec.job_folder = launch.job_folder();
     spec.memory_bytes = terms_.memory_bytes;
+    spec.network = provider::SandboxNetwork::kHost;
+    wire::Launch inside = launch;
+    if (network_ != nullptr) {
+        spec.network = provider::SandboxNetwork::kLease;
+        spec.member = own_member();
+        for (std::size_t i = overlay::member_of_leg(0); i < terms_.members.size(); ++i)
+            spec.member_hosts.push_back(terms_.members[i].host);
+        inside.set_hnp_uri(std::to_string(launch.jobid()) + ".0;tcp://" +
+                           overlay::address_text(own_member()) + ":" +
+                           std::to_string(overlay::kMpirunPort));
+    }
     CHAIN_ASSIGN(spec.argv,
-                 provider::orted_command(launch, image_ ? image_->orted : provider::kOrtedPath));
+                 provider::orted_command(inside, image_ ? image_->orted : provider::kOrtedPath));
     spec.environment = provider::launch_environment(
         to_hex(key_.lease), launch.job_folder(), terms_.hz_max, terms_.memory_bytes,
         terms_.slot_count, image_ ? image_->component_dir : std::string());
@@ -290,6 +308,7 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
                      on_sandbox_exit(status);
                  }));
     sandbox_running_ = true;
+    if (network_ != nullptr) attach_network();
     return ok_status();
 }
 

@@ -17,6 +17,8 @@
 #include <string>
 #include <vector>
 
+#include "chain/daemon/control_stream.h"
+#include "chain/daemon/lease_network.h"
 #include "chain/daemon/node.h"
 #include "chain/daemon/results_desk.h"
 #include "chain/daemon/stage_intake.h"
@@ -51,6 +53,7 @@ struct LegTerms {
     std::uint64_t memory_bytes = 0;
     Bytes32 manifest_hash{};
     std::string host;
+    std::vector<NetworkMember> members;  // of the lease's network; empty: it has none of its own
     // How sure the lease's block must be before anything is done for it.
     TxStatus begins_at = TxStatus::kIncluded;
 };
@@ -78,6 +81,8 @@ public:
     void on_renter_lost(const std::string &why);
     // It was lost, and is there again before the job has packed: it waits for results.
     void on_renter_back() { wants_results_ = true; }
+    void on_drained();
+    void take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel);
     void on_daemon_stops();
     // The owner is back, or gone again. What does not run yet ends at once when the leg is to
     // leave; what runs ends when end_for_owner() says so.
@@ -102,6 +107,12 @@ private:
     void remove_folder();
     void look_at_scratch();
     void report_start();
+    void begin_network();
+    void on_member(std::uint32_t member, bool up, const std::string &why);
+    void report_network(const wire::NetworkReport &report);
+    void relay_network(std::uint32_t leg);
+    void attach_network();
+    std::uint32_t own_member() const { return overlay::member_of_leg(key_.leg); }
     void give_notice();
     void answer_close(std::uint64_t closes_at_ms);
     void on_stage(const wire::TradeMessage &message);
@@ -156,6 +167,9 @@ private:
     std::unique_ptr<host::ControlGroup> group_;  // outlives the two below
     std::unique_ptr<meter::LeaseMeter> meter_;
     std::unique_ptr<provider::Sandbox> sandbox_;
+    std::unique_ptr<LeaseNetwork> network_;  // null: not yet, not any more, or plain
+    std::unique_ptr<ControlStream> stream_;
+    FileDescriptor listener_;           // in the lease's network: for the orted
     std::uint64_t launched_at_ms_ = 0;  // steady
     std::string owner_reason_;          // why it has to leave
     std::uint64_t sequence_ = 0;
@@ -172,6 +186,7 @@ private:
     LoopHandle reading_timer_;
     LoopHandle scratch_timer_;
     LoopHandle answer_timer_;
+    LoopHandle listener_watch_;
 };
 
 }  // namespace chain::daemon

@@ -18,6 +18,12 @@ constexpr std::string_view kCategory = "provider";
 // What a group counts and limits is gone with it: after the last process.
 void ProviderLeg::stop_running() {
     if (phase_ >= Phase::kPacking) scratch_timer_.cancel();
+    if (phase_ >= Phase::kPacking) {
+        listener_watch_.cancel();
+        listener_.reset();
+        stream_.reset();
+        network_.reset();
+    }
     sandbox_running_ = false;
     sandbox_.reset();
     meter_.reset();

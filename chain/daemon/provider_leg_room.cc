@@ -87,6 +87,7 @@ void ProviderLeg::on_folder(Result<std::string> folder) {
     message.mutable_funded();
     report_start();
     static_cast<void>(node_.send_trade(peer_, message));
+    begin_network();
 }
 
 // In the lease's limits, and not billed: nothing was launched yet.

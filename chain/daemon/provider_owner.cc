@@ -21,7 +21,18 @@ constexpr std::uint64_t kLookAtOwnerMs = 1'000;
 }  // namespace
 
 void ProviderAgent::probe_isolation() {
-    not_held_ = {"a lease sees the network of this machine"};
+    not_held_.clear();
+    const Status networks = provider::probe_lease_network();
+    has_lease_networks_ = networks.ok();
+    if (!networks.ok()) {
+        log(LogLevel::kWarning, kCategory, networks.error().message);
+        if (!options_.plain_network)
+            log(LogLevel::kWarning, kCategory,
+                "so nothing is lent here, unless leases may see this machine's network "
+                "(plain_network in the settings, or --plain-network)");
+    }
+    if (options_.plain_network)
+        not_held_.push_back("a lease that asks for it sees the network of this machine");
     if (const std::string missing = groups_->support().missing(); !missing.empty())
         not_held_.push_back("no cgroup here bounds or counts " + missing);
     Status volumes = provider::make_scratch_root(options_.scratch_folder);

@@ -31,6 +31,7 @@ Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) con
                                           spec.hz_min(), spec.max_price_per_ghz_h(), spec.budget(),
                                           spec.duration_ms(), node_.backend.params()));
     demand.notice_ms_min = spec.notice_ms_min();
+    demand.plain_network = spec.plain_network();
     demand.region = spec.region();
     demand.providers.assign(spec.providers().begin(), spec.providers().end());
     return demand;
@@ -80,6 +81,13 @@ void RenterAgent::launch(const ControlConnectionPtr &client, std::uint64_t reque
         return client->fail(
             request_id, make_error(ErrorCode::kNotFound, "there is no lease on this connection"));
     lease->launch(request_id, call);
+}
+
+void RenterAgent::attach(const ControlConnectionPtr &client, std::uint64_t request_id,
+                         const wire::LeaseAttachCall &call) {
+    for (const auto &[number, lease] : leases_)
+        if (to_hex(lease->id()) == call.lease_id()) return lease->attach(client, request_id, call);
+    client->fail(request_id, make_error(ErrorCode::kNotFound, "no lease of that number runs"));
 }
 
 void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t request_id,
@@ -170,6 +178,13 @@ void RenterAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
 
 void RenterAgent::on_drained(const PublicKey &peer) {
     for (const auto &[number, lease] : leases_) lease->on_drained(peer);
+}
+
+void RenterAgent::take_channel(const PublicKey &peer, const ChannelLabel &label,
+                               p2p::Channel channel) {
+    for (const auto &[number, lease] : leases_)
+        if (lease->id() == label.lease)
+            return lease->take_channel(peer, label.from, std::move(channel));
 }
 
 void RenterAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {

@@ -24,6 +24,8 @@ public:
               const wire::LeaseOpenCall &call);
     void launch(const ControlConnectionPtr &client, std::uint64_t request_id,
                 const wire::LeaseLaunchCall &call);
+    void attach(const ControlConnectionPtr &client, std::uint64_t request_id,
+                const wire::LeaseAttachCall &call);
     void close(const ControlConnectionPtr &client, std::uint64_t request_id,
                const wire::LeaseCloseCall &call);
     // Results of a lease that did not come back with its job.
@@ -34,6 +36,7 @@ public:
 
     void on_trade(const PublicKey &peer, const wire::TradeMessage &message);
     void on_drained(const PublicKey &peer);
+    void take_channel(const PublicKey &peer, const ChannelLabel &label, p2p::Channel channel);
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_new_block();
     void on_daemon_stops();

@@ -155,6 +155,7 @@ void RenterLease::agree() {
     progress("agreeing", std::to_string(legs_.size()) + " peers at " +
                              format_tokens(clearing_.price_per_ghz_h) + " per GHz·h");
     const unsigned round = agree_round_;
+    name_hosts();
     for (std::uint32_t leg = 0; round == agree_round_ && leg < legs_.size(); ++leg) propose_to(leg);
     if (round != agree_round_ || phase_ != Phase::kAgreeing) return;  // refused while asking
     set_deadline(kAgreeWaitMs, [this] {
@@ -176,6 +177,7 @@ void RenterLease::propose_to(std::uint32_t leg) {
             message.mutable_propose()->set_tx_body(tx_bytes_);
             message.mutable_propose()->set_renter_signature(
                 to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
+            if (!is_plain()) *message.mutable_propose()->mutable_network() = describe_network();
             message.mutable_propose()->set_renter_node_key(to_bytes(node_.node_key.public_key()));
             if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
                 refuse(leg, sent.error().message);
@@ -200,6 +202,16 @@ void RenterLease::clear_again(const std::string &why) {
     deadline_.cancel();
     reoffer_until_ms_ = node_.clock.steady_ms() + kReofferWaitMs;
     wait_for_market(agree_round_ < kAgreeRoundsMax ? kReofferPollMs : kMarketPollMs);
+}
+
+// Open MPI would start the ranks of a node named as this machine here, outside of the lease.
+void RenterLease::name_hosts() {
+    std::set<std::string> hosts = {"localhost", own_host_name()};
+    for (LegState &leg : legs_) {
+        leg.host = leg.award.offer.host;
+        for (int copy = 2; !hosts.insert(leg.host).second; ++copy)
+            leg.host = leg.award.offer.host.substr(0, 56) + "-" + std::to_string(copy);
+    }
 }
 
 void RenterLease::cancel_agreements(const std::string &why) {
@@ -240,16 +252,11 @@ void RenterLease::fund() {
     bill.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
     bill.set_escrow(clearing_.escrow.units);
     bill.set_started_at_ms(node_.clock.unix_ms());
-    // Open MPI would start the ranks of a node named as this machine here, outside of the lease.
-    std::set<std::string> hosts = {"localhost", own_host_name()};
     for (const LegState &leg : legs_) {
         wire::BillLeg &entry = *bill.add_legs();
         entry.set_provider(to_address(leg.award.offer.provider));
         entry.set_slots(leg.award.slot_count);
-        std::string host = leg.award.offer.host;
-        for (int copy = 2; !hosts.insert(host).second; ++copy)
-            host = leg.award.offer.host.substr(0, 56) + "-" + std::to_string(copy);
-        entry.set_host(host);
+        entry.set_host(leg.host);
         record_.add_vouchers();
     }
     remember();
@@ -274,6 +281,7 @@ void RenterLease::become_ready() {
     wire::LeaseReady &ready = *reply.mutable_lease_ready();
     ready.set_lease_id(to_hex(id_));
     ready.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
+    ready.set_plain_network(is_plain());
     ready.set_network_include(network_include());
     ready.set_job_folder(call_.job_folder());
     for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
@@ -286,8 +294,9 @@ void RenterLease::become_ready() {
     client_->reply(request_id_, std::move(reply));
 }
 
-// Peers that all answer on loopback are on this machine: MPI must not leave it.
+// In a plain network peers that all answer on loopback are on this machine: MPI must not leave it.
 std::string RenterLease::network_include() const {
+    if (!is_plain()) return overlay::kDeviceName;
     const bool local = std::all_of(legs_.begin(), legs_.end(), [](const LegState &leg) {
         return leg.award.offer.address.starts_with("127.");
     });
@@ -342,6 +351,8 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
         case wire::TradeMessage::kFunded: return on_funded(leg);
         case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");
         case wire::TradeMessage::kReading: return on_reading(leg, message.reading());
+        case wire::TradeMessage::kNetworkReport: return on_network(leg, message.network_report());
+        case wire::TradeMessage::kStream: return on_stream(leg, message.stream());
         case wire::TradeMessage::kLegNotice: return on_notice(leg, message.leg_notice());
         case wire::TradeMessage::kLegEnded: return leg_ended(leg, message.leg_ended());
         case wire::TradeMessage::kStageNeed:
@@ -384,9 +395,11 @@ void RenterLease::on_limit(std::uint32_t leg, const std::string &host, const std
 }
 
 void RenterLease::on_drained(const PublicKey &peer) {
-    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
-        if (legs_[leg].award.offer.node_key == peer && legs_[leg].pump != nullptr)
-            legs_[leg].pump->pump();
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+        if (legs_[leg].award.offer.node_key != peer) continue;
+        if (legs_[leg].pump != nullptr) legs_[leg].pump->pump();
+        if (legs_[leg].stream != nullptr) legs_[leg].stream->on_drained();
+    }
 }
 
 }  // namespace chain::daemon

@@ -20,6 +20,8 @@
 #include <vector>
 
 #include "chain/daemon/control_server.h"
+#include "chain/daemon/control_stream.h"
+#include "chain/daemon/lease_network.h"
 #include "chain/daemon/node.h"
 #include "chain/daemon/results_taker.h"
 #include "chain/daemon/stage_pump.h"
@@ -33,6 +35,7 @@ inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's led
 inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
 inline constexpr unsigned kAgreeRoundsMax = 4;
+inline constexpr std::uint64_t kNetworkWaitMs = 10'000;  // until all legs reach each other
 inline constexpr std::uint64_t kMarketPollMs = 500;
 // Peers that were let go offer their slots again: how often, and how long, to look for that.
 inline constexpr std::uint64_t kReofferPollMs = 100;
@@ -50,6 +53,9 @@ public:
 
     void start();
     void launch(std::uint64_t request_id, const wire::LeaseLaunchCall &call);
+    void attach(const ControlConnectionPtr &client, std::uint64_t request_id,
+                const wire::LeaseAttachCall &call);
+    void take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel);
     void close(std::uint64_t request_id, const wire::LeaseCloseCall &call);
     void on_client_gone();
     void on_daemon_stops();
@@ -80,7 +86,10 @@ private:
         market::Award award;
         Bytes signature;      // the provider's
         bool funded = false;  // the provider sees the record on its ledger
+        std::string host;     // its name in this lease
         bool staged = false;
+        bool connected = false;                 // reaches all other legs
+        std::unique_ptr<ControlStream> stream;  // between mpirun and its orted
         bool lost = false;
         bool failed = false;      // lost, or ended by itself before the job
         bool close_sent = false;  // the provider sent its close transaction
@@ -103,6 +112,15 @@ private:
     void fund();
     void on_funded(std::uint32_t leg);
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
+    bool is_plain() const { return call_.spec().plain_network(); }
+    void name_hosts();
+    wire::LeaseNetwork describe_network() const;
+    void on_network(std::uint32_t leg, const wire::NetworkReport &report);
+    void relay(std::uint32_t leg, std::uint32_t other, const std::string &why);
+    void on_relay_lost(std::uint32_t member, const std::string &why);
+    void take_sockets();
+    void on_stream(std::uint32_t leg, const wire::Stream &stream);
+    void become_ready_if_all_are();
     void become_ready();
     void on_reading(std::uint32_t leg, const wire::Reading &reading);
     void sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final);
@@ -156,6 +174,10 @@ private:
     ledger::LeaseId id_{};
     bool submitted_ = false;
     std::vector<LegState> legs_;
+    std::unique_ptr<LeaseNetwork> relay_;     // for legs that do not reach each other; null: none
+    FileDescriptor attach_socket_;            // from which mpirun's connections come,
+    std::vector<std::uint32_t> attach_legs_;  // for these
+    LoopHandle attach_watch_;
     wire::RenterRecord record_;
     std::uint64_t launched_at_ms_ = 0;    // steady; 0: not yet
     std::uint64_t ended_at_ms_ = 0;       // steady; 0: not yet. Peers were told to stop then

@@ -122,9 +122,7 @@ void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) 
             " could not take the files: ", plain_text(done.error(), 4 * stage::kTextBytesMax)));
     legs_[leg].staged = true;
     legs_[leg].pump.reset();
-    const bool all =
-        std::all_of(legs_.begin(), legs_.end(), [](const LegState &state) { return state.staged; });
-    if (all) become_ready();
+    become_ready_if_all_are();
 }
 
 void RenterLease::on_stage(std::uint32_t leg, const wire::TradeMessage &message) {

@@ -26,6 +26,10 @@ std::vector<std::string> failed_conditions(const Demand &demand, const Offer &of
         reasons.push_back("not among the providers asked for");
     if (!demand.region.empty() && offer.region != demand.region)
         reasons.push_back("region \"" + offer.region + "\" is not \"" + demand.region + "\"");
+    if (demand.plain_network && !offer.plain_network)
+        reasons.push_back("its owner lets no lease into its network (--chain-net plain)");
+    if (!demand.plain_network && !offer.lease_network)
+        reasons.push_back("can make no network for a lease (--chain-net plain would do without)");
     if (offer.hz < demand.hz_min)
         reasons.push_back(format_ghz(offer.hz) + " GHz is less than " + format_ghz(demand.hz_min));
     if (offer.reclaim_window_ms < demand.notice_ms_min)

@@ -25,6 +25,7 @@ struct Demand {
     std::uint64_t hz_min = 0;
     std::uint64_t notice_ms_min = 0;     // when the owner of a peer is back
     std::string region;                  // empty: any
+    bool plain_network = false;          // the peers' own networks instead of the lease's
     std::vector<std::string> providers;  // addresses or host names; empty: any
     Amount max_price_per_ghz_h;          // 0: none
     Amount budget;                       // 0: none

@@ -73,6 +73,8 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.ask_per_ghz_h = Amount{body.ask_per_ghz_h()};
     offer.region = body.region();
     offer.isolation = body.isolation();
+    offer.lease_network = body.lease_network();
+    offer.plain_network = body.plain_network();
     offer.reclaim_window_ms = body.reclaim_window_ms();
     offer.meter_class = body.meter_class();
     offer.sequence = body.sequence();

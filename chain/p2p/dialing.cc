@@ -15,25 +15,41 @@ void NetworkImpl::connect(const std::string &address, const PublicKey *expected,
         later([done = std::move(done), key = *expected] { done(key); });
         return;
     }
-    dial(address, expected != nullptr ? std::optional(*expected) : std::nullopt, std::move(done));
+    dial({address,
+          expected != nullptr ? std::optional(*expected) : std::nullopt,
+          std::move(done),
+          {},
+          {}});
 }
 
-void NetworkImpl::dial(const std::string &address, std::optional<PublicKey> expected, Done done) {
-    const auto parsed = parse_host_port(address);
+void NetworkImpl::open_channel(const std::string &address, const PublicKey &expected,
+                               std::string_view label, ChannelDone done) {
+    CHAIN_CHECK(!label.empty() && label.size() <= kMaxChannelLabelBytes);
+    dial({address, expected, {}, Bytes(label), std::move(done)});
+}
+
+void NetworkImpl::Dial::fail(const Error &why) const {
+    if (channel.empty())
+        done(why);
+    else
+        channel_done(why);
+}
+
+void NetworkImpl::dial(Dial dial) {
+    const auto parsed = parse_host_port(dial.address);
     if (!parsed.ok()) {
-        later([done = std::move(done), why = parsed.error()] { done(why); });
+        later([dial = std::move(dial), why = parsed.error()] { dial.fail(why); });
         return;
     }
     const auto numeric = resolve(parsed.value(), true);
     if (numeric.ok()) {
-        dial_resolved(numeric, address, expected, std::move(done));
+        dial_resolved(numeric, std::move(dial));
         return;
     }
     auto found = std::make_shared<Result<SocketAddress>>(numeric.error());
     worker().run([found, host_port = parsed.value()] { *found = resolve(host_port, false); },
-                 [self = self_, found, address, expected, done = std::move(done)]() mutable {
-                     if (*self != nullptr)
-                         (*self)->dial_resolved(*found, address, expected, std::move(done));
+                 [self = self_, found, dial = std::move(dial)]() mutable {
+                     if (*self != nullptr) (*self)->dial_resolved(*found, std::move(dial));
                  });
 }
 
@@ -42,15 +58,27 @@ WorkerPool &NetworkImpl::worker() {
     return *worker_;
 }
 
-void NetworkImpl::dial_resolved(const Result<SocketAddress> &to, const std::string &address,
-                                std::optional<PublicKey> expected, Done done) {
+void NetworkImpl::dial_resolved(const Result<SocketAddress> &to, Dial dial) {
     if (!to.ok()) {
-        later([done = std::move(done), why = to.error()] { done(why); });
+        later([dial = std::move(dial), why = to.error()] { dial.fail(why); });
         return;
     }
-    auto session = Session::dial(*setup_, to->get(), to->size_bytes, address, expected);
+    auto session = Session::dial(*setup_, to->get(), to->size_bytes, dial.address, dial.expected,
+                                 dial.channel);
     sessions_.emplace(session.get(), session);
-    dials_[session.get()].push_back(std::move(done));
+    if (dial.channel.empty())
+        dials_[session.get()].push_back(std::move(dial.done));
+    else
+        channel_dials_[session.get()] = std::move(dial.channel_done);
+}
+
+void NetworkImpl::finish_channel(Session &session, Result<Channel> outcome) {
+    const auto found = channel_dials_.find(&session);
+    if (found == channel_dials_.end()) return;
+    // From the loop, and not from inside of the session; std::function wants what can be copied.
+    auto held = std::make_shared<Result<Channel>>(std::move(outcome));
+    later([done = std::move(found->second), held] { done(std::move(*held)); });
+    channel_dials_.erase(found);
 }
 
 void NetworkImpl::finish_dials(Session &session, const Result<PublicKey> &outcome) {
@@ -71,16 +99,20 @@ void NetworkImpl::keep_connected(const std::string &address) {
 }
 
 void NetworkImpl::try_kept(Kept &kept) {
-    dial(kept.address, std::nullopt, [this, &kept](const Result<PublicKey> &outcome) {
-        if (outcome.ok() && up_.contains(outcome.value())) {
-            kept.peer = outcome.value();
-            kept.up_since_ms = system_clock().steady_ms();
-            return;
-        }
-        if (!outcome.ok())
-            log(LogLevel::kDebug, "p2p", kept.address, ": ", outcome.error().message);
-        retry_kept(kept);
-    });
+    dial({kept.address,
+          std::nullopt,
+          [this, &kept](const Result<PublicKey> &outcome) {
+              if (outcome.ok() && up_.contains(outcome.value())) {
+                  kept.peer = outcome.value();
+                  kept.up_since_ms = system_clock().steady_ms();
+                  return;
+              }
+              if (!outcome.ok())
+                  log(LogLevel::kDebug, "p2p", kept.address, ": ", outcome.error().message);
+              retry_kept(kept);
+          },
+          {},
+          {}});
 }
 
 void NetworkImpl::retry_kept(Kept &kept) {

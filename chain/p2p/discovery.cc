@@ -80,7 +80,7 @@ void NetworkImpl::save_book() {
 // ---- for the connector
 
 void NetworkImpl::dial(const std::string &host_port, Done done) {
-    dial(host_port, std::nullopt, std::move(done));
+    dial({host_port, std::nullopt, std::move(done), {}, {}});
 }
 
 std::set<PeerAddress> NetworkImpl::connected_addresses() const {

@@ -19,11 +19,14 @@ struct Greeting {
     PublicKey node_key{};
     std::string software;
     std::uint16_t listen_port = 0;
+    Bytes channel;  // what the connection is for; empty: a session
 };
 
-// A serialised wire::Hello. Longer `software` is cut to kMaxSoftwareBytes.
+// A serialised wire::Hello. Longer `software` is cut to kMaxSoftwareBytes. `channel`: at most
+// kMaxChannelLabelBytes.
 Bytes make_hello(Role own_role, const Bytes32 &channel_secret, const Bytes32 &chain_id,
-                 const KeyPair &node_key, std::uint16_t listen_port, std::string_view software);
+                 const KeyPair &node_key, std::uint16_t listen_port, std::string_view software,
+                 std::string_view channel = {});
 
 // What the other side, whose role is `their_role`, says of itself. Errors: kProtocol (malformed,
 // another protocol version, another network, `expected` key does not match, ourselves),

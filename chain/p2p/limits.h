@@ -9,11 +9,12 @@
 
 namespace chain::p2p {
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 // A Hello takes about 180 bytes: all that is read from somebody who has not proved a key.
 inline constexpr std::size_t kMaxHelloFrameBytes = 512;
 inline constexpr std::size_t kMaxSoftwareBytes = 64;
+inline constexpr std::size_t kMaxChannelLabelBytes = 64;
 inline constexpr std::size_t kMaxPingBytes = 16;
 inline constexpr std::size_t kMaxByeBytes = 256;
 inline constexpr int kMaxCertificateBytes = 4096;

@@ -3,6 +3,7 @@ libompi_chain_la_SOURCES += \
   chain/p2p/address.cc chain/p2p/address.h \
   chain/p2p/address_book.cc chain/p2p/address_book.h chain/p2p/address_book_file.cc \
   chain/p2p/address_exchange.cc chain/p2p/address_exchange.h \
+  chain/p2p/channel.cc chain/p2p/channel.h \
   chain/p2p/connector.cc chain/p2p/connector.h \
   chain/p2p/dialing.cc \
   chain/p2p/discouraged.cc chain/p2p/discouraged.h \

@@ -121,12 +121,14 @@ Session *NetworkImpl::rival_of(const Session &session) {
     Session *up = up_session(session.peer_key());
     if (up != nullptr && up != &session) return up;
     for (auto &[other, owner] : sessions_)
-        if (other != &session && other->is_verified() && other->peer_key() == session.peer_key())
+        if (other != &session && other->is_verified() && other->channel().empty() &&
+            other->peer_key() == session.peer_key())
             return other;
     return nullptr;
 }
 
 void NetworkImpl::verified(Session &session) {
+    if (!session.channel().empty()) return session.hand_over();
     Session *existing = up_session(session.peer_key());
     if (existing == nullptr) {
         const auto room = room_for(session);
@@ -216,6 +218,7 @@ void NetworkImpl::drained(Session &session) {
 }
 
 void NetworkImpl::ended(Session &session, const Error &why) {
+    finish_channel(session, why);
     // Only who has proved a key is to blame: before that it might be somebody on the way.
     const bool proved = session.peer_key() != PublicKey{};
     if (proved && (why.code == ErrorCode::kProtocol || why.code == ErrorCode::kTooLarge))
@@ -236,7 +239,7 @@ void NetworkImpl::ended(Session &session, const Error &why) {
         log(LogLevel::kDebug, "p2p", session.view().address, ": ", why.message);
     }
     // The peer keeps another session of this pair: whoever waits for this one gets that one.
-    Session *rival = proved ? rival_of(session) : nullptr;
+    Session *rival = proved && session.channel().empty() ? rival_of(session) : nullptr;
     if (rival != nullptr && rival->is_up()) {
         finish_dials(session, session.peer_key());
     } else if (rival != nullptr && dials_.contains(&session)) {
@@ -246,6 +249,13 @@ void NetworkImpl::ended(Session &session, const Error &why) {
     } else {
         finish_dials(session, why);
     }
+}
+
+void NetworkImpl::handed_over(Session &session, Channel channel) {
+    if (session.role() == Role::kClient) return finish_channel(session, std::move(channel));
+    const auto handler = channel_handler_;
+    if (handler != nullptr && *handler)
+        (*handler)(session.peer_key(), session.channel(), std::move(channel));
 }
 
 void NetworkImpl::gone(Session &session) {
@@ -322,6 +332,10 @@ void NetworkImpl::on_peer(PeerHandler handler) {
 
 void NetworkImpl::on_drained(DrainHandler handler) {
     drain_handler_ = std::make_shared<DrainHandler>(std::move(handler));
+}
+
+void NetworkImpl::on_channel(ChannelHandler handler) {
+    channel_handler_ = std::make_shared<ChannelHandler>(std::move(handler));
 }
 
 // ---- telling the layers above, in order and never from inside one of their calls

@@ -17,6 +17,7 @@
 
 #include "chain/base/loop.h"
 #include "chain/identity/keys.h"
+#include "chain/p2p/channel.h"
 #include "chain/wire/frame.h"
 
 namespace chain::p2p {
@@ -83,6 +84,16 @@ public:
     // To every peer but `except` (may be null). Peers whose queue is full are passed over.
     virtual void broadcast(wire::Topic topic, std::string_view payload,
                            const PublicKey *except) = 0;
+
+    // One try. A channel of its own with the peer, which the other daemon's on_channel handler gets
+    // at the same time, or drops unread if it expects none. `label`: 1 to kMaxChannelLabelBytes.
+    // Errors as of connect().
+    using ChannelDone = std::function<void(Result<Channel>)>;
+    virtual void open_channel(const std::string &address, const PublicKey &expected,
+                              std::string_view label, ChannelDone done) = 0;
+    using ChannelHandler =
+        std::function<void(const PublicKey &peer, std::string_view label, Channel channel)>;
+    virtual void on_channel(ChannelHandler handler) = 0;
 
     using MessageHandler = std::function<void(const PublicKey &peer, std::string_view payload)>;
     using PeerHandler = std::function<void(const PublicKey &peer, bool up, const std::string &why)>;

@@ -44,6 +44,9 @@ public:
     Status send(const PublicKey &peer, wire::Topic topic, std::string_view payload) override;
     std::size_t queued_bytes(const PublicKey &peer) const override;
     void broadcast(wire::Topic topic, std::string_view payload, const PublicKey *except) override;
+    void open_channel(const std::string &address, const PublicKey &expected, std::string_view label,
+                      ChannelDone done) override;
+    void on_channel(ChannelHandler handler) override;
     void on_message(wire::Topic topic, MessageHandler handler) override;
     void on_peer(PeerHandler handler) override;
     void on_drained(DrainHandler handler) override;
@@ -73,6 +76,7 @@ private:
     void received(Session &session, wire::Topic topic, std::string_view payload) override;
     void drained(Session &session) override;
     void ended(Session &session, const Error &why) override;
+    void handed_over(Session &session, Channel channel) override;
     void gone(Session &session) override;
 
     // For the connector.
@@ -83,9 +87,18 @@ private:
     bool is_own(const PeerAddress &address) const override;
 
     void accept_socket(int fd, const sockaddr *from, int from_bytes);
-    void dial(const std::string &address, std::optional<PublicKey> expected, Done done);
-    void dial_resolved(const Result<SocketAddress> &to, const std::string &address,
-                       std::optional<PublicKey> expected, Done done);
+    // What is to be dialled, and for what.
+    struct Dial {
+        std::string address;
+        std::optional<PublicKey> expected;
+        Done done;
+        Bytes channel;             // empty: a session, and `done` is told
+        ChannelDone channel_done;  // else this
+        void fail(const Error &why) const;
+    };
+    void dial(Dial dial);
+    void dial_resolved(const Result<SocketAddress> &to, Dial dial);
+    void finish_channel(Session &session, Result<Channel> outcome);
     void try_kept(Kept &kept);
     void retry_kept(Kept &kept);
     void peer_left(const PublicKey &peer);
@@ -119,11 +132,13 @@ private:
     std::optional<SessionSetup> setup_;
     std::unordered_map<Session *, std::shared_ptr<Session>> sessions_;  // also ended ones
     std::unordered_map<Session *, std::vector<Done>> dials_;
+    std::unordered_map<Session *, ChannelDone> channel_dials_;
     std::map<PublicKey, Session *> up_;
     std::deque<Kept> kept_;  // addresses of elements stay
     std::array<std::shared_ptr<MessageHandler>, 256> message_handlers_;
     std::vector<std::shared_ptr<PeerHandler>> peer_handlers_;
     std::shared_ptr<DrainHandler> drain_handler_;
+    std::shared_ptr<ChannelHandler> channel_handler_;
     std::deque<PeerChange> changes_;
     bool delivering_ = false;
     std::deque<std::function<void()>> later_;

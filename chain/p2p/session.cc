@@ -13,6 +13,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
+#include <unistd.h>
 
 #include "chain/p2p/address.h"
 #include "chain/p2p/frames.h"
@@ -34,7 +35,7 @@ std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, cons
                                          std::size_t from_bytes) {
     auto session = std::make_shared<Session>(
         setup, Role::kServer, format_address(from, static_cast<socklen_t>(from_bytes)),
-        std::nullopt);
+        std::nullopt, Bytes());
     session->remote_ = peer_address(from).value_or(PeerAddress{});
     session->start(fd);
     return session;
@@ -42,8 +43,9 @@ std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, cons
 
 std::shared_ptr<Session> Session::dial(const SessionSetup &setup, const sockaddr *to,
                                        std::size_t to_bytes, std::string host_port,
-                                       std::optional<PublicKey> expected) {
-    auto session = std::make_shared<Session>(setup, Role::kClient, std::move(host_port), expected);
+                                       std::optional<PublicKey> expected, Bytes channel) {
+    auto session = std::make_shared<Session>(setup, Role::kClient, std::move(host_port), expected,
+                                             std::move(channel));
     session->remote_ = peer_address(to).value_or(PeerAddress{});
     session->start(-1);
     // A failure at once also comes as an event, from the loop.
@@ -53,10 +55,11 @@ std::shared_ptr<Session> Session::dial(const SessionSetup &setup, const sockaddr
 }
 
 Session::Session(const SessionSetup &setup, Role role, std::string address,
-                 std::optional<PublicKey> expected)
+                 std::optional<PublicKey> expected, Bytes channel)
     : setup_(setup),
       role_(role),
       expected_(expected),
+      channel_(std::move(channel)),
       frames_(kReceivedFramesPerSecond, kReceivedFramesBurst, clock_.steady_ms()),
       bytes_(kReceivedBytesPerSecond, kReceivedBytesBurst, clock_.steady_ms()),
       heard_at_ms_(clock_.steady_ms()) {
@@ -73,7 +76,7 @@ void Session::start(int fd) {
     events_ = bufferevent_openssl_socket_new(
         setup_.loop.base(), fd, setup_.tls.new_ssl(),
         role_ == Role::kServer ? BUFFEREVENT_SSL_ACCEPTING : BUFFEREVENT_SSL_CONNECTING,
-        BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+        BEV_OPT_DEFER_CALLBACKS);  // not CLOSE_ON_FREE: the connection may outlive the session
     CHAIN_CHECK(events_ != nullptr);
     bufferevent_set_max_single_read(events_, kSocketBatchBytes);
     bufferevent_set_max_single_write(events_, kSocketBatchBytes);
@@ -139,7 +142,7 @@ void Session::on_connected() {
     state_ = State::kGreeting;
     queue_frame(wire::Topic::kHello,
                 make_hello(role_, channel_secret_, setup_.options.chain_id, setup_.node_key,
-                           setup_.listen_port, setup_.options.software));
+                           setup_.listen_port, setup_.options.software, channel_));
 }
 
 void Session::on_read() {
@@ -209,6 +212,7 @@ bool Session::take_hello(wire::Topic topic, std::string_view payload) {
     }
     view_.node_key = greeting->node_key;
     view_.software = greeting->software;
+    if (role_ == Role::kServer) channel_ = greeting->channel;
     const std::size_t port_at = view_.address.rfind(':');
     if (view_.inbound && greeting->listen_port != 0 && port_at != std::string::npos) {
         view_.address =
@@ -380,9 +384,41 @@ void Session::abandon() {
     tick_.cancel();
     resume_.cancel();
     deadline_.cancel();
+    free_connection();
+}
+
+void Session::free_connection() {
     if (events_ == nullptr) return;
-    bufferevent_free(events_);
-    events_ = nullptr;
+    SSL *ssl = bufferevent_openssl_get_ssl(events_);
+    const FileDescriptor socket(bufferevent_getfd(events_));
+    bufferevent_free(std::exchange(events_, nullptr));
+    SSL_free(ssl);
+}
+
+void Session::hand_over() {
+    CHAIN_CHECK(state_ == State::kVerified && !channel_.empty());
+    bufferevent_disable(events_, EV_READ);
+    // Not from inside of what reads it; and our own Hello must have left.
+    constexpr std::uint64_t kAgainMs = 1;
+    tick_ = setup_.loop.every_ms(kAgainMs, [this] {
+        const auto keep = shared_from_this();
+        try_hand_over();
+    });
+}
+
+void Session::try_hand_over() {
+    if (state_ != State::kVerified || queued_bytes() > 0) return;
+    state_ = State::kEnded;
+    tick_.cancel();
+    deadline_.cancel();
+    evbuffer *input = bufferevent_get_input(events_);
+    Bytes early(evbuffer_get_length(input), '\0');
+    evbuffer_remove(input, early.data(), early.size());
+    SSL *ssl = bufferevent_openssl_get_ssl(events_);
+    FileDescriptor socket(bufferevent_getfd(events_));
+    bufferevent_free(std::exchange(events_, nullptr));
+    setup_.owner.handed_over(*this, Channel(ssl, std::move(socket), std::move(early)));
+    setup_.owner.gone(*this);
 }
 
 std::uint64_t Session::quiet_ms() const {

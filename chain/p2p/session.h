@@ -14,6 +14,7 @@
 
 #include "chain/base/clock.h"
 #include "chain/base/loop.h"
+#include "chain/p2p/channel.h"
 #include "chain/p2p/hello.h"
 #include "chain/p2p/network.h"
 #include "chain/p2p/peer_address.h"
@@ -35,7 +36,10 @@ public:
     virtual void received(Session &session, wire::Topic topic, std::string_view payload) = 0;
     virtual void drained(Session &session) = 0;
     virtual void ended(Session &session, const Error &why) = 0;  // once
-    virtual void gone(Session &session) = 0;  // once, after ended(): nothing refers to it any more
+    // Instead of ended(), after hand_over().
+    virtual void handed_over(Session &session, Channel channel) = 0;
+    // Once, after one of the two: nothing refers to it any more.
+    virtual void gone(Session &session) = 0;
 };
 
 // What sessions share; outlives them.
@@ -54,11 +58,12 @@ public:
     static std::shared_ptr<Session> accept(const SessionSetup &setup, int fd, const sockaddr *from,
                                            std::size_t from_bytes);
     // `host_port` is for people; `to` is where to. Failures come as ended(), from the loop.
+    // `channel`: what the connection is for; empty: a session.
     static std::shared_ptr<Session> dial(const SessionSetup &setup, const sockaddr *to,
                                          std::size_t to_bytes, std::string host_port,
-                                         std::optional<PublicKey> expected);
+                                         std::optional<PublicKey> expected, Bytes channel);
     Session(const SessionSetup &setup, Role role, std::string address,
-            std::optional<PublicKey> expected);
+            std::optional<PublicKey> expected, Bytes channel);
     ~Session();
     Session(const Session &) = delete;
     Session &operator=(const Session &) = delete;
@@ -66,6 +71,9 @@ public:
     // After verified(): frames may go both ways from now on. Sends a first Ping, which admits the
     // session at the other end.
     void admit();
+    // After verified(), of one with a channel(): the connection leaves this object as a Channel
+    // once our Hello is out.
+    void hand_over();
     // Errors: kPeerLost, kTooLarge, kInvalidInput.
     Status send(wire::Topic topic, std::string_view payload);
     // Ends it now; `why` is told to the peer when `tell` and TLS stands.
@@ -74,6 +82,8 @@ public:
     void abandon();
 
     Role role() const { return role_; }
+    // What the connection is for, as the client says; empty: a session.
+    const Bytes &channel() const { return channel_; }
     bool is_verified() const { return state_ == State::kVerified; }
     bool is_up() const { return state_ == State::kUp; }
     bool is_ended() const { return state_ == State::kEnded; }
@@ -102,12 +112,15 @@ private:
     void pause_ms(std::uint64_t ms);
     void queue_frame(wire::Topic topic, std::string_view payload);
     void send_ping();
+    void try_hand_over();
     void release();
+    void free_connection();
     std::string connection_error() const;
 
     const SessionSetup &setup_;
     const Role role_;
     const std::optional<PublicKey> expected_;
+    Bytes channel_;
     const Clock &clock_ = system_clock();
     State state_ = State::kConnecting;
     bufferevent *events_ = nullptr;

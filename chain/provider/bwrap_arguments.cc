@@ -7,6 +7,7 @@
 #include <sys/sysinfo.h>
 
 #include "chain/base/file.h"
+#include "chain/overlay/address.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
 
@@ -29,6 +30,9 @@ Status check_spec(const SandboxSpec &spec) {
     if (is_system_path(spec.job_folder))
         return make_error(ErrorCode::kInvalidInput, "the job folder cannot be at ", spec.job_folder,
                           " on a leased machine: the peer's system is there");
+    for (const std::string &host : spec.member_hosts)
+        if (!wire::is_valid_host_name(host))
+            return make_error(ErrorCode::kInvalidInput, "a host of the lease has an odd name");
     if (spec.argv.empty() || spec.argv.size() > kCommandWordsMax)
         return make_error(ErrorCode::kInvalidInput, "a sandbox needs a command of 1 to ",
                           kCommandWordsMax, " words");
@@ -72,6 +76,7 @@ void append_namespaces(std::vector<std::string> &arguments, const SandboxSpec &s
            {"--unshare-user", "--disable-userns", "--uid", id, "--gid", id, "--unshare-pid",
             "--unshare-ipc", "--unshare-uts", "--unshare-cgroup", "--hostname", spec.host_name,
             "--die-with-parent", "--new-session", "--cap-drop", "ALL"});
+    if (spec.network == SandboxNetwork::kNone) append(arguments, {"--unshare-net"});
 }
 
 void append_own_system(std::vector<std::string> &arguments) {
@@ -130,9 +135,12 @@ Status write_etc(const SandboxSpec &spec) {
     CHAIN_TRY(write_file_atomic(etc + "passwd",
                                 "rank:x:" + id + ":" + id + "::/tmp:/usr/sbin/nologin\n", 0644));
     CHAIN_TRY(write_file_atomic(etc + "group", "rank:x:" + id + ":\n", 0644));
-    return write_file_atomic(
-        etc + "hosts", "127.0.0.1 localhost\n::1 localhost\n127.0.1.1 " + spec.host_name + "\n",
-        0644);
+    std::string hosts = "127.0.0.1 localhost\n::1 localhost\n";
+    if (spec.member_hosts.empty()) hosts += "127.0.1.1 " + spec.host_name + "\n";
+    std::uint32_t member = 1;
+    for (const std::string &host : spec.member_hosts)
+        hosts += overlay::address_text(member++) + " " + host + "\n";
+    return write_file_atomic(etc + "hosts", hosts, 0644);
 }
 
 Result<std::vector<std::string>> bwrap_arguments(const SandboxSpec &spec, int seccomp_fd,

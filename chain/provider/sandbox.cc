@@ -107,7 +107,11 @@ public:
         CHAIN_TRY(open_pipe(info_, plan.info));
         CHAIN_TRY(open_pipe(output_, plan.output));
         CHAIN_TRY(open_gate(plan.block));
-        CHAIN_ASSIGN(pid_, spawn_bwrap(std::move(plan), spec.group, &meter));
+        if (spec.network == SandboxNetwork::kLease)
+            plan.network = overlay::DevicePlan{spec.member, geteuid() != 0};
+        CHAIN_ASSIGN(Spawned spawned, spawn_bwrap(std::move(plan), spec.group, &meter));
+        pid_ = spawned.pid;
+        network_ = {std::move(spawned.device), std::move(spawned.listener)};
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
         outer_watch_ = loop_.on_readable(outer_.get(), [this] { on_outer_ended(); });
@@ -129,6 +133,7 @@ public:
         kill_process(inner_);
     }
 
+    NetworkEnds take_network() override { return std::move(network_); }
     int pid() const override { return pid_; }
 
     std::string last_words() const override {
@@ -228,6 +233,7 @@ private:
     std::string lease_folder_;
     std::function<void(int)> on_exit_;
     int pid_ = 0;
+    NetworkEnds network_;
     FileDescriptor outer_;
     FileDescriptor inner_;
     FileDescriptor info_;
@@ -249,10 +255,10 @@ std::string last_line(const std::string &text) {
     return text.substr(start == std::string::npos ? 0 : start + 1, end + 1);
 }
 
-}  // namespace
-
-Status probe_sandbox() {
+// Starts the smallest sandbox there is, and waits for its end.
+Status probe(std::optional<overlay::DevicePlan> network, std::string_view what) {
     SpawnPlan plan;
+    plan.network = network;
     CHAIN_ASSIGN(plan.program, find_bwrap());
     plan.uid = geteuid() == 0 ? kLegUidFirst + kLegUidCount - 1 : 0;
     plan.words = {"--unshare-user",
@@ -285,16 +291,30 @@ Status probe_sandbox() {
     plan.output = FileDescriptor(ends[1]);
     plan.info = FileDescriptor(open("/dev/null", O_WRONLY | O_CLOEXEC));
     plan.block = FileDescriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    CHAIN_ASSIGN(const int pid, spawn_bwrap(std::move(plan), nullptr, nullptr));
+    CHAIN_ASSIGN(const Spawned spawned, spawn_bwrap(std::move(plan), nullptr, nullptr));
     int status = 0;
-    waitpid(pid, &status, 0);
+    waitpid(spawned.pid, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ok_status();
     fcntl(words.get(), F_SETFL, O_NONBLOCK);
     char buffer[4096];
     const ssize_t got = read(words.get(), buffer, sizeof buffer);
-    return make_error(ErrorCode::kPermission,
-                      "no sandbox can be made here (user namespaces may be switched off): ",
+    return make_error(ErrorCode::kPermission, what, ": ",
                       last_line(got > 0 ? std::string(buffer, static_cast<std::size_t>(got)) : ""));
+}
+
+}  // namespace
+
+Status probe_sandbox() {
+    return probe(std::nullopt, "no sandbox can be made here (user namespaces may be switched off)");
+}
+
+Status probe_lease_network() {
+    const Status probed =
+        probe(overlay::DevicePlan{1, geteuid() != 0}, "no sandbox with a network");
+    if (probed.ok()) return probed;
+    return make_error(probed.error().code,
+                      "no lease can have a network of its own here: ", probed.error().message,
+                      " (it takes /dev/net/tun, to be read and written, and network namespaces)");
 }
 
 Result<std::unique_ptr<Sandbox>> Sandbox::start(Loop &loop, const SandboxSpec &spec,

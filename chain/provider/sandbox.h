@@ -10,16 +10,25 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "chain/base/bytes.h"
+#include "chain/base/file.h"
 #include "chain/base/loop.h"
 #include "chain/host/control_group.h"
 #include "chain/meter/meter.h"
 #include "chain/wire/peer.pb.h"
 
 namespace chain::provider {
+
+// What of a network is inside.
+enum class SandboxNetwork {
+    kNone,   // loopback
+    kLease,  // and the lease's (chain/overlay)
+    kHost    // the machine's own: everything that it can reach
+};
 
 struct SandboxSpec {
     std::string lease_folder;  // host path; made by prepare_lease_folder
@@ -30,12 +39,17 @@ struct SandboxSpec {
     std::vector<std::pair<std::string, std::string>> read_only;    // {host path, path inside}
     std::vector<std::pair<std::string, std::string>> writable;  // the leg's own, in the same form
     std::string root_folder;  // host path of a root that is not this system's; empty: this one's
-    std::uint64_t memory_bytes = 0;       // of /dev/shm and /tmp; 0: a quarter of the machine's
-    host::ControlGroup *group = nullptr;  // around all processes; it must outlive the sandbox
+    SandboxNetwork network = SandboxNetwork::kNone;
+    std::uint32_t member = 0;               // of the lease's
+    std::vector<std::string> member_hosts;  // names of members 1, 2 … in /etc/hosts
+    std::uint64_t memory_bytes = 0;         // of /dev/shm and /tmp; 0: a quarter of the machine's
+    host::ControlGroup *group = nullptr;    // around all processes; it must outlive the sandbox
 };
 
 // Why nothing can be lent here, in words (no bwrap, no user namespaces); ok otherwise.
 Status probe_sandbox();
+// Why no lease can have a network of its own here.
+Status probe_lease_network();
 
 class Sandbox {
 public:
@@ -47,6 +61,12 @@ public:
     virtual ~Sandbox() = default;  // kills what is left
     // SIGKILL to every process inside; on_exit follows.
     virtual void kill() = 0;
+    // Of a lease's network, once: its ends that belong to the daemon.
+    struct NetworkEnds {
+        FileDescriptor device;
+        FileDescriptor listener;
+    };
+    virtual NetworkEnds take_network() = 0;
     virtual int pid() const = 0;  // of the outermost process, on the host
     // The last lines that orted wrote to its stderr: for messages.
     virtual std::string last_words() const = 0;

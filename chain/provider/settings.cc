@@ -162,6 +162,7 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                     const auto known = stage::WebRules::parse({text});
                     return known.ok() ? ok_status() : Status(known.error());
                 }));
+    section.add("plain_network", flag_into(settings.plain_network));
     section.add("host_name", text_into(
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))

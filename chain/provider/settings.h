@@ -34,6 +34,8 @@ struct LendSettings {
     std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
     std::uint64_t scratch_bytes = kScratchBytesDefault;  // of disk, for each lease at most
     std::uint64_t cache_bytes = kCacheBytesDefault;      // of disk, for what renters sent; 0: none
+    // Leases that ask for it see the machine's network; all others have one of their own.
+    bool plain_network = false;
     stage::WebRules stores = stage::WebRules::usual();   // that it fetches from for renters
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;

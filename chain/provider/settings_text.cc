@@ -90,6 +90,8 @@ void add_lend(std::string &file, const LendSettings &settings) {
         "of disk, for what renters sent, so that it is not sent twice; 0: none");
     add(file, "stores", texts(settings.stores.texts()), settings.stores != stage::WebRules::usual(),
         "from which files are fetched for leases, and where results are put");
+    add(file, "plain_network", settings.plain_network ? "true" : "false", settings.plain_network,
+        "leases that ask for it see this machine's network, all it can reach too");
     add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),
         !settings.region.empty(), "where it is, for renters who ask");
     add(file, "host_name", quoted(settings.host.empty() ? "attic" : settings.host),

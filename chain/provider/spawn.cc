@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,13 +41,15 @@ struct ChildContext {
     uid_t uid;
     pid_t parent;
     meter::LeaseMeter *meter;
+    const overlay::DevicePlan *network;  // null: none of its own
 };
 
-void say(int status_fd, const char *step, int errno_value) {
+void say(int status_fd, const char *step, int errno_value,
+         const overlay::DeviceSockets *sockets = nullptr) {
     ChildWord word;
     word.errno_value = errno_value;
     std::strncpy(word.step, step, sizeof word.step - 1);
-    [[maybe_unused]] const ssize_t put = write(status_fd, &word, sizeof word);
+    static_cast<void>(overlay::send_sockets(status_fd, &word, sizeof word, sockets));
 }
 
 [[noreturn]] void give_up(int status_fd, const char *step) {
@@ -102,7 +105,12 @@ bool drop_rights(uid_t uid) {
     status_fd = context.status_fd;
     if (context.meter != nullptr && !context.meter->attach_self())
         give_up(status_fd, "join the meter");
-    say(status_fd, kAttached, 0);
+    overlay::DeviceSockets sockets;
+    if (context.network != nullptr) {
+        if (const char *failed = overlay::enter_lease_network(*context.network, sockets))
+            give_up(status_fd, failed);
+    }
+    say(status_fd, kAttached, 0, context.network != nullptr ? &sockets : nullptr);
     char go = 0;
     if (read(context.go_fd, &go, 1) != 1) _exit(127);  // the parent gave up
     if (syscall(SYS_close_range, kStatusFd + 1, ~0U, 0) != 0)
@@ -132,26 +140,28 @@ Result<FileDescriptor> make_arguments_file(const std::vector<std::string> &words
 }
 
 // nullopt-like: an empty step means the other end is closed, which is what a good exec does.
-ChildWord hear(int status_fd) {
+ChildWord hear(int status_fd, Spawned &spawned) {
     ChildWord word;
-    ssize_t got;
-    do {
-        got = read(status_fd, &word, sizeof word);
-    } while (got < 0 && errno == EINTR);
+    overlay::DeviceSockets sockets;
+    const ssize_t got = overlay::receive_sockets(status_fd, &word, sizeof word, sockets);
+    if (sockets.device >= 0) {
+        spawned.device = FileDescriptor(sockets.device);
+        spawned.listener = FileDescriptor(sockets.listener);
+    }
     if (got != sizeof word) return {};
     word.step[sizeof word.step - 1] = '\0';
     return word;
 }
 
-Status guide_child(int pid, int status_fd, int go_fd, host::ControlGroup *group,
+Status guide_child(Spawned &spawned, int status_fd, int go_fd, host::ControlGroup *group,
                    meter::LeaseMeter *meter) {
-    const ChildWord first = hear(status_fd);
+    const ChildWord first = hear(status_fd, spawned);
     if (std::string_view(first.step) != kAttached)
         return errno_error(first.errno_value, std::string(first.step) + " for a sandbox");
-    if (group != nullptr) CHAIN_TRY(group->adopt(pid));
-    if (meter != nullptr) CHAIN_TRY(meter->adopt(pid));
+    if (group != nullptr) CHAIN_TRY(group->adopt(spawned.pid));
+    if (meter != nullptr) CHAIN_TRY(meter->adopt(spawned.pid));
     if (write(go_fd, "g", 1) != 1) return errno_error(errno, "start a sandbox");
-    const ChildWord last = hear(status_fd);
+    const ChildWord last = hear(status_fd, spawned);
     if (last.step[0] != '\0')
         return errno_error(last.errno_value, std::string(last.step) + " for a sandbox");
     return ok_status();
@@ -168,6 +178,14 @@ Result<Pipe> make_pipe() {
     return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
+// A word is read as it was written, or not at all.
+Result<Pipe> make_status_pair() {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+        return errno_error(errno, "make a pair of sockets");
+    return Pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+}
+
 }  // namespace
 
 Result<std::string> find_bwrap() {
@@ -179,9 +197,9 @@ Result<std::string> find_bwrap() {
                       "apt-get install bubblewrap");
 }
 
-Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter) {
+Result<Spawned> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter) {
     CHAIN_ASSIGN(FileDescriptor arguments, make_arguments_file(plan.words));
-    CHAIN_ASSIGN(Pipe status, make_pipe());
+    CHAIN_ASSIGN(Pipe status, make_status_pair());
     CHAIN_ASSIGN(Pipe go, make_pipe());
     FileDescriptor null(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (!null.valid()) return errno_error(errno, "open /dev/null");
@@ -204,7 +222,8 @@ Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseM
                                .status_fd = status.writer.get(),
                                .uid = plan.uid,
                                .parent = getpid(),
-                               .meter = meter};
+                               .meter = meter,
+                               .network = plan.network ? &*plan.network : nullptr};
     const pid_t pid = fork();
     if (pid < 0) return errno_error(errno, "fork");
     if (pid == 0) {
@@ -213,13 +232,16 @@ Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseM
     }
     status.writer.reset();
     go.reader.reset();
-    if (const Status guided = guide_child(pid, status.reader.get(), go.writer.get(), group, meter);
+    Spawned spawned;
+    spawned.pid = pid;
+    if (const Status guided =
+            guide_child(spawned, status.reader.get(), go.writer.get(), group, meter);
         !guided.ok()) {
         kill(pid, SIGKILL);
         waitpid(pid, nullptr, 0);
         return guided.error();
     }
-    return pid;
+    return spawned;
 }
 
 }  // namespace chain::provider

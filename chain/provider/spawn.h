@@ -4,6 +4,7 @@
 // and exec is async-signal-safe, for the daemon has other threads.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 
 #include "chain/base/file.h"
 #include "chain/meter/meter.h"
+#include "chain/overlay/device.h"
 
 namespace chain::provider {
 
@@ -30,13 +32,20 @@ struct SpawnPlan {
     FileDescriptor info;    // bwrap writes the inner pid to it
     FileDescriptor block;   // bwrap starts the command when it can read a byte from it
     FileDescriptor output;  // stdout and stderr
+    std::optional<overlay::DevicePlan> network;  // bwrap runs in it; none: where the daemon runs
 };
 
 // Where bubblewrap is. Errors: kNotFound, with what to install.
 Result<std::string> find_bwrap();
 
-// Returns when exec has succeeded: the pid. `group` and `meter` may be null. Errors: kPermission,
-// kIo; then no child is left.
-Result<int> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter);
+struct Spawned {
+    int pid = 0;
+    FileDescriptor device;  // with a network: as overlay::DeviceSockets
+    FileDescriptor listener;
+};
+
+// Returns when exec has succeeded. `group` and `meter` may be null. Errors: kPermission, kIo; then
+// no child is left.
+Result<Spawned> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter);
 
 }  // namespace chain::provider

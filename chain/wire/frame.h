@@ -35,6 +35,8 @@ inline constexpr std::size_t kMaxBlockBytes = 1u << 20;
 inline constexpr std::size_t kMaxOfferBytes = 4u << 10;
 inline constexpr std::size_t kMaxVoucherBytes = 512;
 inline constexpr std::size_t kStageChunkBytes = 256u << 10;
+inline constexpr std::size_t kStreamPieceBytes = 64u << 10;
+inline constexpr std::size_t kStreamWindowBytes = 1u << 20;  // sent and not taken yet
 inline constexpr std::size_t kMaxHostNameBytes = 63;
 
 // Parses `bytes` into `message`: rejects more than `limit_bytes`, malformed input and unknown

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "orte/mca/plm/chain/plm_chain.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <string>
+
+#include "chain/base/namespaces.h"
 
 extern "C" {
+#include "opal/util/output.h"
 #include "opal/util/show_help.h"
 #include "orte/constants.h"
+#include "orte/mca/plm/base/plm_private.h"
 #include "orte/util/proc_info.h"
 }
 
@@ -58,20 +67,31 @@ static int component_register(void) {
 /* The lease is a parameter of ras/chain, which ORTE opens after the plm is selected; so it is
  * looked up here as ras/chain will see it, so that parameter files count too, and forgotten again.
  * FLAG_DWG stays with the variable: without it, it would outlive ras/chain and its storage. */
-static bool is_lease_asked_for(void) {
-    char *lease = nullptr;
+static std::string ras_parameter(const char *name) {
+    char *value = nullptr;
     const int index = mca_base_var_register(
-        "orte", "ras", "chain", "lease", nullptr, MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
-        MCA_BASE_VAR_FLAG_DWG, OPAL_INFO_LVL_1, MCA_BASE_VAR_SCOPE_READONLY, &lease);
-    const bool asked = lease != nullptr && lease[0] != '\0';
+        "orte", "ras", "chain", name, nullptr, MCA_BASE_VAR_TYPE_STRING, nullptr, 0,
+        MCA_BASE_VAR_FLAG_DWG, OPAL_INFO_LVL_1, MCA_BASE_VAR_SCOPE_READONLY, &value);
+    const std::string text = value == nullptr ? "" : value;
     if (index >= 0) (void)mca_base_var_deregister(index);
-    return asked;
+    return text;
+}
+
+/* ORTE listens on all addresses and believes whoever connects. All that mpirun has to say to its
+ * peers goes through the daemon, over a Unix socket: it needs no network. Before ORTE opens a port
+ * or starts a thread. Where namespaces cannot be had, mpirun is as open as it always was. */
+static void leave_network(void) {
+    if (chain::enter_empty_network(geteuid() != 0)) return;
+    opal_output_verbose(1, orte_plm_base_framework.framework_output,
+                        "plm:chain: mpirun's port can be reached from outside: %s",
+                        std::strerror(errno));
 }
 
 static int component_query(mca_base_module_t **module, int *priority) {
     *module = nullptr;
     *priority = 0;
-    if (!ORTE_PROC_IS_HNP || !is_lease_asked_for()) return ORTE_ERROR;
+    if (!ORTE_PROC_IS_HNP || ras_parameter("lease").empty()) return ORTE_ERROR;
+    if (ras_parameter("net") != "plain") leave_network();
     opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
     opal_show_help_add_dir(CHAIN_HELP_DIR);
     *priority = 2000;

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "orte/mca/plm/chain/plm_chain.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "chain/base/file.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/text.h"
 
@@ -317,6 +322,38 @@ static int collect_launches(LeaseSession *session, orte_job_t *daemons,
     return ORTE_SUCCESS;
 }
 
+/* A connection to the port on which this mpirun waits for its orteds:
+ * "JOBID.0;tcp://ADDRESSES:PORT". It listens on every address that it has, and need not have taken
+ * the connection yet. */
+static chain::Result<chain::FileDescriptor> connect_to_self(void) {
+    const std::string uri = orte_process_info.my_hnp_uri;
+    const std::size_t begin = uri.find("tcp://");
+    const std::size_t port = begin == std::string::npos ? begin : uri.find(':', begin + 6);
+    if (port == std::string::npos)
+        return chain::make_error(chain::ErrorCode::kIo, "mpirun waits at no TCP port: ", uri);
+    sockaddr_in self{};
+    self.sin_family = AF_INET;
+    self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    self.sin_port = htons(static_cast<std::uint16_t>(std::atoi(uri.c_str() + port + 1)));
+    chain::FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr *>(&self), sizeof self) != 0)
+        return chain::errno_error(errno, "connect mpirun with itself");
+    return socket;
+}
+
+/* Everything between mpirun and the orteds goes through the daemons. */
+static chain::Status attach(LeaseSession *session, const std::vector<wire::NodeLaunch> &launches) {
+    std::vector<std::uint32_t> legs;
+    std::vector<chain::FileDescriptor> sockets;
+    for (const wire::NodeLaunch &launch : launches) {
+        auto socket = connect_to_self();
+        if (!socket.ok()) return socket.error();
+        legs.push_back(launch.leg());
+        sockets.push_back(std::move(*socket));
+    }
+    return session->attach(legs, sockets);
+}
+
 static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
     LeaseSession *session = LeaseSession::current();
     if (session == nullptr || !session->is_ready()) {
@@ -328,7 +365,10 @@ static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
         ORTE_ERROR_LOG(rc);
         return false;
     }
-    if (const auto sent = session->launch(launches); !sent.ok()) {
+    chain::Status sent = chain::ok_status();
+    if (!session->ready().plain_network()) sent = attach(session, launches);
+    if (sent.ok()) sent = session->launch(launches);
+    if (!sent.ok()) {
         orte_show_help("help-plm-chain.txt", "launch-failed", true, sent.error().to_text().c_str());
         return false;
     }

@@ -136,10 +136,11 @@ static void remove_own_settings(char ***env) {
 static void prepare_apps(orte_job_t *jdata, const wire::LeaseReady &ready) {
     for (orte_app_context_t *app : apps_of(jdata)) {
         remove_own_settings(&app->env);
-        if (!ready.network_include().empty()) {
-            set_default(app, "btl_tcp_if_include", ready.network_include());
-            set_default(app, "oob_tcp_if_include", ready.network_include());
-        }
+        /* What the user chose is this machine's; the lease's network has one device. */
+        const bool replaces = !ready.plain_network();
+        if (!ready.network_include().empty())
+            for (const char *name : {"OMPI_MCA_btl_tcp_if_include", "OMPI_MCA_oob_tcp_if_include"})
+                opal_setenv(name, ready.network_include().c_str(), replaces, &app->env);
         set_default(app, "pml", "ob1");
         set_default(app, "btl", "tcp,vader,self");
         /* Several leases may share a machine: each would bind its first rank to the first core. */

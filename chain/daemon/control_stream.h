@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ControlStream: one end of what mpirun and the orted of a leg say to each other, which crosses the
+// network inside of the session between their daemons: neither needs a port, and nobody who is not
+// of this lease can say a word to either of them.
+//
+// Owner: the loop's thread. Limits: kStreamWindowBytes on their way in each direction.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "chain/base/file.h"
+#include "chain/daemon/node.h"
+
+struct bufferevent;
+
+namespace chain::daemon {
+
+class ControlStream {
+public:
+    ControlStream(Node &node, LegKey key, PublicKey peer);
+    ~ControlStream();
+    ControlStream(const ControlStream &) = delete;
+    ControlStream &operator=(const ControlStream &) = delete;
+
+    // The TCP connection at this end. A second one is closed.
+    void attach(FileDescriptor socket);
+    bool is_attached() const { return socket_ != nullptr || local_ended_; }
+
+    // Errors: kProtocol (more than the window, or something after its end).
+    Status on_message(const wire::Stream &message);
+    void on_drained() { pump(); }
+
+private:
+    void pump();
+    void on_written();
+    void on_local_end();
+    void say_taken();
+    void close_socket();
+
+    Node &node_;
+    const LegKey key_;
+    const PublicKey peer_;
+    bufferevent *socket_ = nullptr;
+    Bytes early_;  // for a socket that is not there yet
+    std::uint64_t sent_bytes_ = 0;
+    std::uint64_t taken_bytes_ = 0;  // of them, by the other end
+    std::uint64_t received_bytes_ = 0;
+    std::uint64_t said_taken_bytes_ = 0;  // of them, that we told of
+    bool local_ended_ = false;
+    bool end_sent_ = false;
+    bool remote_ended_ = false;
+};
+
+}  // namespace chain::daemon

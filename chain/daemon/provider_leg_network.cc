@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// ProviderLeg: the network of the lease: the way to the other legs, and from orted to mpirun.
+#include <utility>
+
+#include <sys/socket.h>
+
+#include "chain/base/log.h"
+#include "chain/base/text.h"
+#include "chain/daemon/provider_leg.h"
+#include "chain/stage/staged_file.h"
+
+namespace chain::daemon {
+
+// Once the lease is funded, or another leg says so by its channel: its ledger may be ahead.
+void ProviderLeg::begin_network() {
+    if (network_ != nullptr || terms_.members.empty() || phase_ >= Phase::kPacking) return;
+    stream_ = std::make_unique<ControlStream>(node_, key_, peer_);
+    network_ = std::make_unique<LeaseNetwork>(
+        node_, key_.lease, own_member(), terms_.members,
+        [this](std::uint32_t member, bool up, const std::string &why) {
+            on_member(member, up, why);
+        });
+    for (std::uint32_t member = overlay::member_of_leg(0); member < terms_.members.size(); ++member)
+        network_->want(member);
+    if (network_->reaches_all()) on_member(own_member(), true, {});  // alone
+}
+
+void ProviderLeg::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
+    begin_network();
+    if (network_ != nullptr) network_->take_channel(peer, from, std::move(channel));
+}
+
+void ProviderLeg::on_member(std::uint32_t member, bool up, const std::string &why) {
+    wire::NetworkReport report;
+    if (network_->reaches_all()) {
+        report.set_up(true);
+    } else if (!up && member != overlay::kRenter) {
+        report.set_leg(member - overlay::member_of_leg(0));
+        report.set_reason(plain_text(why, stage::kTextBytesMax));
+    } else {
+        return;  // others are still on their way; and what it is to the renter, that one sees
+                 // itself
+    }
+    report_network(report);
+}
+
+void ProviderLeg::report_network(const wire::NetworkReport &report) {
+    wire::TradeMessage message = trade_message(key_);
+    *message.mutable_network_report() = report;
+    if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
+}
+
+void ProviderLeg::relay_network(std::uint32_t leg) {
+    const std::size_t member = std::size_t{leg} + overlay::member_of_leg(0);
+    if (network_ == nullptr || member >= terms_.members.size() || member == own_member()) return;
+    network_->pass_through_renter(static_cast<std::uint32_t>(member));
+}
+
+// orted connects once; whoever else does so is a rank that means harm to its own job only.
+void ProviderLeg::attach_network() {
+    auto [device, listener] = sandbox_->take_network();
+    network_->attach(std::move(device));
+    listener_ = std::move(listener);
+    listener_watch_ = node_.loop.on_readable(listener_.get(), [this] {
+        FileDescriptor socket(
+            accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+        if (socket.valid() && stream_ != nullptr) stream_->attach(std::move(socket));
+    });
+}
+
+void ProviderLeg::on_drained() {
+    if (stream_ != nullptr) stream_->on_drained();
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// RenterLease: the network of the lease: who is in it, the way for legs that do not reach each
+// other, and from mpirun to the orteds.
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <sys/socket.h>
+
+#include "chain/base/log.h"
+#include "chain/base/text.h"
+#include "chain/daemon/renter_lease.h"
+
+namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "renter";
+
+}  // namespace
+
+wire::LeaseNetwork RenterLease::describe_network() const {
+    wire::LeaseNetwork network;
+    network.mutable_renter()->set_node_key(to_bytes(node_.node_key.public_key()));
+    network.mutable_renter()->set_address(node_.network.reachable_address());
+    for (const LegState &leg : legs_) {
+        wire::NetworkMember &member = *network.add_legs();
+        member.set_node_key(to_bytes(leg.award.offer.node_key));
+        member.set_address(leg.award.offer.address);
+        member.set_host(leg.host);
+    }
+    return network;
+}
+
+void RenterLease::on_network(std::uint32_t leg, const wire::NetworkReport &report) {
+    if (phase_ < Phase::kFunding || phase_ >= Phase::kEnding || is_plain()) return;
+    if (!report.up()) return relay(leg, report.leg(), report.reason());
+    legs_[leg].connected = true;
+    become_ready_if_all_are();
+}
+
+void RenterLease::become_ready_if_all_are() {
+    if (phase_ != Phase::kStaging) return;
+    const bool staged =
+        std::all_of(legs_.begin(), legs_.end(), [](const LegState &leg) { return leg.staged; });
+    if (!staged) return;
+    const auto missing = std::find_if(legs_.begin(), legs_.end(),
+                                      [](const LegState &leg) { return !leg.connected; });
+    if (is_plain() || missing == legs_.end()) return become_ready();
+    set_deadline(kNetworkWaitMs, [this] {
+        for (const LegState &leg : legs_)
+            if (!leg.connected)
+                return fail(make_error(ErrorCode::kPeerLost,
+                                       name_peer(leg.award.offer.host, leg.award.offer.provider),
+                                       " did not reach the other peers in time"));
+    });
+}
+
+// Two legs of which neither reaches the other: what they say to each other goes through here.
+void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::string &why) {
+    if (other >= legs_.size() || other == leg) return;
+    const std::string pair = legs_[leg].host + " and " + legs_[other].host;
+    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", pair,
+        " do not reach each other (", plain_text(why, stage::kTextBytesMax),
+        "): their packets go through this machine");
+    if (relay_ == nullptr) {
+        auto members = parse_members(describe_network(), static_cast<std::uint32_t>(legs_.size()));
+        if (!members.ok()) return;
+        relay_ = std::make_unique<LeaseNetwork>(
+            node_, id_, overlay::kRenter, std::move(*members),
+            [this](std::uint32_t member, bool up, const std::string &gone) {
+                if (!up) on_relay_lost(member, gone);
+            });
+    }
+    for (const auto &[here, there] : {std::pair(leg, other), std::pair(other, leg)}) {
+        relay_->want(overlay::member_of_leg(here));
+        wire::TradeMessage message = trade_message(leg_key(here));
+        message.mutable_network_relay()->set_leg(there);
+        static_cast<void>(node_.send_trade(legs_[here].award.offer.node_key, message));
+    }
+}
+
+// Nobody's fault that could be proved: the job ends, and both are paid for what they did.
+void RenterLease::on_relay_lost(std::uint32_t member, const std::string &why) {
+    const LegState &leg = legs_[member - overlay::member_of_leg(0)];
+    const std::string text =
+        leg.host + " does not reach the other peers, nor through this machine: " + why;
+    if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kPeerLost, text));
+    if (phase_ < Phase::kEnding) end_soon(text);
+}
+
+void RenterLease::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
+    if (relay_ != nullptr) relay_->take_channel(peer, from, std::move(channel));
+}
+
+// ---- mpirun's own connections
+
+void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t request_id,
+                         const wire::LeaseAttachCall &call) {
+    if (phase_ != Phase::kReady || is_plain() || attach_socket_.valid())
+        return client->fail(request_id,
+                            make_error(ErrorCode::kConflict, "nothing can be attached to it now"));
+    for (const std::uint32_t leg : call.legs())
+        if (leg >= legs_.size())
+            return client->fail(request_id, make_error(ErrorCode::kInvalidInput, "no leg ", leg));
+    auto socket = client->take_over();
+    if (!socket.ok()) return client->fail(request_id, socket.error());
+    attach_socket_ = std::move(*socket);
+    attach_legs_.assign(call.legs().rbegin(), call.legs().rend());  // the next one is the last
+    // At once: an orted may have its say before the connection is here.
+    for (const std::uint32_t leg : call.legs())
+        legs_[leg].stream =
+            std::make_unique<ControlStream>(node_, leg_key(leg), legs_[leg].award.offer.node_key);
+    attach_watch_ = node_.loop.on_readable(attach_socket_.get(), [this] { take_sockets(); });
+    client->done(request_id);
+}
+
+void RenterLease::take_sockets() {
+    while (!attach_legs_.empty()) {
+        char byte = 0;
+        iovec part{&byte, sizeof byte};
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = control;
+        header.msg_controllen = sizeof control;
+        const ssize_t got = recvmsg(attach_socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN) return;
+        const cmsghdr *rights = got == 1 ? CMSG_FIRSTHDR(&header) : nullptr;
+        if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS ||
+            rights->cmsg_len != CMSG_LEN(sizeof(int)))
+            break;  // mpirun is gone, or broken: the connection of the lease says so, too
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+        const std::uint32_t leg = attach_legs_.back();
+        attach_legs_.pop_back();
+        legs_[leg].stream->attach(FileDescriptor(fd));
+    }
+    attach_watch_.cancel();
+}
+
+void RenterLease::on_stream(std::uint32_t leg, const wire::Stream &stream) {
+    if (legs_[leg].stream == nullptr) return;  // over already
+    if (const Status taken = legs_[leg].stream->on_message(stream); !taken.ok())
+        node_.network.disconnect(legs_[leg].award.offer.node_key, taken.error().message);
+}
+
+}  // namespace chain::daemon

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/overlay/device.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+
+#include "chain/base/namespaces.h"
+#include "chain/overlay/address.h"
+
+namespace chain::overlay {
+namespace {
+
+constexpr int kQueueLength = 1'000;  // packets that the kernel keeps while the daemon is busy
+constexpr int kListenBacklog = 16;
+constexpr std::size_t kSocketsSent = 2;
+
+// Devices that are in the namespace, and not those of the machine.
+bool show_own_devices() {
+    return mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           mount("sysfs", "/sys", "sysfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) ==
+               0;
+}
+
+ifreq request_for(const char *name) {
+    ifreq request{};
+    std::strncpy(request.ifr_name, name, sizeof request.ifr_name - 1);
+    return request;
+}
+
+sockaddr_in ipv4(std::uint32_t address, std::uint16_t port = 0) {
+    sockaddr_in ip{};
+    ip.sin_family = AF_INET;
+    ip.sin_port = htons(port);
+    ip.sin_addr.s_addr = htonl(address);
+    return ip;
+}
+
+bool set_address(int control, unsigned long request_number, std::uint32_t address) {
+    ifreq request = request_for(kDeviceName);
+    const sockaddr_in ip = ipv4(address);
+    std::memcpy(&request.ifr_addr, &ip, sizeof ip);
+    return ioctl(control, request_number, &request) == 0;
+}
+
+bool set_number(int control, unsigned long request_number, int number) {
+    ifreq request = request_for(kDeviceName);
+    request.ifr_ifru.ifru_ivalue = number;
+    return ioctl(control, request_number, &request) == 0;
+}
+
+int make_device() {
+    const int device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (device < 0) return -1;
+    ifreq request = request_for(kDeviceName);
+    request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
+    if (ioctl(device, TUNSETIFF, &request) == 0 && ioctl(device, TUNSETOFFLOAD, TUN_F_CSUM) == 0)
+        return device;
+    const int failed = errno;
+    close(device);
+    errno = failed;
+    return -1;
+}
+
+bool configure(int control, std::uint32_t member) {
+    constexpr std::uint32_t kNetmask = ~0U << (32 - kPrefixBits);
+    return set_address(control, SIOCSIFADDR, address_of(member)) &&
+           set_address(control, SIOCSIFNETMASK, kNetmask) &&
+           set_number(control, SIOCSIFMTU, kDeviceMtu) &&
+           set_number(control, SIOCSIFTXQLEN, kQueueLength) && set_interface_up(kDeviceName);
+}
+
+int listen_at(std::uint32_t address) {
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (listener < 0) return -1;
+    const sockaddr_in where = ipv4(address, kMpirunPort);
+    if (bind(listener, reinterpret_cast<const sockaddr *>(&where), sizeof where) == 0 &&
+        listen(listener, kListenBacklog) == 0)
+        return listener;
+    const int failed = errno;
+    close(listener);
+    errno = failed;
+    return -1;
+}
+
+}  // namespace
+
+const char *enter_lease_network(const DevicePlan &plan, DeviceSockets &sockets) {
+    if (!enter_empty_network(plan.needs_user_namespace) || unshare(CLONE_NEWNS) != 0)
+        return "make a network";
+    if (!show_own_devices()) return "show the lease's network";
+    // Where the kernel has no IPv6 there is nothing to switch off.
+    if (!write_kernel_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") && errno != ENOENT)
+        return "switch IPv6 off";
+    if (!write_kernel_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") && errno != ENOENT)
+        return "switch IPv6 off";
+    sockets.device = make_device();
+    if (sockets.device < 0) return "make a TUN device";
+    const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (control < 0 || !configure(control, plan.member)) return "set up a TUN device";
+    close(control);
+    sockets.listener = listen_at(address_of(plan.member));
+    return sockets.listener < 0 ? "listen in a network" : nullptr;
+}
+
+bool send_sockets(int socket, const void *message, std::size_t size_bytes,
+                  const DeviceSockets *sockets) {
+    iovec part{const_cast<void *>(message), size_bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSocketsSent)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    if (sockets != nullptr) {
+        header.msg_control = control;
+        header.msg_controllen = sizeof control;
+        cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(sizeof(int) * kSocketsSent);
+        const int sent[kSocketsSent] = {sockets->device, sockets->listener};
+        std::memcpy(CMSG_DATA(rights), sent, sizeof sent);
+    }
+    return sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(size_bytes);
+}
+
+ssize_t receive_sockets(int socket, void *message, std::size_t size_bytes, DeviceSockets &sockets) {
+    iovec part{message, size_bytes};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSocketsSent)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    ssize_t got;
+    do {
+        got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) return got;
+    const cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
+        rights->cmsg_len == CMSG_LEN(sizeof(int) * kSocketsSent)) {
+        int taken[kSocketsSent];
+        std::memcpy(taken, CMSG_DATA(rights), sizeof taken);
+        sockets.device = taken[0];
+        sockets.listener = taken[1];
+    }
+    return got;
+}
+
+}  // namespace chain::overlay

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "chain/overlay/link.h"
+
+#include <cstring>
+
+#include "chain/base/bytes.h"
+#include "chain/overlay/packet.h"
+
+namespace chain::overlay {
+namespace {
+
+void put_length(char *room, std::uint32_t length) {
+    for (std::size_t i = 0; i < kLengthBytes; ++i)
+        room[i] = static_cast<char>(length >> (8 * i) & 0xffU);
+}
+
+}  // namespace
+
+Link::Link(p2p::Channel channel) : input_(kLinkReadBytes), channel_(std::move(channel)) {
+    static_assert(kLinkReadBytes > kLengthBytes + kPacketBytesMax);
+}
+
+Result<bool> Link::send(char *room, std::size_t packet_bytes) {
+    const std::size_t whole = kLengthBytes + packet_bytes;
+    if (queue_.size() - sent_to_ + whole > kLinkQueueBytesMax) return false;
+    put_length(room, static_cast<std::uint32_t>(packet_bytes));
+    std::size_t sent = 0;
+    while (!has_queue() && sent < whole) {
+        CHAIN_ASSIGN(const std::size_t more, channel_.write(room + sent, whole - sent));
+        if (more == 0) break;
+        sent += more;
+    }
+    queue_.append(room + sent, whole - sent);
+    return true;
+}
+
+Status Link::ping() {
+    char room[kLengthBytes];
+    CHAIN_ASSIGN([[maybe_unused]] const bool sent, send(room, 0));
+    return ok_status();
+}
+
+Status Link::flush() {
+    while (has_queue()) {
+        CHAIN_ASSIGN(const std::size_t more,
+                     channel_.write(queue_.data() + sent_to_, queue_.size() - sent_to_));
+        if (more == 0) break;
+        sent_to_ += more;
+    }
+    // Moved to the front seldom: what is behind is at least as much as what is moved.
+    if (sent_to_ * 2 >= queue_.size()) {
+        queue_.erase(0, sent_to_);
+        sent_to_ = 0;
+    }
+    return ok_status();
+}
+
+Result<bool> Link::receive(const std::function<void(char *, std::size_t)> &take) {
+    for (bool any = false;; any = true) {
+        CHAIN_ASSIGN(const std::size_t got,
+                     channel_.read(input_.data() + input_bytes_, input_.size() - input_bytes_));
+        if (got == 0) return any;
+        input_bytes_ += got;
+        std::size_t at = 0;
+        while (input_bytes_ - at >= kLengthBytes) {
+            const std::size_t length = read_u32_le({input_.data() + at, kLengthBytes});
+            if (length > kPacketBytesMax)
+                return make_error(ErrorCode::kProtocol, "a packet of ", length, " bytes");
+            if (input_bytes_ - at < kLengthBytes + length) break;
+            if (length > 0) take(input_.data() + at, length);
+            at += kLengthBytes + length;
+        }
+        input_bytes_ -= at;
+        std::memmove(input_.data(), input_.data() + at, input_bytes_);
+    }
+}
+
+}  // namespace chain::overlay

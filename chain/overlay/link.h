@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Link: packets over one channel. On it, each packet is {u32 length, little-endian; packet}; a
+// length of 0 says that the other side is there.
+//
+// Owner: the engine's thread. Limits: kPacketBytesMax a packet, kLinkQueueBytesMax that wait to be
+// sent; a packet that finds no room is lost, as on any line.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "chain/p2p/channel.h"
+
+namespace chain::overlay {
+
+inline constexpr std::size_t kLengthBytes = 4;
+// More than what one TCP connection of Linux has under way by default.
+inline constexpr std::size_t kLinkQueueBytesMax = 8u << 20;
+inline constexpr std::size_t kLinkReadBytes = 256u << 10;
+
+class Link {
+public:
+    explicit Link(p2p::Channel channel);
+
+    int fd() const { return channel_.fd(); }
+
+    // `room`: kLengthBytes that may be written to, and behind them the packet. False: it was lost.
+    // Errors: kPeerLost, as of the others.
+    Result<bool> send(char *room, std::size_t packet_bytes);
+    Status ping();
+    // Once the socket takes bytes again.
+    Status flush();
+    bool has_queue() const { return sent_to_ < queue_.size(); }
+
+    // Hands out every packet that is there; false: there was nothing, not even a ping. Errors: also
+    // kProtocol. `packet` is good until the
+    // call returns, and stands behind kLengthBytes that may be written to.
+    Result<bool> receive(const std::function<void(char *room, std::size_t packet_bytes)> &take);
+
+private:
+    Bytes queue_;
+    std::size_t sent_to_ = 0;  // of the queue
+    std::vector<char> input_;
+    std::size_t input_bytes_ = 0;
+    p2p::Channel channel_;
+};
+
+}  // namespace chain::overlay
