@@ -3,9 +3,12 @@
 whole machine, and to stay. Everything is held, the machine goes on answering, and the lease ends with
 what was computed paid for."""
 
+import json
 import os
 import pwd
 import re
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -130,6 +133,80 @@ def reaches_around_nothing(net):
         say(f"   {what}: {held_count(run)} attempts held")
 
 
+class Listeners:
+    """What a machine has open: on loopback, on an address of its LAN, and under an abstract name."""
+
+    NAME = "escape-test-owner"
+
+    def __init__(self):
+        self.sockets, self.places = [], []
+        for address in ("127.0.0.1", lan_address()):
+            tcp = socket.create_server((address, 0))
+            udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            udp.bind(tcp.getsockname())
+            self.sockets += [tcp, udp]
+            self.places.append(f"{address}:{tcp.getsockname()[1]}")
+        abstract = socket.socket(socket.AF_UNIX)
+        abstract.bind(f"\0{self.NAME}")
+        abstract.listen()
+        self.sockets.append(abstract)
+        self.places.append(f"@{self.NAME}")
+
+    def touched(self):
+        return select.select(self.sockets, [], [], 0)[0]
+
+
+def lan_address():
+    """That others would use; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.2"  # a machine without a network
+        return probe.getsockname()[0]
+
+
+def sees_no_network_but_its_own(net):
+    listeners = Listeners()
+    daemons = [node.status()["listen_address"] for node in net.nodes.values()]
+    places = [*listeners.places, *[one for one in daemons if one], "192.0.2.1:80", "1.1.1.1:53",
+              "169.254.169.254:80", "224.0.0.251:5353"]
+    run, _ = escape(net, "network", *places)
+    assert not listeners.touched(), "a lease reached what listens here"
+    held = held_count(run)
+    assert held >= 2 * (len(places) - 1) + 1 + 12, run.out
+    say(f"   {held} attempts held")
+    # Only who lets it see the machine's network, for a lease that asks for that.
+    run = net.mpirun("--chain-lease", 1, "--chain-net", "plain", "-np", 1, "hostname")
+    assert run.rc == 3 and "lets no lease into its network" in run.err, run.text()
+    run = net.mpirun("--chain-lease", 1, "--chain-net", "wire", "-np", 1, "hostname")
+    assert run.rc != 0 and "there is no such network" in run.err, run.text()
+    provider = net.providers[0]
+    assert provider.status()["not_held"] == [], provider.status()
+    offers = json.loads(provider.ask("offer", "list", "--json").stdout)["offers"]
+    assert [offer["isolation"] for offer in offers] == ["full"], offers
+
+
+def cannot_be_reached(net):
+    """From outside: neither the ranks, nor orted, nor mpirun, each of which listens somewhere."""
+    provider = net.providers[0]
+    job = net.start_mpirun("--chain-lease", f"1,provider={provider.name}", "-np", 1, BUSY, 60)
+    net.wait_voucher(job=job)
+    inside = [process.pid for process in provider.lease_processes()]
+    mpirun = [job.process.pid, *[process.pid for process in descendants(job.process.pid)]]
+    assert len(inside) >= 2, inside
+    ours = network_of(os.getpid())
+    assert ours not in {network_of(pid) for pid in [*inside, *mpirun]}, (inside, mpirun)
+    with open("/proc/net/fib_trie", encoding="ascii") as table:
+        assert "10.77." not in table.read(), "this machine has an address of a lease's network"
+    job.kill()
+    net.wait_nothing_locked()
+
+
+def network_of(pid):
+    return os.readlink(f"/proc/{pid}/ns/net")
+
+
 def bombs_only_itself(net):
     run, slowest_s = escape(net, "bomb", rc=None)
     # The limit of processes, or that of memory, whichever is met first.
@@ -170,6 +247,8 @@ if __name__ == "__main__":
     sys.exit(run_tests([
         ("reads_nothing_of_the_owner", reads_nothing_of_the_owner),
         ("reaches_around_nothing", reaches_around_nothing),
+        ("sees_no_network_but_its_own", sees_no_network_but_its_own),
+        ("cannot_be_reached", cannot_be_reached),
         ("bombs_only_itself", bombs_only_itself),
         ("fills_only_its_memory", fills_only_its_memory),
         ("fills_only_its_disk", fills_only_its_disk),

@@ -1,21 +1,31 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* escapee WHAT [ARGUMENT…]: a renter's MPI program that tries to get out of its sandbox. Each
  * attempt is a line "held NAME: why" or "OUT NAME: what it got"; the exit code is 1 if one got out.
- * Paths have a @ before them, or mpirun would send the files along. read PATH…        opens files
- * and lists folders of the host connect PATH…     connects to UNIX sockets of the host processes
- * PID…    signals, reads and traces processes of the host kernel            system calls that reach
- * around namespaces, or into the kernel devices           devices, and files by which the kernel is
- * told things setuid            programs that would give it another uid bomb              forks
- * until it cannot; the children do it, too memory            takes memory until it is stopped shm
- * fills the folders that are memory disk              fills the folders that are disk files makes
- * empty files until it cannot outlive SECONDS   leaves daemons that ignore every signal */
+ * Paths have a @ before them, or mpirun would send the files along. read PATH…             opens
+ * files and lists folders of the host connect PATH…          connects to UNIX sockets of the host
+ *   processes PID…         signals, reads and traces processes of the host
+ *   kernel                 system calls that reach around namespaces, or into the kernel
+ *   devices                devices, and files by which the kernel is told things
+ *   network ADDRESS:PORT…  connects to them, and changes its own network; an @NAME is an abstract
+ *                          UNIX socket of the host
+ *   setuid                 programs that would give it another uid
+ *   bomb                   forks until it cannot; the children do it, too
+ *   memory                 takes memory until it is stopped
+ *   shm                    fills the folders that are memory
+ *   disk                   fills the folders that are disk
+ *   files                  makes empty files until it cannot
+ *   outlive SECONDS        leaves daemons that ignore every signal */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 #include <mpi.h>
+#include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -216,6 +226,90 @@ static void do_devices(void) {
     must_fail("make a device", mknod("device", S_IFBLK | 0600, makedev(7, 0)));
 }
 
+/* TCP, and a word by UDP that is to be answered. */
+static void do_reach(const char *place) {
+    char host[64] = "", word[200];
+    const char *colon = strrchr(place, ':');
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((unsigned short)atoi(colon + 1))};
+    memcpy(host, place, (size_t)(colon - place));
+    inet_pton(AF_INET, host, &address.sin_addr);
+    const int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int result = connect(tcp, (struct sockaddr *)&address, sizeof address);
+    if (result != 0 && errno == EINPROGRESS) {
+        struct pollfd ready = {.fd = tcp, .events = POLLOUT};
+        socklen_t size = sizeof errno;
+        if (poll(&ready, 1, 1500) == 1)
+            getsockopt(tcp, SOL_SOCKET, SO_ERROR, &errno, &size);
+        else
+            errno = ETIMEDOUT;
+        result = errno == 0 ? 0 : -1;
+    }
+    snprintf(word, sizeof word, "tcp %s", place);
+    must_fail(word, result);
+    close(tcp);
+    const int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    result = (int)sendto(udp, "out?", 4, 0, (struct sockaddr *)&address, sizeof address);
+    struct pollfd ready = {.fd = udp, .events = POLLIN};
+    if (result == 4 && poll(&ready, 1, 300) != 1) {
+        errno = ETIMEDOUT;
+        result = -1;
+    }
+    snprintf(word, sizeof word, "udp %s", place);
+    must_fail(word, result);
+    close(udp);
+}
+
+static void do_abstract(const char *name) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path + 1, name, sizeof address.sun_path - 2);
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    must_fail(name, connect(fd, (struct sockaddr *)&address,
+                            (socklen_t)(sizeof address.sun_family + 1 + strlen(name))));
+    close(fd);
+}
+
+/* What is in the network, and what of it can be changed from inside. */
+static void do_own_network(void) {
+    struct ifaddrs *all = NULL;
+    if (getifaddrs(&all) != 0) got_out("list interfaces", strerror(errno));
+    for (const struct ifaddrs *one = all; one != NULL; one = one->ifa_next)
+        if (strcmp(one->ifa_name, "lo") != 0 && strcmp(one->ifa_name, "chain0") != 0)
+            got_out("see an interface", one->ifa_name);
+    freeifaddrs(all);
+    must_fail("packet socket", socket(AF_PACKET, SOCK_RAW, 0));
+    must_fail("raw socket", socket(AF_INET, SOCK_RAW, IPPROTO_TCP));
+    must_fail("bluetooth socket", socket(31, SOCK_RAW, 1));
+    must_fail("vsock", socket(40, SOCK_STREAM, 0));
+    must_fail("tun", open("/dev/net/tun", O_RDWR));
+    must_fail("sysctl", open("/proc/sys/net/ipv4/ip_forward", O_WRONLY));
+    const int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq request = {0};
+    strcpy(request.ifr_name, "chain0");
+    must_fail("take the device down", ioctl(fd, SIOCSIFFLAGS, &request));
+    struct sockaddr_in other = {.sin_family = AF_INET};
+    inet_pton(AF_INET, "10.77.0.9", &other.sin_addr);
+    memcpy(&request.ifr_addr, &other, sizeof other);
+    must_fail("take another address", ioctl(fd, SIOCSIFADDR, &request));
+    must_fail("bind another address", bind(fd, (struct sockaddr *)&other, sizeof other));
+    const int on = 1;
+    must_fail("transparent", setsockopt(fd, IPPROTO_IP, 19, &on, sizeof on));
+    must_fail("bind to the device's mark", setsockopt(fd, SOL_SOCKET, SO_MARK, &on, sizeof on));
+    DIR *folder = opendir("/sys/class/net");
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;)
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "lo") != 0 &&
+            strcmp(entry->d_name, "chain0") != 0)
+            got_out("see in /sys", entry->d_name);
+    held("see a device", "only lo and chain0");
+}
+
+static void do_network(const char *place) {
+    if (place[0] == '@')
+        do_abstract(place + 1);
+    else
+        do_reach(place);
+}
+
 static int run_setuid(void) {
     /* What `su -c id` prints in its first words, should it be root. */
     char *const words[] = {"su", "-c", "id -u", NULL};
@@ -353,6 +447,8 @@ int main(int argc, char **argv) {
         for (int i = 2; i < argc && strcmp(what, "read") == 0; ++i) do_read(argv[i] + 1);
         for (int i = 2; i < argc && strcmp(what, "connect") == 0; ++i) do_connect(argv[i] + 1);
         for (int i = 2; i < argc && strcmp(what, "processes") == 0; ++i) do_process(argv[i]);
+        for (int i = 2; i < argc && strcmp(what, "network") == 0; ++i) do_network(argv[i]);
+        if (strcmp(what, "network") == 0) do_own_network();
         if (strcmp(what, "processes") == 0) count_processes();
         if (strcmp(what, "kernel") == 0) do_kernel();
         if (strcmp(what, "devices") == 0) do_devices();
