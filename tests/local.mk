@@ -31,6 +31,7 @@ include tests/chain/backend/local.mk
 include tests/chain/consensus/local.mk
 include tests/chain/p2p/local.mk
 include tests/chain/market/local.mk
+include tests/chain/overlay/local.mk
 include tests/chain/provider/local.mk
 include tests/chain/stage/local.mk
 include tests/chain/client/local.mk

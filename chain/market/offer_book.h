@@ -37,8 +37,8 @@ struct Offer {
     std::string region;
     wire::Calibration calibration;  // of hz, by the provider's word
     std::string isolation;
-    bool lease_network = false;  // which networks ranks can have: the lease's own,
-    bool plain_network = false;  // the machine's
+    bool lease_network = false;           // which networks ranks can have: the lease's own,
+    bool plain_network = false;           // the machine's
     std::uint64_t reclaim_window_ms = 0;  // notice when the owner is back
     wire::MeterClass meter_class = wire::METER_CLASS_UNSPECIFIED;
     std::uint64_t sequence = 0;

@@ -36,7 +36,7 @@ struct LendSettings {
     std::uint64_t cache_bytes = kCacheBytesDefault;      // of disk, for what renters sent; 0: none
     // Leases that ask for it see the machine's network; all others have one of their own.
     bool plain_network = false;
-    stage::WebRules stores = stage::WebRules::usual();   // that it fetches from for renters
+    stage::WebRules stores = stage::WebRules::usual();  // that it fetches from for renters
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What a TCP connection does: `stream serve ADDRESS PORT`, and, where it is reached,
- * `stream measure ADDRESS PORT SECONDS` prints "LATENCY_US BYTES_PER_S": half a round trip of 8 bytes
- * (the median of many), and a stream from here to there. */
+ * `stream measure ADDRESS PORT SECONDS` prints "LATENCY_US BYTES_PER_S": half a round trip of 8
+ * bytes (the median of many), and a stream from here to there. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -53,7 +53,8 @@ static void no_delay(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-/* Each connection: pings until one begins with 'S'; then a stream until its end, which is answered. */
+/* Each connection: pings until one begins with 'S'; then a stream until its end, which is answered.
+ */
 static void serve(const char *address, const char *port) {
     const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     struct sockaddr_in at = place(address, port);

@@ -36,6 +36,9 @@ public:
     void broadcast(wire::Topic topic, std::string_view payload, const PublicKey *) override {
         note(topic, payload);
     }
+    void open_channel(const std::string &, const PublicKey &, std::string_view,
+                      ChannelDone) override {}
+    void on_channel(ChannelHandler) override {}
     void on_message(wire::Topic topic, MessageHandler handler) override {
         (topic == wire::Topic::kGossip ? gossip_ : sync_) = std::move(handler);
     }

@@ -77,6 +77,11 @@ public:
     std::size_t queued_bytes(const PublicKey &peer) const override {
         return inner_.queued_bytes(peer);
     }
+    void open_channel(const std::string &address, const PublicKey &expected, std::string_view label,
+                      ChannelDone done) override {
+        inner_.open_channel(address, expected, label, std::move(done));
+    }
+    void on_channel(ChannelHandler handler) override { inner_.on_channel(std::move(handler)); }
     void on_message(wire::Topic topic, MessageHandler handler) override {
         inner_.on_message(topic, std::move(handler));
     }

@@ -2,6 +2,7 @@
 check_PROGRAMS += tests/p2p_test
 TESTS += tests/p2p_test
 tests_p2p_test_SOURCES = \
+  tests/chain/p2p/channel_pair.h tests/chain/p2p/channel_test.cc \
   tests/chain/p2p/net_fixture.h \
   tests/chain/p2p/loss_test.cc \
   tests/chain/p2p/parts_test.cc \
