@@ -275,6 +275,7 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kScratch:
             case kScratchSize:
             case kCacheSize:
+            case kPlainNetwork:
             case kForgetResults: CHAIN_TRY(set_lending(code, optarg, options.provider)); break;
             case kLogLevel: {
                 CHAIN_ASSIGN(const chain::LogLevel level, chain::parse_log_level(optarg));

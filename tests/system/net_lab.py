@@ -277,13 +277,23 @@ class Machine(Node):
     def control(self, timeout_s=2):
         return Control(f"{self.data}/control.sock", timeout_s)
 
-    def mpirun(self, *words, timeout_s=90):
-        """On this host; the Run, with the bill as `report`. Failure unless it succeeded."""
+    def start_mpirun(self, *words):
+        """On this host, in a working folder of its own; the Job."""
         folder = tempfile.mkdtemp(prefix="job-", dir=self.cloud.folder)
         environment = {**self.cloud.environment, "OMPI_CHAIN_SOCKET": f"{self.data}/control.sock"}
         job = Job([*self.host.prefix, "mpirun", "--chain-report", f"{folder}/report.json",
                    *map(str, words)], environment, folder)
         self.cloud.lab.processes.append(job.process)
+        return job
+
+    def running_leases(self):
+        """Ids of leases of this account whose job runs."""
+        return [lease["lease"] for lease in self.ask("lease", "list")["leases"]
+                if lease["state"] == "running"]
+
+    def mpirun(self, *words, timeout_s=90):
+        """As start_mpirun, to its end; the Run, with the bill as `report`. Failure unless it succeeded."""
+        job = self.start_mpirun(*words)
         run = job.wait(timeout_s)
         if run.rc != 0:
             raise Failure(run.text())
