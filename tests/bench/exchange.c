@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* exchange [SCALE]: two ranks; rank 0 prints what they do in a moment, a figure a line:
+/* exchange [SCALE]: two ranks; rank 0 prints what they do in a moment, a figure a line (exchange sizes:
+ * "BYTES US" instead, half a round trip for messages of that size, the median of many):
  *   latency_us    half a round trip of 8 bytes
  *   bandwidth     messages of 4 MiB one way, in MB/s
  *   messages_per_s  of 8 bytes, 64 under way
@@ -54,6 +55,28 @@ static double small_messages(int rank, int windows) {
     return MPI_Wtime() - start;
 }
 
+static int by_size(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void by_message_size(int rank) {
+    enum { kTripsMax = 2000 };
+    static double taken[kTripsMax];
+    for (int size = 8; size <= kLarge; size *= 16) {
+        const int trips = size >= 1 << 20 ? 60 : size >= 1 << 15 ? 500 : kTripsMax;
+        for (int i = -trips / 10; i < trips; ++i) {
+            const double start = MPI_Wtime();
+            if (rank == 0) MPI_Send(buffer, size, MPI_CHAR, 1, 3, MPI_COMM_WORLD);
+            MPI_Recv(buffer, size, MPI_CHAR, 1 - rank, 3, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            if (rank == 1) MPI_Send(buffer, size, MPI_CHAR, 0, 3, MPI_COMM_WORLD);
+            if (i >= 0) taken[i] = (MPI_Wtime() - start) / 2 * 1e6;
+        }
+        qsort(taken, (size_t)trips, sizeof *taken, by_size);
+        if (rank == 0) printf("%d %.3f\n", size, taken[trips / 2]);
+    }
+}
+
 static double work(int scale) {
     double *field = malloc(sizeof *field * kWords);
     volatile double kept = 0;
@@ -78,6 +101,11 @@ int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
+    if (argc > 1 && strcmp(argv[1], "sizes") == 0) {
+        by_message_size(rank);
+        MPI_Finalize();
+        return 0;
+    }
     const int scale = argc > 1 ? atoi(argv[1]) : 1;
     if (size != 2 || scale < 1) {
         fprintf(stderr, "exchange runs on two ranks\n");

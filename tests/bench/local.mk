@@ -2,12 +2,14 @@
 # Programs that print figures, one a line; see docs/benchmarks.md.
 BENCH_ROUNDS = 7
 BENCHES += tests/bench/lease_bench.py tests/bench/sandbox_bench.py tests/bench/owner_bench.py \
-  tests/bench/ledger_bench.py
+  tests/bench/ledger_bench.py tests/bench/lease_network_bench.py
 EXTRA_DIST += tests/bench/figures.py tests/bench/lease_bench.py tests/bench/ssh_hosts.py tests/bench/init_time.c \
   tests/bench/ledger_bench.py tests/bench/sandbox_bench.py tests/bench/exchange.c \
-  tests/bench/owner_bench.py tests/bench/spin.c
+  tests/bench/owner_bench.py tests/bench/spin.c tests/bench/lease_network_bench.py \
+  tests/bench/stream.c
 
-BUILT_FOR_BENCHES = tests/bench/init_time tests/bench/exchange tests/bench/spin
+BUILT_FOR_BENCHES = tests/bench/init_time tests/bench/exchange tests/bench/spin \
+  tests/bench/stream
 CLEANFILES += $(BUILT_FOR_BENCHES)
 tests/bench/init_time: tests/bench/init_time.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
@@ -15,9 +17,8 @@ tests/bench/init_time: tests/bench/init_time.c
 tests/bench/exchange: tests/bench/exchange.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && OMPI_CC="$(CC)" $(MPICC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
 	  $(top_srcdir)/tests/bench/exchange.c
-tests/bench/spin: tests/bench/spin.c
-	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ \
-	  $(top_srcdir)/tests/bench/spin.c
+tests/bench/spin tests/bench/stream: %: %.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=gnu11 -O2 -Wall -Wextra -o $@ $<
 
 EXTRA_PROGRAMS += tests/bench/ledger_bench
 tests_bench_ledger_bench_SOURCES = tests/bench/figures.cc tests/bench/figures.h \
@@ -45,8 +46,10 @@ bench-sandbox: all $(BUILT_FOR_BENCHES)
 	@$(RUN_BENCH) $(srcdir)/tests/bench/sandbox_bench.py
 bench-owner: all $(BUILT_FOR_BENCHES) tests/system/busy tests/system/saver
 	@$(RUN_BENCH) $(srcdir)/tests/bench/owner_bench.py
+bench-lease-network: all $(BUILT_FOR_BENCHES)
+	@$(RUN_BENCH) $(srcdir)/tests/bench/lease_network_bench.py
 bench-ledger: all tests/bench/ledger_bench
 	@$(RUN_BENCH) $(srcdir)/tests/bench/ledger_bench.py
 bench-network: all tests/bench/network_bench
 	@tests/bench/network_bench $(BENCH_ROUNDS)
-.PHONY: bench bench-lease bench-sandbox bench-owner bench-ledger bench-network
+.PHONY: bench bench-lease bench-lease-network bench-sandbox bench-owner bench-ledger bench-network

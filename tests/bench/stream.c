@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What a TCP connection does: `stream serve ADDRESS PORT`, and, where it is reached,
- * `stream measure ADDRESS PORT SECONDS` prints "LATENCY_US BYTES_PER_S": half a round trip of 8
- * bytes (the median of many), and a stream from here to there. */
+/* What a TCP connection does: `stream serve ADDRESS PORT`, and, from where that is reached,
+ * `stream measure ADDRESS PORT SECONDS` prints "LATENCY_US BYTES_PER_S": half a round trip of 8 bytes
+ * (the median of many), and a stream from here to there. `stream ranks ADDRESS PORT SECONDS`, started
+ * by mpirun: rank 0 serves one connection, rank 1 measures. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -55,15 +56,15 @@ static void no_delay(int fd) {
 
 /* Each connection: pings until one begins with 'S'; then a stream until its end, which is answered.
  */
-static void serve(const char *address, const char *port) {
+static void serve(const char *address, const char *port, int connections) {
     const int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     struct sockaddr_in at = place(address, port);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&at, sizeof at) != 0 || listen(listener, 8) != 0)
         fail("listen");
-    puts("ready");
+    if (connections == 0) puts("ready");
     fflush(stdout);
-    for (;;) {
+    for (int served = 0; connections == 0 || served < connections; ++served) {
         const int fd = accept(listener, NULL, NULL);
         if (fd < 0) fail("accept");
         no_delay(fd);
@@ -79,7 +80,10 @@ static void serve(const char *address, const char *port) {
 static void measure(const char *address, const char *port, double seconds) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in at = place(address, port);
-    if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0) fail("connect");
+    for (int try = 0; connect(fd, (struct sockaddr *)&at, sizeof at) != 0; ++try) {
+        if (try == 100) fail("connect");
+        usleep(20000);
+    }
     no_delay(fd);
     char ping[8] = "ping";
     static double times[PINGS];
@@ -105,11 +109,16 @@ static void measure(const char *address, const char *port, double seconds) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 4 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3]);
-    if (argc != 5 || strcmp(argv[1], "measure") != 0) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (argc == 4 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3], 0);
+    const int by_rank = argc == 5 && strcmp(argv[1], "ranks") == 0 && rank != NULL;
+    if (!by_rank && (argc != 5 || strcmp(argv[1], "measure") != 0)) {
         fputs("usage: stream serve ADDRESS PORT | stream measure ADDRESS PORT SECONDS\n", stderr);
         return 2;
     }
-    measure(argv[2], argv[3], atof(argv[4]));
+    if (by_rank && strcmp(rank, "0") == 0)
+        serve(argv[2], argv[3], 1);
+    else
+        measure(argv[2], argv[3], atof(argv[4]));
     return 0;
 }
