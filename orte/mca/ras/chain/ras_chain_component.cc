@@ -88,8 +88,8 @@ static void register_flags(orte_ras_chain_component_t *self) {
     register_text("stage_max", "--chain-stage-max: bytes to send or take back at most, as in 512M",
                   OPAL_INFO_LVL_2, &self->stage_max, "4G");
     register_text("net",
-                  "--chain-net: network between the peers: auto, or plain in a network that you "
-                  "trust",
+                  "--chain-net: network between the peers: auto or tunnel, an encrypted one of the "
+                  "lease's own; or plain, theirs as they are, in a network that you trust",
                   OPAL_INFO_LVL_3, &self->net, "auto");
     register_text("report", "--chain-report: write the bill as JSON to this file", OPAL_INFO_LVL_1,
                   &self->report, nullptr);
@@ -104,9 +104,10 @@ static int component_register(void) {
                   "--chain-home: slots of this machine that join the job; not yet in this version",
                   OPAL_INFO_LVL_3, &self->home, nullptr);
     register_text("relaunch",
-                  "--chain-relaunch: start the job again this often when a peer is lost; not yet "
-                  "in this version",
-                  OPAL_INFO_LVL_3, &self->relaunch, nullptr);
+                  "--chain-relaunch: start the job again when a peer is lost, this often at most, "
+                  "with another peer in its place. OMPI_CHAIN_RESTART tells the program which "
+                  "try it is, from 0; files that came back from a try go with the next one",
+                  OPAL_INFO_LVL_2, &self->relaunch, nullptr);
     register_switch("tolerate_loss",
                     "--chain-tolerate-loss: go on without a lost peer; not yet in this version",
                     OPAL_INFO_LVL_3, &self->tolerate_loss);
