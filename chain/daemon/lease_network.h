@@ -21,9 +21,9 @@
 
 namespace chain::daemon {
 
-inline constexpr std::uint64_t kOtherDialsMs = 1'000;
+inline constexpr std::uint64_t kOtherDialsMs = 500;
 inline constexpr std::uint64_t kDialAgainMs = 200;
-inline constexpr std::uint64_t kUnreachableMs = 3'000;
+inline constexpr std::uint64_t kUnreachableMs = 1'500;
 
 struct NetworkMember {
     PublicKey node_key{};
