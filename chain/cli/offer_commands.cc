@@ -17,6 +17,16 @@ namespace {
 using client::Align;
 using client::Json;
 
+Json json_gpus(const wire::OfferView &offer) {
+    Json list = Json::array();
+    for (const wire::GpuOffer &gpu : offer.gpus())
+        list.push_back({{"model", gpu.model()},
+                        {"memory_bytes", gpu.memory_bytes()},
+                        {"units", gpu.units()},
+                        {"hz", gpu.hz()}});
+    return list;
+}
+
 Json json_offer(const wire::OfferView &offer) {
     return {{"offer", offer.offer_id()},
             {"provider", offer.provider()},
@@ -32,6 +42,7 @@ Json json_offer(const wire::OfferView &offer) {
              {{"chains", offer.calibration().chain_count()},
               {"spread_ppm", offer.calibration().spread_ppm()},
               {"measured_at_ms", offer.calibration().measured_at_ms()}}},
+            {"gpus", json_gpus(offer)},
             {"isolation", offer.isolation()},
             {"meter_class", offer.meter_class()},
             {"expires_at", client::json_time(offer.expires_at_ms())},
@@ -53,6 +64,7 @@ Result<int> print_offers(const Invocation &invocation, bool mine) {
                          {"slots", Align::kRight},
                          {"GHz", Align::kRight},
                          {"memory", Align::kRight},
+                         {"GPUs", Align::kRight},
                          {"ask/GHz·h", Align::kPoint},
                          {"sandbox", Align::kLeft, 10},
                          {"region", Align::kLeft, 10},
@@ -61,6 +73,7 @@ Result<int> print_offers(const Invocation &invocation, bool mine) {
         table.add_row(
             {offer.host() + (offer.mine() && !mine ? "*" : ""), std::to_string(offer.slot_count()),
              client::format_ghz(offer.hz()), client::format_size(offer.memory_bytes()),
+             offer.gpus_size() > 0 ? std::to_string(offer.gpus_size()) : "-",
              client::format_units(offer.ask_per_ghz_h()),
              offer.isolation().empty() ? "-" : offer.isolation(),
              offer.region().empty() ? "-" : offer.region(), short_address(offer.provider())});

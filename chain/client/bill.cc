@@ -79,16 +79,22 @@ std::string leg_table(const wire::Bill &bill) {
                  {"paid", Align::kRight}});
     std::size_t decimals = decimals_of(bill.paid());
     for (const auto &leg : bill.legs()) decimals = std::max(decimals, decimals_of(leg.paid()));
-    const auto add = [&](const std::string &name, std::uint64_t slots, Cycles cycles, Cycles waited,
-                         std::int64_t paid) {
-        table.add_row({name, std::to_string(slots), format_ghz_hours(cycles),
-                       format_share(waited, cycles), same_decimals(paid, decimals)});
+    // Of a leg with GPUs: its ranks, and what the GPUs equal.
+    const auto slots_text = [](const wire::BillLeg &leg) {
+        if (leg.gpu_count() == 0) return std::to_string(leg.slots());
+        return std::to_string(leg.slots() - leg.gpu_slots()) + " + " +
+               std::to_string(leg.gpu_slots()) + " GPU";
+    };
+    const auto add = [&](const std::string &name, const std::string &slots, Cycles cycles,
+                         Cycles waited, std::int64_t paid) {
+        table.add_row({name, slots, format_ghz_hours(cycles), format_share(waited, cycles),
+                       same_decimals(paid, decimals)});
     };
     for (const auto &leg : bill.legs())
-        add(leg.host(), leg.slots(), leg.cycles(), leg.waited_cycles(), leg.paid());
+        add(leg.host(), slots_text(leg), leg.cycles(), leg.waited_cycles(), leg.paid());
     const Sums sums = sums_of(bill);
     if (bill.legs_size() > 1)
-        add("total", sums.slots, sums.cycles, sums.waited_cycles, bill.paid());
+        add("total", std::to_string(sums.slots), sums.cycles, sums.waited_cycles, bill.paid());
     return table.empty() ? std::string() : table.format(kIndent);
 }
 
@@ -153,6 +159,9 @@ Json json_leg(const wire::BillLeg &leg) {
             {"ghz_h", format_ghz_hours(leg.cycles())},
             {"paid", json_amount(leg.paid())},
             {"burned", json_amount(leg.burned())},
+            {"gpus", leg.gpu_count()},
+            {"gpu_slots", leg.gpu_slots()},
+            {"gpu_cycles", leg.gpu_cycles()},
             {"end", leg.end()},
             {"penalty", json_amount(leg.penalty())},
             {"forfeit", json_amount(leg.forfeit())},

@@ -18,7 +18,7 @@ constexpr std::size_t kListItemsMax = 1024;
 constexpr std::uint64_t kDefaultDurationMs = 3'600'000;
 constexpr std::uint64_t kDefaultStageMaxBytes = 4ULL << 30;
 constexpr std::string_view kSpecForm =
-    "The form is SLOTS[,mem=SIZE][,ghz=N][,region=NAME][,provider=NAME[+NAME...]], as in "
+    "The form is SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,region=NAME][,provider=NAME[+NAME...]], as in "
     "--chain-lease 16,mem=2G,ghz=2.5.";
 
 Error spec_error(std::string_view part, std::string_view why) {
@@ -55,9 +55,6 @@ Status set_providers(std::string_view part, std::string_view value, wire::LeaseS
 
 Status set_condition(std::string_view part, std::string_view key, std::string_view value,
                      wire::LeaseSpec &spec) {
-    if (key == "gpu")
-        return make_error(ErrorCode::kNotYet, "--chain-lease: \"", part, "\": ", key,
-                          "= is not there yet in this version; leave it out.");
     if (value.empty()) return spec_error(part, "the value is missing");
     if (key == "mem") {
         const auto size = parse_size_bytes(value);
@@ -72,6 +69,10 @@ Status set_condition(std::string_view part, std::string_view key, std::string_vi
         const auto notice = parse_duration_ms(value);
         if (!notice.ok()) return spec_error(part, notice.error().message);
         spec.set_notice_ms_min(*notice);
+    } else if (key == "gpu") {
+        const auto gpus = parse_integer(value, 1, kGpusPerSlotMax, "the number of GPUs");
+        if (!gpus.ok()) return spec_error(part, gpus.error().message);
+        spec.set_gpus_per_slot(static_cast<std::uint32_t>(*gpus));
     } else if (key == "image") {
         spec.set_image(std::string(value));
     } else if (key == "region") {

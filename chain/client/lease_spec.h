@@ -15,6 +15,7 @@ namespace chain::client {
 
 inline constexpr std::uint64_t kLeaseSlotsMax = 65'536;
 inline constexpr std::size_t kLeaseProvidersMax = 64;
+inline constexpr std::uint64_t kGpusPerSlotMax = 16;
 
 // The flags as typed; an empty text means that the flag was not given.
 struct LeaseFlags {
@@ -48,8 +49,8 @@ struct LeaseOrder {
     unsigned relaunch = 0;  // how often the job starts again when a peer is lost
 };
 
-// "16,mem=2G,ghz=2.5,notice=30s,region=eu,provider=a+b". Errors: kInvalidInput names the part and
-// shows the right form; kNotYet for conditions that a later version will have.
+// "16,mem=2G,ghz=2.5,gpu=1,notice=30s,region=eu,provider=a+b". Errors: kInvalidInput names the part
+// and shows the right form; kNotYet for conditions that a later version will have.
 Result<wire::LeaseSpec> parse_lease_spec(std::string_view text);
 
 // All flags. Errors: as above, with the flag's name.

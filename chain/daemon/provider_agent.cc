@@ -63,7 +63,8 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
         on_new_block();  // a block becomes surer by votes, too, without another one
         settle_forgotten_leases();
-        if (offered_ && slots_leased() != offered_leased_) publish_offer();
+        if (offered_ && (slots_leased() != offered_leased_ || free_gpus() != offered_gpus_))
+            publish_offer();
     });
 }
 
@@ -92,6 +93,7 @@ void ProviderAgent::open_cache() {
 void ProviderAgent::calibrate() {
     watch_owner();
     open_cache();
+    open_gpus();
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
         cannot_lend_ = probed.error().message;
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
@@ -174,6 +176,15 @@ void ProviderAgent::publish_offer() {
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
     body.set_region(options_.region);
     body.set_isolation(not_held_.empty() ? "full" : "partial");
+    offered_gpus_ = free_gpus();
+    for (const std::size_t index : offered_gpus_) {
+        const market::Gpu &gpu = gpus_->all()[index].gpu;
+        wire::GpuOffer &entry = *body.add_gpus();
+        entry.set_model(gpu.model);
+        entry.set_memory_bytes(gpu.memory_bytes);
+        entry.set_units(gpu.units);
+        entry.set_hz(gpu.hz);
+    }
     body.set_lease_network(has_lease_networks_);
     body.set_plain_network(options_.plain_network);
     body.set_meter_class(offered_meter_class());
@@ -261,7 +272,9 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     const std::uint32_t leased = slots_leased();
     if (legs_.size() >= options_.slot_count + kClosingLegsMax)
         return make_error(ErrorCode::kRefused, "too many leases wait to be settled here");
-    if (leg.slot_count() == 0 || leg.slot_count() + leased > options_.slot_count)
+    LegTerms terms;
+    CHAIN_TRY(take_gpus(propose.gpu_count(), leg.slot_count(), terms));
+    if (terms.slot_count == 0 || terms.slot_count + leased > options_.slot_count)
         return make_error(ErrorCode::kRefused, "only ",
                           options_.slot_count > leased ? options_.slot_count - leased : 0,
                           " slots are free");
@@ -284,15 +297,13 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
     if (account.balance < collateral)
         return make_error(ErrorCode::kRefused, "the collateral is more than I have");
-    LegTerms terms;
     terms.renter = renter;
     terms.price_per_ghz_h = price;
-    terms.slot_count = leg.slot_count();
     terms.hz_max = leg.hz_max();
     terms.cycles_max = leg.cycles_max();
     terms.duration_ms = open.duration_ms();
     terms.expires_at_ms = open.expires_at_ms();
-    terms.memory_bytes = options_.memory_bytes / options_.slot_count * leg.slot_count();
+    terms.memory_bytes = options_.memory_bytes / options_.slot_count * terms.slot_count;
     terms.host = options_.host;
     terms.begins_at = options_.begins_at;
     if (propose.has_network()) {
@@ -325,7 +336,7 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
         terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
     answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
     legs_.emplace(key, std::make_unique<ProviderLeg>(
-                           node_, *groups_, results_, key, peer, std::move(*terms),
+                           node_, *groups_, gpus_.get(), results_, key, peer, std::move(*terms),
                            ScratchPlan{options_.scratch_folder, options_.scratch_bytes,
                                        has_volumes_, cache_, options_.stores},
                            [this, key] { drop_leg(key); }));

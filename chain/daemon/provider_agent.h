@@ -75,6 +75,9 @@ private:
     void calibrate();
     void probe_isolation();
     void open_cache();
+    void open_gpus();
+    std::vector<std::size_t> free_gpus() const;
+    Status take_gpus(std::uint32_t count, std::uint32_t billed_slots, LegTerms &terms) const;
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
@@ -101,7 +104,9 @@ private:
     std::uint64_t offer_sequence_ = 0;
     std::shared_ptr<stage::ContentStore> cache_;
     ResultsDesk results_;
-    std::optional<host::GroupTree> groups_;  // made when something is lent; outlives the legs
+    std::unique_ptr<provider::GpuDevices> gpus_;  // null: none, or not lent; outlives the legs
+    std::vector<std::size_t> offered_gpus_;       // free when the last offer was made
+    std::optional<host::GroupTree> groups_;       // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
     std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs
     bool paused_ = false;

@@ -43,11 +43,12 @@ std::string describe_exit(int wait_status) {
 
 }  // namespace
 
-ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, ResultsDesk &results, LegKey key,
-                         PublicKey peer, LegTerms terms, ScratchPlan scratch,
-                         std::function<void()> on_end)
+ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, const provider::GpuDevices *gpus,
+                         ResultsDesk &results, LegKey key, PublicKey peer, LegTerms terms,
+                         ScratchPlan scratch, std::function<void()> on_end)
     : node_(node),
       groups_(groups),
+      gpus_(gpus),
       results_(results),
       key_(key),
       peer_(peer),
@@ -257,6 +258,10 @@ void ProviderLeg::launch(const wire::Launch &launch) {
     }
     phase_ = Phase::kRunning;
     launched_at_ms_ = node_.clock.steady_ms();
+    if (!terms_.gpus.empty()) {
+        gpu_meter_.emplace(*gpus_, terms_.gpus);
+        gpu_meter_->read(launched_at_ms_);
+    }
     log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, " runs on ",
         terms_.slot_count, " slots");
     wire::TradeMessage message = trade_message(key_);
@@ -296,6 +301,8 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
                            overlay::address_text(own_member()) + ":" +
                            std::to_string(overlay::kMpirunPort));
     }
+    for (const std::size_t gpu : terms_.gpus)
+        for (const std::string &file : gpus_->all()[gpu].files) spec.devices.push_back(file);
     CHAIN_ASSIGN(spec.argv,
                  provider::orted_command(inside, image_ ? image_->orted : provider::kOrtedPath));
     spec.environment = provider::launch_environment(
@@ -319,9 +326,13 @@ wire::Reading ProviderLeg::take_reading(bool last) {
         if (const auto usage = meter_->read(); usage.ok()) {
             // Nobody can bill more than the slots could do, nor more than was locked.
             const Cycles bound =
-                incentive::cycles_bound(terms_.slot_count, terms_.hz_max, elapsed_ms);
-            reading.set_cycles(std::max(last_reading_.cycles(),
-                                        std::min({usage->cycles, bound, terms_.cycles_max})));
+                incentive::cycles_bound(terms_.billed_slots, terms_.hz_max, elapsed_ms);
+            const Cycles gpu_cycles =
+                gpu_meter_ ? gpu_meter_->read(launched_at_ms_ + elapsed_ms) : 0;
+            reading.set_cycles(
+                std::max(last_reading_.cycles(),
+                         std::min({usage->cycles + gpu_cycles, bound, terms_.cycles_max})));
+            reading.set_gpu_cycles(std::min(gpu_cycles, reading.cycles()));
             reading.set_meter_class(to_wire(usage->meter_class));
             reading.clear_ranks();
             Cycles waited = 0;

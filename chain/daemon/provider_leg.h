@@ -23,6 +23,7 @@
 #include "chain/daemon/results_desk.h"
 #include "chain/daemon/stage_intake.h"
 #include "chain/meter/meter.h"
+#include "chain/provider/gpu_devices.h"
 #include "chain/provider/image.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/sandbox.h"
@@ -45,7 +46,9 @@ inline constexpr std::uint64_t kKillIsReasonMs = 10'000;        // why orted end
 struct LegTerms {
     PublicKey renter{};
     Amount price_per_ghz_h;
-    std::uint32_t slot_count = 0;
+    std::uint32_t slot_count = 0;    // for ranks
+    std::uint32_t billed_slots = 0;  // and those that its GPUs equal
+    std::vector<std::size_t> gpus;   // of GpuDevices::all()
     std::uint64_t hz_max = 0;
     Cycles cycles_max = 0;
     std::uint64_t duration_ms = 0;
@@ -71,8 +74,10 @@ class ProviderLeg {
 public:
     enum class Phase { kReserved, kStaging, kReady, kRunning, kPacking, kClosing, kSettled };
 
-    ProviderLeg(Node &node, host::GroupTree &groups, ResultsDesk &results, LegKey key,
-                PublicKey peer, LegTerms terms, ScratchPlan scratch, std::function<void()> on_end);
+    // `gpus` may be null; else it outlives the leg.
+    ProviderLeg(Node &node, host::GroupTree &groups, const provider::GpuDevices *gpus,
+                ResultsDesk &results, LegKey key, PublicKey peer, LegTerms terms,
+                ScratchPlan scratch, std::function<void()> on_end);
     ~ProviderLeg();
 
     void on_trade(const wire::TradeMessage &message);
@@ -142,6 +147,7 @@ private:
 
     Node &node_;
     host::GroupTree &groups_;
+    const provider::GpuDevices *const gpus_;
     ResultsDesk &results_;
     const LegKey key_;
     const PublicKey peer_;
@@ -167,7 +173,8 @@ private:
     std::unique_ptr<host::ControlGroup> group_;  // outlives the two below
     std::unique_ptr<meter::LeaseMeter> meter_;
     std::unique_ptr<provider::Sandbox> sandbox_;
-    std::unique_ptr<LeaseNetwork> network_;  // null: not yet, not any more, or plain
+    std::optional<provider::GpuMeter> gpu_meter_;  // while it runs, if it has any
+    std::unique_ptr<LeaseNetwork> network_;        // null: not yet, not any more, or plain
     std::unique_ptr<ControlStream> stream_;
     FileDescriptor listener_;           // in the lease's network: for the orted
     std::uint64_t launched_at_ms_ = 0;  // steady

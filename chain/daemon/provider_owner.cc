@@ -46,6 +46,56 @@ void ProviderAgent::probe_isolation() {
     for (const std::string &one : not_held_) log(LogLevel::kNote, kCategory, "not held: ", one);
 }
 
+void ProviderAgent::open_gpus() {
+    if (gpus_ != nullptr || !options_.lends_gpus) return;
+    auto opened = provider::GpuDevices::open(options_.gpu_library.empty() ? provider::kNvmlLibrary
+                                                                          : options_.gpu_library);
+    if (!opened.ok()) {
+        log(LogLevel::kWarning, kCategory, "no GPU is lent: ", opened.error().message);
+        return;
+    }
+    gpus_ = std::move(*opened);
+    for (const provider::GpuDevice &device : gpus_->all())
+        log(LogLevel::kNote, kCategory, "a GPU: ", device.gpu.model, ", ", device.gpu.units,
+            " units of ", device.gpu.hz, " Hz");
+}
+
+// Neither leased, nor used by its owner.
+std::vector<std::size_t> ProviderAgent::free_gpus() const {
+    std::vector<std::size_t> free;
+    if (gpus_ == nullptr) return free;
+    for (std::size_t index = 0; index < gpus_->all().size(); ++index) {
+        const bool leased = std::any_of(legs_.begin(), legs_.end(), [index](const auto &leg) {
+            const auto &gpus = leg.second->terms().gpus;
+            return leg.second->holds_slots() &&
+                   std::find(gpus.begin(), gpus.end(), index) != gpus.end();
+        });
+        if (!leased && !gpus_->is_used(index)) free.push_back(index);
+    }
+    return free;
+}
+
+// The first of those that were offered, as the renter counted them: what the leg's slots are beyond
+// those of ranks.
+Status ProviderAgent::take_gpus(std::uint32_t count, std::uint32_t billed_slots,
+                                LegTerms &terms) const {
+    terms.billed_slots = terms.slot_count = billed_slots;
+    if (count == 0) return ok_status();
+    const std::vector<std::size_t> free = free_gpus();
+    if (count > free.size() || free != offered_gpus_)
+        return make_error(ErrorCode::kRefused, "the GPUs that I offered are not free any more");
+    std::vector<market::Gpu> gpus;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        terms.gpus.push_back(free[i]);
+        gpus.push_back(gpus_->all()[free[i]].gpu);
+    }
+    const std::uint32_t equal = market::gpu_slots(gpus, hz_);
+    if (billed_slots <= equal)
+        return make_error(ErrorCode::kProtocol, "the leg has fewer slots than its GPUs equal");
+    terms.slot_count = billed_slots - equal;
+    return ok_status();
+}
+
 // Once: what bounds leases together, and what they give way to.
 void ProviderAgent::watch_owner() {
     if (groups_) return;

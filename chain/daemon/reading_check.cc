@@ -17,6 +17,7 @@ Status check_reading(const ReadingBounds &bounds, const wire::Reading &reading) 
         bounds.slot_count, bounds.hz, until_ms - bounds.launched_at_ms + kReadingSlackMs);
     if (reading.cycles() > std::min(bound, bounds.cycles_max))
         return refused("it claims more than its slots can do");
+    if (reading.gpu_cycles() > reading.cycles()) return refused("its GPUs did more than all of it");
     if (reading.waited_cycles() > reading.cycles())
         return refused("it claims more waiting than work");
     if (!wire::MeterClass_IsValid(reading.meter_class()) ||

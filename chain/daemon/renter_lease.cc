@@ -136,13 +136,13 @@ void RenterLease::agree() {
         legs_[i].award = award;
         wire::LeaseLeg &leg = *open.add_legs();
         leg.set_provider(to_bytes(award.offer.provider));
-        leg.set_slot_count(award.slot_count);
+        leg.set_slot_count(award.billed_slots());
         leg.set_hz_max(award.offer.hz);
         leg.set_cycles_max(award.cycles_max);
         leg.set_escrow(award.escrow.units);
         const auto collateral = node_.backend.collateral(
             award.offer.provider,
-            {clearing_.price_per_ghz_h, award.slot_count, award.offer.hz, award.cycles_max});
+            {clearing_.price_per_ghz_h, award.billed_slots(), award.offer.hz, award.cycles_max});
         if (!collateral.ok()) return fail(collateral.error());
         leg.set_collateral(collateral->units);
         leg.set_offer_id(to_bytes(award.offer.id));
@@ -177,6 +177,7 @@ void RenterLease::propose_to(std::uint32_t leg) {
             message.mutable_propose()->set_tx_body(tx_bytes_);
             message.mutable_propose()->set_renter_signature(
                 to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
+            message.mutable_propose()->set_gpu_count(legs_[leg].award.gpu_count);
             if (!is_plain()) *message.mutable_propose()->mutable_network() = describe_network();
             message.mutable_propose()->set_renter_node_key(to_bytes(node_.node_key.public_key()));
             if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
@@ -255,7 +256,9 @@ void RenterLease::fund() {
     for (const LegState &leg : legs_) {
         wire::BillLeg &entry = *bill.add_legs();
         entry.set_provider(to_address(leg.award.offer.provider));
-        entry.set_slots(leg.award.slot_count);
+        entry.set_slots(leg.award.billed_slots());
+        entry.set_gpu_count(leg.award.gpu_count);
+        entry.set_gpu_slots(leg.award.billed_slots() - leg.award.slot_count);
         entry.set_host(leg.host);
         record_.add_vouchers();
     }

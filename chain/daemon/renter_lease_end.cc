@@ -27,7 +27,7 @@ void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     if (phase_ != Phase::kRunning && phase_ != Phase::kEnding) return;
     LegState &state = legs_[leg];
     const market::Offer &offer = state.award.offer;
-    const ReadingBounds bounds{.slot_count = state.award.slot_count,
+    const ReadingBounds bounds{.slot_count = state.award.billed_slots(),
                                .hz = offer.hz,
                                .cycles_max = state.award.cycles_max,
                                .cycles_before = state.cycles,
@@ -75,6 +75,7 @@ void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading, 
     wire::BillLeg &entry = *record_.mutable_bill()->mutable_legs(index);
     entry.set_cycles(reading.cycles());
     entry.set_waited_cycles(reading.waited_cycles());
+    entry.set_gpu_cycles(reading.gpu_cycles());
     entry.set_paid(amount->units);
     record_.mutable_bill()->set_meter_class(std::string(meter_class_name(reading.meter_class())));
     entry.clear_ranks();

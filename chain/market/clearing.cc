@@ -39,6 +39,8 @@ std::vector<std::string> failed_conditions(const Demand &demand, const Offer &of
         reasons.push_back("leaves " + std::to_string(offer.reclaim_window_ms / 1000) +
                           " s after its owner is back, sooner than " +
                           std::to_string(demand.notice_ms_min / 1000) + " s");
+    if (demand.gpus_per_slot > offer.gpus.size())
+        reasons.push_back(offer.gpus.empty() ? "lends no GPU" : "has too few free GPUs");
     if (demand.memory_bytes_per_slot > offer.memory_bytes)
         reasons.push_back("not enough memory for one slot");
     if (demand.max_price_per_ghz_h.units > 0 && offer.ask_per_ghz_h > demand.max_price_per_ghz_h)
@@ -52,6 +54,7 @@ std::uint32_t usable_slots(const Demand &demand, const Offer &offer,
     std::uint64_t slots = std::min(offer.slot_count, params.slots_per_leg_max);
     if (demand.memory_bytes_per_slot > 0)
         slots = std::min(slots, offer.memory_bytes / demand.memory_bytes_per_slot);
+    if (demand.gpus_per_slot > 0) slots = std::min(slots, offer.gpus.size() / demand.gpus_per_slot);
     return static_cast<std::uint32_t>(slots);
 }
 
@@ -87,7 +90,7 @@ Status sum_escrow(Clearing &clearing) {
 }
 
 Cycles budget_covers_at_least(const Award &award) {
-    return incentive::cycles_bound(award.slot_count, award.offer.hz, kBudgetCoversAtLeastMs);
+    return incentive::cycles_bound(award.billed_slots(), award.offer.hz, kBudgetCoversAtLeastMs);
 }
 
 // Every leg's cycles in proportion to `budget`; the least, where that would be less than the least.
@@ -186,7 +189,11 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     for (const Verdict &verdict : verdicts) {
         if (verdict.slots_taken > 0) {
             clearing.price_per_ghz_h = verdict.offer.ask_per_ghz_h;  // cheapest first: ends highest
-            clearing.awards.push_back({verdict.offer, verdict.slots_taken, 0, {}});
+            clearing.awards.push_back({verdict.offer,
+                                       verdict.slots_taken,
+                                       0,
+                                       {},
+                                       verdict.slots_taken * demand.gpus_per_slot});
         } else if (verdict.reasons.empty()) {
             clearing.standbys.push_back(verdict.offer);
         }
@@ -198,7 +205,7 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     }
     for (Award &award : clearing.awards) {
         const Cycles all =
-            incentive::cycles_bound(award.slot_count, award.offer.hz, demand.duration_ms);
+            incentive::cycles_bound(award.billed_slots(), award.offer.hz, demand.duration_ms);
         CHAIN_TRY(price_award(award, all, clearing.price_per_ghz_h));
     }
     CHAIN_TRY(sum_escrow(clearing));

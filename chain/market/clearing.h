@@ -23,8 +23,9 @@ struct Demand {
     std::uint32_t slot_count = 0;
     std::uint64_t memory_bytes_per_slot = 0;
     std::uint64_t hz_min = 0;
-    std::uint64_t notice_ms_min = 0;     // when the owner of a peer is back
-    std::string region;                  // empty: any
+    std::uint64_t notice_ms_min = 0;  // when the owner of a peer is back
+    std::string region;               // empty: any
+    std::uint32_t gpus_per_slot = 0;
     bool plain_network = false;          // the peers' own networks instead of the lease's
     std::vector<std::string> providers;  // addresses or host names; empty: any
     std::vector<std::string> avoid;      // addresses that are not to be taken
@@ -38,6 +39,11 @@ struct Award {
     std::uint32_t slot_count = 0;
     Cycles cycles_max = 0;
     Amount escrow;
+    std::uint32_t gpu_count = 0;  // the first of the offer's
+    // What the ledger counts: with the slots that the GPUs equal.
+    std::uint32_t billed_slots() const {
+        return slot_count + gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz);
+    }
 };
 
 struct Verdict {

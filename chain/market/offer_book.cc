@@ -31,6 +31,11 @@ Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uin
         return bad("has no price above zero");
     if (body.isolation() != "full" && body.isolation() != "partial")
         return bad("does not say how it isolates");
+    if (body.gpus_size() > static_cast<int>(kGpusPerOfferMax)) return bad("has too many GPUs");
+    for (const wire::GpuOffer &gpu : body.gpus())
+        if (gpu.units() == 0 || gpu.units() > kGpuUnitsMax || gpu.hz() == 0 || gpu.hz() > kHzMax ||
+            gpu.model().size() > kGpuModelBytesMax)
+            return bad("has a GPU that cannot be");
     if (!wire::MeterClass_IsValid(body.meter_class()) ||
         body.meter_class() == wire::METER_CLASS_UNSPECIFIED)
         return bad("does not say how it meters");
@@ -73,6 +78,8 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.ask_per_ghz_h = Amount{body.ask_per_ghz_h()};
     offer.region = body.region();
     offer.isolation = body.isolation();
+    for (const wire::GpuOffer &gpu : body.gpus())
+        offer.gpus.push_back({gpu.model(), gpu.memory_bytes(), gpu.units(), gpu.hz()});
     offer.lease_network = body.lease_network();
     offer.plain_network = body.plain_network();
     offer.reclaim_window_ms = body.reclaim_window_ms();

@@ -15,6 +15,7 @@
 #include "chain/base/clock.h"
 #include "chain/base/units.h"
 #include "chain/identity/keys.h"
+#include "chain/market/gpu.h"
 #include "chain/wire/ledger.pb.h"
 
 namespace chain::market {
@@ -37,6 +38,7 @@ struct Offer {
     std::string region;
     wire::Calibration calibration;  // of hz, by the provider's word
     std::string isolation;
+    std::vector<Gpu> gpus;                // free, in the order in which they are leased
     bool lease_network = false;           // which networks ranks can have: the lease's own,
     bool plain_network = false;           // the machine's
     std::uint64_t reclaim_window_ms = 0;  // notice when the owner is back

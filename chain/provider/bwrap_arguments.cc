@@ -92,7 +92,7 @@ void append_own_system(std::vector<std::string> &arguments) {
     }
     for (const char *path :
          {"/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
-          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime"})
+          "/etc/openmpi", "/etc/nsswitch.conf", "/etc/localtime", "/etc/OpenCL"})
         append(arguments, {"--ro-bind-try", path, path});
 }
 
@@ -119,6 +119,8 @@ void append_writable(std::vector<std::string> &arguments, const SandboxSpec &spe
     append(arguments, {"--bind", spec.lease_folder + "/ranks", "/run/ompi-chain/ranks", "--ro-bind",
                        spec.lease_folder + "/components", "/run/ompi-chain/components"});
     append(arguments, {"--bind", spec.lease_folder + "/job", spec.job_folder});
+    for (const std::string &device : spec.devices)
+        append(arguments, {"--dev-bind", device, device});
     for (const auto &[source, inside] : spec.read_only)
         append(arguments, {"--ro-bind", source, inside});
     for (const auto &[source, inside] : spec.writable)

@@ -5,6 +5,7 @@ AM_CPPFLAGS += -DCHAIN_COMPONENT_DIR='"$(component_dir)"' \
 
 libompi_chain_la_SOURCES += \
   chain/provider/bwrap_arguments.cc chain/provider/bwrap_arguments.h \
+  chain/provider/gpu_devices.cc chain/provider/gpu_devices.h \
   chain/provider/image.cc chain/provider/image.h \
   chain/provider/lease_folder.cc chain/provider/lease_folder.h \
   chain/provider/sandbox.cc chain/provider/sandbox.h \

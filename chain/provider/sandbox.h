@@ -38,6 +38,7 @@ struct SandboxSpec {
     std::vector<std::pair<std::string, std::string>> environment;  // the whole of it
     std::vector<std::pair<std::string, std::string>> read_only;    // {host path, path inside}
     std::vector<std::pair<std::string, std::string>> writable;  // the leg's own, in the same form
+    std::vector<std::string> devices;                           // device files, the same inside
     std::string root_folder;  // host path of a root that is not this system's; empty: this one's
     SandboxNetwork network = SandboxNetwork::kNone;
     std::uint32_t member = 0;               // of the lease's

@@ -163,6 +163,13 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                     return known.ok() ? ok_status() : Status(known.error());
                 }));
     section.add("plain_network", flag_into(settings.plain_network));
+    section.add("gpus", flag_into(settings.lends_gpus));
+    section.add("gpu_library", text_into(
+                                   [&](const std::string &text) -> Status {
+                                       settings.gpu_library = text;
+                                       return ok_status();
+                                   },
+                                   "a path in quotes"));
     section.add("host_name", text_into(
                                  [&](const std::string &text) -> Status {
                                      if (!text.empty() && !wire::is_valid_host_name(text))

@@ -36,6 +36,8 @@ struct LendSettings {
     std::uint64_t cache_bytes = kCacheBytesDefault;      // of disk, for what renters sent; 0: none
     // Leases that ask for it see the machine's network; all others have one of their own.
     bool plain_network = false;
+    bool lends_gpus = false;  // all that NVIDIA's driver sees and its owner does not use
+    std::string gpu_library;  // of the driver; empty: kNvmlLibrary
     stage::WebRules stores = stage::WebRules::usual();  // that it fetches from for renters
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;

@@ -90,6 +90,11 @@ void add_lend(std::string &file, const LendSettings &settings) {
         "of disk, for what renters sent, so that it is not sent twice; 0: none");
     add(file, "stores", texts(settings.stores.texts()), settings.stores != stage::WebRules::usual(),
         "from which files are fetched for leases, and where results are put");
+    add(file, "gpus", settings.lends_gpus ? "true" : "false", settings.lends_gpus,
+        "lend NVIDIA GPUs too, each to one lease at a time");
+    add(file, "gpu_library",
+        quoted(settings.gpu_library.empty() ? "libnvidia-ml.so.1" : settings.gpu_library),
+        !settings.gpu_library.empty(), "of NVIDIA's driver");
     add(file, "plain_network", settings.plain_network ? "true" : "false", settings.plain_network,
         "leases that ask for it see this machine's network, all it can reach too");
     add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),

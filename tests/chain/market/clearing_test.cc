@@ -23,6 +23,7 @@ Offer make_offer(std::uint8_t number, std::uint32_t slots, std::int64_t ask_unit
     offer.memory_bytes = 8ULL << 30;
     offer.ask_per_ghz_h = Amount{ask_units};
     offer.region = "eu";
+    offer.lease_network = true;
     return offer;
 }
 
@@ -188,6 +189,59 @@ TEST(Clearing, HoldsItsPromisesOnRandomBooks) {
             ASSERT_EQ(verdict.slots_taken, verdict.offer.slot_count) << "a cheaper slot was left";
         }
     }
+}
+
+TEST(Gpus, EqualTheSlotsThatDoAsMuchRoundedUp) {
+    const auto slots = [](std::uint32_t units, std::uint64_t hz) {
+        const Gpu gpu{"any", 0, units, hz};
+        return gpu_slots({&gpu, 1}, kHz);
+    };
+    EXPECT_EQ(slots(1, 1), 1u);
+    EXPECT_EQ(slots(1, kHz), 1u);
+    EXPECT_EQ(slots(1, kHz + 1), 2u);
+    EXPECT_EQ(slots(132, 1'980'000'000), 131u);
+    EXPECT_EQ(slots(kGpuUnitsMax, UINT64_MAX), UINT32_MAX);
+    const Gpu two[] = {{"a", 0, 3, kHz / 2}, {"b", 0, 1, 1}};
+    EXPECT_EQ(gpu_slots(two, kHz), 3u);
+    EXPECT_EQ(gpu_slots({}, kHz), 0u);
+}
+
+TEST(Gpus, AreAwardedWithTheirSlotsAndPaidLikeThem) {
+    Offer with = make_offer(1, 8, 10);
+    with.gpus = {{"one", 1 << 30, 10, kHz}, {"two", 1 << 30, 20, kHz}, {"three", 1 << 30, 5, kHz}};
+    Offer without = make_offer(2, 8, 5);
+    Demand demand = make_demand(1);
+    demand.gpus_per_slot = 2;
+    const incentive::Params params;
+    const auto clearing = clear(demand, {with, without}, params);
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    ASSERT_EQ(clearing->awards.size(), 1u);
+    const Award &award = clearing->awards[0];
+    EXPECT_EQ(award.offer.host, with.host);
+    EXPECT_EQ(award.slot_count, 1u);
+    EXPECT_EQ(award.gpu_count, 2u);
+    EXPECT_EQ(award.billed_slots(), 31u);
+    EXPECT_EQ(award.cycles_max, incentive::cycles_bound(31, kHz, demand.duration_ms));
+    demand.slot_count = 2;
+    const auto too_many = clear(demand, {with, without}, params);
+    ASSERT_TRUE(too_many.ok());
+    EXPECT_FALSE(too_many->cleared());
+}
+
+TEST(Networks, AreWhatBothSidesWant) {
+    Offer offer = make_offer(1, 4, 10);
+    Demand demand = make_demand(1);
+    const incentive::Params params;
+    for (const bool plain_wanted : {false, true})
+        for (const bool lease : {false, true})
+            for (const bool plain : {false, true}) {
+                offer.lease_network = lease;
+                offer.plain_network = plain;
+                demand.plain_network = plain_wanted;
+                const auto clearing = clear(demand, {offer}, params);
+                ASSERT_TRUE(clearing.ok());
+                EXPECT_EQ(clearing->cleared(), plain_wanted ? plain : lease);
+            }
 }
 
 }  // namespace

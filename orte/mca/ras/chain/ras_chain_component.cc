@@ -54,7 +54,8 @@ static void register_flags(orte_ras_chain_component_t *self) {
     register_text(
         "lease",
         "--chain-lease: slots to lease from other machines and what each needs: "
-        "SLOTS[,mem=SIZE][,ghz=N][,notice=TIME][,region=NAME][,provider=NAME[+NAME]][,image=FILE], "
+        "SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,notice=TIME][,region=NAME][,provider=NAME[+NAME]][,"
+        "image=FILE], "
         "as in "
         "16,mem=2G,ghz=2.5. notice: the least time between a peer's owner coming back and "
         "its leaving. Nothing else of this component does anything without it.",

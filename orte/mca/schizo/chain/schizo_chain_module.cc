@@ -27,7 +27,8 @@ extern "C" {
 
 static opal_cmd_line_init_t flags[] = {
     WORD("lease", "lease",
-         "Lease SLOTS[,mem=SIZE][,ghz=N][,region=NAME][,provider=NAME][,image=FILE] from other "
+         "Lease SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,region=NAME][,provider=NAME][,image=FILE] from "
+         "other "
          "machines, as in "
          "--chain-lease 16,mem=2G"),
     WORD("max-price", "max_price", "Pay at most this many tokens per GHz*h"),
