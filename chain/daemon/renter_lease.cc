@@ -318,6 +318,9 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
     record_.mutable_bill()->set_started_at_ms(node_.clock.unix_ms());
     remember();
     for (const auto &node : call.nodes()) {
+        if (ControlStream *const stream = legs_[node.leg()].stream.get())
+            stream->expect(
+                {node.launch().jobid(), node.launch().vpid(), node.launch().daemon_count()});
         wire::TradeMessage message = trade_message(leg_key(node.leg()));
         *message.mutable_launch() = node.launch();
         message.mutable_launch()->set_host(
