@@ -20,6 +20,12 @@ Error broken(std::uint32_t tag) {
     return refused("a broken message of kind " + std::to_string(tag));
 }
 
+// What orteds pass on for their ranks, which are the renter's.
+Error asked_too_much(const std::string &what) {
+    return make_error(ErrorCode::kRefused,
+                      "a rank, or its orted, asked mpirun for too much: ", what);
+}
+
 // As it is in memory: Open MPI is built for machines of one kind, and leaves names in their order
 // of bytes, which is mpirun's, and so ours.
 OrteName name_in_header(std::string_view bytes) {
@@ -81,8 +87,9 @@ Status OrteGuard::check_header() {
         return refused("a message for somebody who is not of this lease");
     if (header.router.find('\0') == std::string_view::npos)
         return refused("a header that does not end");
-    if (header.size_bytes == 0 || header.size_bytes > kOrteMessageBytesMax)
-        return refused("a message of " + std::to_string(header.size_bytes) + " bytes");
+    if (header.size_bytes == 0) return refused("an empty message");
+    if (header.size_bytes > kOrteMessageBytesMax)
+        return asked_too_much("a message of " + std::to_string(header.size_bytes) + " bytes");
     due_bytes_ = kOrteHeaderBytes + header.size_bytes;
     return ok_status();
 }
@@ -116,7 +123,7 @@ Status OrteGuard::count_kept(std::size_t size_bytes) {
     kept_bytes_ += size_bytes;
     kept_count_ += 1;
     if (kept_bytes_ > kOrteKeptBytesMax || kept_count_ > kOrteKeptMessagesMax)
-        return make_error(ErrorCode::kRefused, "its ranks said more than mpirun should remember");
+        return asked_too_much("more than it should remember");
     return ok_status();
 }
 
@@ -139,12 +146,17 @@ Status OrteGuard::check_output(std::string_view payload) {
     if (!is_output(leg_, payload, writer)) return broken(orte::kTagIofHnp);
     if (writer != OrteName()) writers_.insert(std::uint64_t{writer.jobid} << 32 | writer.vpid);
     if (writers_.size() > kOrteWritersMax)
-        return make_error(ErrorCode::kRefused, "more ranks wrote than mpirun should remember");
+        return asked_too_much("more ranks that write than it should remember");
     return ok_status();
 }
 
 Status OrteGuard::check_for_mpirun(std::uint32_t tag, std::string_view payload) {
     const auto fits = [tag](bool right) { return right ? ok_status() : Status(broken(tag)); };
+    const auto keep = [this, tag, payload](bool right) -> Status {
+        CHAIN_TRY(count_kept(payload.size()));
+        if (right) return ok_status();
+        return asked_too_much("a broken message of kind " + std::to_string(tag));
+    };
     switch (tag) {
         case orte::kTagOrtedCallback:
             if (std::exchange(reported_, true)) return refused("twice that it is there");
@@ -154,17 +166,11 @@ Status OrteGuard::check_for_mpirun(std::uint32_t tag, std::string_view payload) 
             return fits(is_topology_report(payload));
         case orte::kTagPlm: return check_plm(payload);
         case orte::kTagIofHnp: return check_output(payload);
-        case orte::kTagShowHelp:
-            CHAIN_TRY(count_kept(payload.size()));
-            return fits(is_help(payload));
-        case orte::kTagAllgatherDirect:
-            CHAIN_TRY(count_kept(payload.size()));
-            return fits(is_gathered(leg_, payload));
-        case orte::kTagDataServer:
-            CHAIN_TRY(count_kept(payload.size()));
-            return fits(is_data_request(leg_, payload));
+        case orte::kTagShowHelp: return keep(is_help(payload));
+        case orte::kTagAllgatherDirect: return keep(is_gathered(leg_, payload));
+        case orte::kTagDataServer: return keep(is_data_request(leg_, payload));
+        case orte::kTagXcast: return asked_too_much("a command for all daemons");
         case orte::kTagDaemon: return refused("a command for the daemon in mpirun");
-        case orte::kTagXcast: return refused("a command for all daemons");
         default: return refused("a message of kind " + std::to_string(tag));
     }
 }

@@ -37,7 +37,6 @@ enum Tag : std::uint32_t {
     kTagShowHelp = 36,
     kTagDirectModex = 50,
     kTagDirectModexResponse = 51,
-    kTagNotification = 59,
     kTagTopologyReport = 62,
 };
 

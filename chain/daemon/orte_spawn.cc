@@ -15,8 +15,7 @@ Error refused(const std::string &what) {
 }
 
 Error broken() {
-    return make_error(ErrorCode::kProtocol,
-                      "its orted said to mpirun what none may say: a broken request to spawn");
+    return refused("be asked for like this");
 }
 
 OpalValue read_attribute(OrteReader &reader, std::uint16_t &key) {
@@ -115,7 +114,7 @@ Status check_job(const OrteLeg &leg, OrteReader &reader) {
         const OpalValue value = read_attribute(reader, key);
         if (reader.ok()) CHAIN_TRY(check_job_attribute(leg, key, value));
     }
-    if (reader.raw_u32() != 0 && reader.ok()) return refused("tell PMIx more of a job");
+    if (reader.raw_u32() != 0 && reader.ok()) return refused("pass on all that is in its MPI_Info");
     read_words(reader);  // kinds of programs: "ompi"
     count = reader.raw_u32();
     if (count == 0 || count > kSpawnAppsMax) reader.fail();

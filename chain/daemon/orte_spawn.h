@@ -16,7 +16,7 @@ inline constexpr std::uint32_t kSpawnAppsMax = 64;
 inline constexpr std::uint32_t kSpawnWordsMax = 4096;  // arguments, and variables, of each
 
 // Errors: kRefused, with what was asked for beyond further ranks on the peers of the lease: a
-// program of the renter's may have done that. kProtocol: it is no such message.
+// program of the renter's may have done that.
 Status check_spawn(const OrteLeg &leg, std::string_view payload);
 
 }  // namespace chain::daemon

@@ -327,7 +327,7 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
             record_.bill().legs(static_cast<int>(node.leg())).host());
         static_cast<void>(node_.send_trade(legs_[node.leg()].award.offer.node_key, message));
     }
-    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up"); });
+    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up", true); });
     client_->done(request_id);
 }
 
