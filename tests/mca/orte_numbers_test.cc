@@ -11,11 +11,11 @@ extern "C" {
 #include "orte_config.h"
 
 #include "opal/dss/dss_types.h"
-#include "orte/types.h"
 #include "orte/mca/iof/iof_types.h"
 #include "orte/mca/plm/plm_types.h"
 #include "orte/mca/rml/rml_types.h"
 #include "orte/runtime/orte_data_server.h"
+#include "orte/types.h"
 #include "orte/util/attr.h"
 #include "orte/util/name_fns.h"
 }
