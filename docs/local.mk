@@ -17,6 +17,7 @@ EXTRA_DIST += \
   docs/vectors.md \
   docs/wire_format.md \
   docs/fuzzing.md \
+  docs/mpirun_guard.md \
   docs/crash_safety.md \
   docs/adr/0000-template.md \
   docs/adr/0001-extend-packaged-open-mpi.md \

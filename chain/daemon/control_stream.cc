@@ -20,8 +20,8 @@ constexpr std::uint64_t kSayTakenBytes = wire::kStreamWindowBytes / 4;
 
 }  // namespace
 
-ControlStream::ControlStream(Node &node, LegKey key, PublicKey peer)
-    : node_(node), key_(key), peer_(peer) {}
+ControlStream::ControlStream(Node &node, LegKey key, PublicKey peer, End end)
+    : node_(node), key_(key), peer_(peer), end_(end) {}
 
 ControlStream::~ControlStream() {
     close_socket();
@@ -103,6 +103,16 @@ void ControlStream::say_taken() {
     if (node_.send_trade(peer_, message).ok()) said_taken_bytes_ = taken;
 }
 
+Status ControlStream::check(const std::string &content, Bytes &passed) {
+    if (end_ == End::kMpirun && !content.empty()) {
+        if (!guard_)
+            return make_error(ErrorCode::kProtocol, "it speaks to mpirun before it was launched");
+        return guard_->take(content, passed);
+    }
+    passed = content;
+    return ok_status();
+}
+
 Status ControlStream::on_message(const wire::Stream &message) {
     const std::string &content = message.content();
     if (message.taken_bytes() > sent_bytes_)
@@ -113,10 +123,12 @@ Status ControlStream::on_message(const wire::Stream &message) {
     received_bytes_ += content.size();
     if (received_bytes_ - said_taken_bytes_ > wire::kStreamWindowBytes)
         return make_error(ErrorCode::kProtocol, "more of a stream than its window");
+    Bytes passed;
+    CHAIN_TRY(check(content, passed));
     if (socket_ != nullptr)
-        bufferevent_write(socket_, content.data(), content.size());
+        bufferevent_write(socket_, passed.data(), passed.size());
     else if (!local_ended_)
-        early_ += content;
+        early_ += passed;
     remote_ended_ = remote_ended_ || message.end();
     if (socket_ != nullptr && !local_ended_) on_written();
     pump();

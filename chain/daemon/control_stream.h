@@ -4,14 +4,19 @@
 // network inside of the session between their daemons: neither needs a port, and nobody who is not
 // of this lease can say a word to either of them.
 //
-// Owner: the loop's thread. Limits: kStreamWindowBytes on their way in each direction.
+// At the renter's end nothing reaches mpirun but what an OrteGuard lets through.
+//
+// Owner: the loop's thread. Limits: kStreamWindowBytes on their way in each direction, and what the
+// guard holds.
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "chain/base/file.h"
 #include "chain/daemon/node.h"
+#include "chain/daemon/orte_guard.h"
 
 struct bufferevent;
 
@@ -19,7 +24,9 @@ namespace chain::daemon {
 
 class ControlStream {
 public:
-    ControlStream(Node &node, LegKey key, PublicKey peer);
+    enum class End { kOrted, kMpirun };
+
+    ControlStream(Node &node, LegKey key, PublicKey peer, End end);
     ~ControlStream();
     ControlStream(const ControlStream &) = delete;
     ControlStream &operator=(const ControlStream &) = delete;
@@ -27,12 +34,16 @@ public:
     // The TCP connection at this end. A second one is closed.
     void attach(FileDescriptor socket);
     bool is_attached() const { return socket_ != nullptr || local_ended_; }
+    // At mpirun's end: who the other end is. Until then it has nothing to say.
+    void expect(const OrteLeg &leg) { guard_.emplace(leg); }
 
-    // Errors: kProtocol (more than the window, or something after its end).
+    // Errors: kProtocol (more than the window, something after its end, or what no orted says),
+    // kRefused (what OrteGuard refuses to whoever it was).
     Status on_message(const wire::Stream &message);
     void on_drained() { pump(); }
 
 private:
+    Status check(const std::string &content, Bytes &passed);
     void pump();
     void on_written();
     void on_local_end();
@@ -42,6 +53,8 @@ private:
     Node &node_;
     const LegKey key_;
     const PublicKey peer_;
+    const End end_;
+    std::optional<OrteGuard> guard_;
     bufferevent *socket_ = nullptr;
     Bytes early_;  // for a socket that is not there yet
     std::uint64_t sent_bytes_ = 0;

@@ -12,6 +12,11 @@ libompi_chain_la_SOURCES += \
   chain/daemon/journal.cc chain/daemon/journal.h \
   chain/daemon/lease_network.cc chain/daemon/lease_network.h \
   chain/daemon/node.cc chain/daemon/node.h \
+  chain/daemon/orte_guard.cc chain/daemon/orte_guard.h \
+  chain/daemon/orte_messages.cc chain/daemon/orte_messages.h \
+  chain/daemon/orte_protocol.h \
+  chain/daemon/orte_reader.cc chain/daemon/orte_reader.h \
+  chain/daemon/orte_spawn.cc chain/daemon/orte_spawn.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
   chain/daemon/provider_owner.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \

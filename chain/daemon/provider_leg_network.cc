@@ -15,7 +15,7 @@ namespace chain::daemon {
 // Once the lease is funded, or another leg says so by its channel: its ledger may be ahead.
 void ProviderLeg::begin_network() {
     if (network_ != nullptr || terms_.members.empty() || phase_ >= Phase::kPacking) return;
-    stream_ = std::make_unique<ControlStream>(node_, key_, peer_);
+    stream_ = std::make_unique<ControlStream>(node_, key_, peer_, ControlStream::End::kOrted);
     network_ = std::make_unique<LeaseNetwork>(
         node_, key_.lease, own_member(), terms_.members,
         [this](std::uint32_t member, bool up, const std::string &why) {

@@ -321,13 +321,16 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
     record_.mutable_bill()->set_started_at_ms(node_.clock.unix_ms());
     remember();
     for (const auto &node : call.nodes()) {
+        if (ControlStream *const stream = legs_[node.leg()].stream.get())
+            stream->expect(
+                {node.launch().jobid(), node.launch().vpid(), node.launch().daemon_count()});
         wire::TradeMessage message = trade_message(leg_key(node.leg()));
         *message.mutable_launch() = node.launch();
         message.mutable_launch()->set_host(
             record_.bill().legs(static_cast<int>(node.leg())).host());
         static_cast<void>(node_.send_trade(legs_[node.leg()].award.offer.node_key, message));
     }
-    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up"); });
+    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up", true); });
     client_->done(request_id);
 }
 

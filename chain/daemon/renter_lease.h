@@ -138,7 +138,8 @@ private:
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
                   bool over_limit = false);
     // Asks mpirun to end its ranks; if it does not in time, ends the lease under them.
-    void end_soon(const std::string &reason);
+    // `over_limit`: its time or money is used up.
+    void end_soon(const std::string &reason, bool over_limit = false);
     void end(const std::string &ended_by, const std::string &reason);
     void check_ended();
     bool takes_results(std::size_t leg) const;

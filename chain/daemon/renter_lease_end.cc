@@ -46,13 +46,14 @@ void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     const bool final = reading.last() && phase_ == Phase::kEnding && !state.failed;
     sign_voucher(leg, reading, final);
     if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning)
-        end_soon(demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up");
+        end_soon(demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up",
+                 true);
 }
 
-void RenterLease::end_soon(const std::string &reason) {
+void RenterLease::end_soon(const std::string &reason, bool over_limit) {
     if (!record_.bill().reason().empty()) return;  // said already
     record_.mutable_bill()->set_reason(reason);
-    event(wire::LeaseEvent::LEASE_ENDING, 0, reason);
+    event(wire::LeaseEvent::LEASE_ENDING, 0, reason, over_limit);
     set_deadline(kEndingWaitMs, [this, reason] { end("renter", reason); });
 }
 

@@ -109,8 +109,8 @@ void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t reque
     attach_legs_.assign(call.legs().rbegin(), call.legs().rend());  // the next one is the last
     // At once: an orted may have its say before the connection is here.
     for (const std::uint32_t leg : call.legs())
-        legs_[leg].stream =
-            std::make_unique<ControlStream>(node_, leg_key(leg), legs_[leg].award.offer.node_key);
+        legs_[leg].stream = std::make_unique<ControlStream>(
+            node_, leg_key(leg), legs_[leg].award.offer.node_key, ControlStream::End::kMpirun);
     attach_watch_ = node_.loop.on_readable(attach_socket_.get(), [this] { take_sockets(); });
     client->done(request_id);
 }
@@ -142,8 +142,16 @@ void RenterLease::take_sockets() {
 
 void RenterLease::on_stream(std::uint32_t leg, const wire::Stream &stream) {
     if (legs_[leg].stream == nullptr) return;  // over already
-    if (const Status taken = legs_[leg].stream->on_message(stream); !taken.ok())
-        node_.network.disconnect(legs_[leg].award.offer.node_key, taken.error().message);
+    const Status taken = legs_[leg].stream->on_message(stream);
+    if (taken.ok()) return;
+    legs_[leg].stream.reset();  // not a byte more
+    const market::Offer &offer = legs_[leg].award.offer;
+    log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ",
+        name_peer(offer.host, offer.provider), ": ", taken.error().message);
+    if (taken.error().code != ErrorCode::kRefused)
+        return node_.network.disconnect(offer.node_key, taken.error().message);
+    // It may be the program that asked for it, which is the renter's: nobody is blamed.
+    if (phase_ < Phase::kEnding) end_soon(legs_[leg].host + ": " + taken.error().message);
 }
 
 }  // namespace chain::daemon

@@ -139,6 +139,8 @@ Result<std::vector<std::string>> orted_command(const wire::Launch &launch,
     // The stranger's mpirun decides where ranks go, not what this orted may launch elsewhere.
     set("orte_leave_session_attached", "1");
     set("hwloc_base_binding_policy", "none");
+    // Else, of more than 64 orteds some speak to mpirun through others, which are strangers' too.
+    set("routed_radix", std::to_string(kDaemonCountMax));
     return argv;
 }
 

@@ -5,7 +5,7 @@
 # A further target: its name here, NAME_fuzz.cc in fuzz_targets, and a program below; in run.sh its
 # longest input, in corpus/NAME its first ones.
 FUZZ_TARGETS = tx block voucher keystore genesis vectors frame handshake join kept headers votes \
-  gossip shares stage
+  gossip shares stage orte
 if HAVE_LDNS
 FUZZ_TARGETS += mdns
 endif
@@ -26,7 +26,7 @@ fuzz_targets = $(fuzz_validators) tests/fuzz/tx_fuzz.cc tests/fuzz/block_fuzz.cc
   tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc $(fuzz_vectors) tests/fuzz/frame_fuzz.cc \
   tests/fuzz/handshake_fuzz.cc tests/fuzz/join_fuzz.cc tests/fuzz/kept_fuzz.cc \
   tests/fuzz/headers_fuzz.cc tests/fuzz/votes_fuzz.cc tests/fuzz/gossip_fuzz.cc \
-  tests/fuzz/shares_fuzz.cc tests/fuzz/stage_fuzz.cc
+  tests/fuzz/shares_fuzz.cc tests/fuzz/stage_fuzz.cc tests/fuzz/orte_fuzz.cc
 if HAVE_LDNS
 fuzz_targets += tests/fuzz/mdns_fuzz.cc
 endif
@@ -46,7 +46,8 @@ FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
   $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
   chain/client/bill.lo chain/client/text.lo chain/daemon/chain_sync.lo \
-  chain/daemon/gossip_relay.lo
+  chain/daemon/gossip_relay.lo chain/daemon/orte_guard.lo chain/daemon/orte_messages.lo \
+  chain/daemon/orte_reader.lo chain/daemon/orte_spawn.lo
 FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS) \
   $(RANDOMX_LIBS) $(LDNS_LIBS) $(MINIUPNPC_LIBS) $(NATPMP_LIBS) $(CURL_LIBS)
 
@@ -56,7 +57,7 @@ FUZZ_BINARIES = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz
   tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/vectors_fuzz \
   tests/fuzz/frame_fuzz tests/fuzz/handshake_fuzz tests/fuzz/join_fuzz \
   tests/fuzz/kept_fuzz tests/fuzz/headers_fuzz tests/fuzz/votes_fuzz tests/fuzz/gossip_fuzz \
-  tests/fuzz/shares_fuzz tests/fuzz/stage_fuzz tests/fuzz/make_corpus
+  tests/fuzz/shares_fuzz tests/fuzz/stage_fuzz tests/fuzz/orte_fuzz tests/fuzz/make_corpus
 if HAVE_LDNS
 FUZZ_BINARIES += tests/fuzz/mdns_fuzz
 endif
@@ -127,6 +128,10 @@ tests_fuzz_stage_fuzz_SOURCES = tests/fuzz/stage_fuzz.cc $(fuzz_common)
 tests_fuzz_stage_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_stage_fuzz_LDADD = $(FUZZ_LINKED)
 tests_fuzz_stage_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+tests_fuzz_orte_fuzz_SOURCES = tests/fuzz/orte_fuzz.cc $(fuzz_common)
+tests_fuzz_orte_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_orte_fuzz_LDADD = $(FUZZ_LINKED)
+tests_fuzz_orte_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
 # Writes the first inputs; not part of a run.
 tests_fuzz_make_corpus_SOURCES = tests/fuzz/make_corpus.cc tests/fuzz/cheap_schnorr.cc \
   tests/fuzz/cheap_digest.cc $(fuzz_world) $(fuzz_validators)

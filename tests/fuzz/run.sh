@@ -17,7 +17,7 @@ for target in $targets; do
     mkdir -p "$found"
     case $target in
         keystore | genesis | vectors | join) length_max=2048 ;;
-        frame | mdns) length_max=512 ;;
+        frame | mdns | orte) length_max=512 ;;
         block | handshake | kept | gossip) length_max=256 ;;
         voucher) length_max=128 ;;
         *) length_max=192 ;;

@@ -243,13 +243,15 @@ private:
         ::_exit(127);
     }
 
-    void send_event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason) {
+    void send_event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
+                    bool over_limit = false) {
         wire::ControlReply reply;
         auto &event = *reply.mutable_lease_event();
         event.set_kind(kind);
         event.set_leg(leg);
         if (leg < peers_.size()) event.set_host(peers_[leg].host);
         event.set_reason(reason);
+        event.set_over_limit(over_limit);
         send(reply);
     }
 
@@ -277,7 +279,7 @@ private:
         }
         if (const Timed end = timed("end"); ran_ms >= end.at_ms && !ended_) {
             ended_ = true;
-            send_event(wire::LeaseEvent::LEASE_ENDING, UINT32_MAX, "the budget is used up");
+            send_event(wire::LeaseEvent::LEASE_ENDING, UINT32_MAX, "the budget is used up", true);
         }
         if (timed("vanish").at_ms <= ran_ms) client_.reset();
     }

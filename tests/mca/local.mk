@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
-check_PROGRAMS += tests/mca_unit_test tests/fake_lease
-TESTS += tests/mca_unit_test
+check_PROGRAMS += tests/mca_unit_test tests/orte_numbers_test tests/fake_lease
+TESTS += tests/mca_unit_test tests/orte_numbers_test
 tests_mca_unit_test_SOURCES = \
   tests/mca/lease_spec_test.cc tests/mca/orted_command_test.cc tests/mca/stage_plan_test.cc
 tests_mca_unit_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mca_unit_test_LDADD = $(TEST_LIBS)
+
+# With Open MPI's own headers, as the components.
+tests_orte_numbers_test_SOURCES = tests/mca/orte_numbers_test.cc
+tests_orte_numbers_test_CPPFLAGS = $(COMPONENT_CPPFLAGS) $(GTEST_CFLAGS)
+tests_orte_numbers_test_LDADD = $(GTEST_LIBS)
 
 tests_fake_lease_SOURCES = tests/mca/fake_lease.cc
 tests_fake_lease_LDADD = libompi-chain.la $(PROTOBUF_LIBS)

@@ -29,6 +29,9 @@ TEST(OrtedCommand, IsOneOrtedWithTypedValues) {
     ASSERT_GE(argv->size(), head.size());
     EXPECT_TRUE(std::equal(head.begin(), head.end(), argv->begin()));
     EXPECT_EQ(argv->size() % 3, 1u);
+    // What mpirun sets for itself in orte/mca/plm/chain/plm_chain_component.cc.
+    EXPECT_EQ((*argv)[argv->size() - 2], "routed_radix");
+    EXPECT_EQ(argv->back(), "10000");
     for (std::size_t i = 1; i < argv->size(); i += 3) EXPECT_EQ((*argv)[i], "-mca");
     for (const std::string &word : *argv) EXPECT_EQ(word.find("daemonize"), std::string::npos);
 }

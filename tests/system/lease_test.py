@@ -13,6 +13,7 @@ import tempfile
 from chain_devnet import BUILD_FOLDER, BUSY, Devnet, Job, Run, run_tests, say, wait_until
 
 ERRAND = os.path.join(BUILD_FOLDER, "tests/system/errand")
+SPAWNER = os.path.join(BUILD_FOLDER, "tests/system/spawner")
 SHMEM = os.path.join(BUILD_FOLDER, "examples/hello_oshmem/hello_oshmem")
 JOB_TIMEOUT_S = 60
 SCENE = """\
@@ -126,6 +127,21 @@ def test_several_programs_in_one_job():
                      ":", "-np", 1, ERRAND, "arguments", "x", slots=4)
     assert desk.files() == ["first.0", "second.1", "second.2"], run.text()
     assert desk.read("second.2") == b"2 of 4\n"
+
+
+def test_ranks_that_are_spawned_are_on_leased_peers():
+    desk = Desk()
+    for words in ((), ("wdir", "/tmp")):
+        run = desk.lease("-np", 2, SPAWNER, *words, slots=4)
+        assert "spawned one" in run.out and "spawned on provider-" in run.out, run.text()
+    # What else a program may ask for would be done here, with the rights of whoever leases.
+    for key, value, words in (("add-host", "elsewhere", "add a machine"),
+                              ("host", "provider-1", "choose machines"),
+                              ("ompi_preload_binary", "true", "pass on all"),
+                              ("mapper", "seq", "say how ranks are mapped")):
+        run = desk.lease("-np", 2, SPAWNER, key, value, slots=4, rc=1)
+        assert f"MPI_Comm_spawn in a lease cannot {words}" in run.err, run.text()
+        assert desk.report["ended_by"] == "renter", desk.report
 
 
 # ---- streams
@@ -461,6 +477,7 @@ TESTS = [
     test_time_that_is_used_up_is_nobody_s_fault_but_the_renter_s,
     test_fewer_and_more_ranks_than_slots,
     test_several_programs_in_one_job,
+    test_ranks_that_are_spawned_are_on_leased_peers,
     test_standard_input_goes_to_rank_0,
     test_each_rank_s_lines_keep_their_order,
     test_arguments_that_name_files_travel,

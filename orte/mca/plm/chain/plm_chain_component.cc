@@ -23,6 +23,12 @@ extern "C" {
 }
 
 static int component_register(void);
+/* Every orted speaks to mpirun by itself, and none through the orted of another lender. orteds are
+ * told the same (chain/provider/orted_command.cc). ORTE opens its routers after this. */
+static void route_directly(void) {
+    setenv("OMPI_MCA_routed_radix", "10000", 1);
+}
+
 static int component_query(mca_base_module_t **module, int *priority);
 
 orte_plm_chain_component_t mca_plm_chain_component = {
@@ -109,6 +115,7 @@ static int component_query(mca_base_module_t **module, int *priority) {
     *priority = 0;
     if (!ORTE_PROC_IS_HNP || ras_parameter("lease").empty()) return ORTE_ERROR;
     if (ras_parameter("net") != "plain") leave_network();
+    route_directly();
     supervise_tries();
     opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
     opal_show_help_add_dir(CHAIN_HELP_DIR);

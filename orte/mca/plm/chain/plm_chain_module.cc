@@ -198,7 +198,9 @@ static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event)
         case wire::LeaseEvent::LEG_LOST: on_peer_lost(session, event); break;
         case wire::LeaseEvent::LEASE_ENDING:
             if (ending || orte_job_term_ordered) break;
-            orte_show_help("help-plm-chain.txt", "lease-ending", true, reason.c_str());
+            orte_show_help("help-plm-chain.txt",
+                           event.over_limit() ? "lease-ending" : "lease-broken", true,
+                           reason.c_str());
             session->note_end("renter", reason);
             end_job();
             break;
