@@ -168,6 +168,7 @@ private:
         auto &ready = *reply.mutable_lease_ready();
         ready.set_lease_id("f00d");
         ready.set_price_per_ghz_h(20'000'000);
+        ready.set_plain_network(true);  // its orteds run where it does
         ready.set_network_include(key("include"));
         ready.set_job_folder(call.job_folder());
         for (std::size_t leg = 0; leg < peers_.size(); ++leg) {

@@ -61,7 +61,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadSpec{"16,region=a b", ErrorCode::kInvalidInput, "\"region=a b\""},
                     BadSpec{"16,provider=a+", ErrorCode::kInvalidInput, "\"provider=a+\""},
                     BadSpec{"16,provider=\x1b[31m", ErrorCode::kInvalidInput, "provider"},
-                    BadSpec{"16,gpu=1", ErrorCode::kNotYet, "gpu"},
+                    BadSpec{"16,gpu=0", ErrorCode::kInvalidInput, "gpu"},
+                    BadSpec{"16,gpu=17", ErrorCode::kInvalidInput, "gpu"},
                     BadSpec{"16,image=", ErrorCode::kInvalidInput, "the value is missing"},
                     BadSpec{"16,reputation=0.6", ErrorCode::kNotYet, "reputation"}));
 

@@ -84,7 +84,7 @@ class Flags(unittest.TestCase):
             (["--chain-lease", ""], "--chain-lease is empty"),
             (["--chain-lease", "1" + "0" * 30], "number of slots"),
             (["--chain-lease", "2,mem=lots"], "mem=lots"),
-            (["--chain-lease", "2,gpu=1"], "not there yet"),
+            (["--chain-lease", "2,gpu=x"], "number of GPUs"),
             (["--chain-lease", "2,reputation=0.6"], "no reputation yet"),
             (["--chain-lease", "2", "--chain-max-price", "-1"], "--chain-max-price"),
             (["--chain-lease", "2", "--chain-budget", "0"], "--chain-budget"),
@@ -129,7 +129,8 @@ class Lease(unittest.TestCase):
         for program in ["ring", "hello_oshmem"]:
             if os.path.exists(f"{BUILD}/tests/mca/{program}"):
                 shutil.copy(f"{BUILD}/tests/mca/{program}", self.work)
-        self.env = environment(OMPI_CHAIN_SOCKET=f"{self.folder}/sock")
+        self.env = environment(OMPI_CHAIN_SOCKET=f"{self.folder}/sock",
+                               OMPI_MCA_ras_chain_net="plain")
         # Another spelling than the renter's, to tell them apart.
         self.peer_components = self.env["OMPI_MCA_mca_base_component_path"].replace(
             "/components:", "/components/:")

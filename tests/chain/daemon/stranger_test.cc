@@ -101,7 +101,8 @@ protected:
             execl(program.c_str(), program.c_str(), "--data", (folder_ + "/d").c_str(), "--genesis",
                   (folder_ + "/net.json").c_str(), "--listen", "127.0.0.1:0", "--password-file",
                   (folder_ + "/pw").c_str(), "--seal", "--lend", "2", "--ask", "0.01",
-                  "--host-name", "lender", "--log-level", "debug", "--forget-results", nullptr);
+                  "--host-name", "lender", "--log-level", "debug", "--plain-network",
+                  "--forget-results", nullptr);
             _exit(127);
         }
         for (int i = 0; i < 300 && address_.empty(); ++i) {
@@ -449,6 +450,7 @@ TEST_F(StrangerTest, ARenterOutlivesAProviderThatSpeaksBeforeItsTime) {
     offer.set_memory_bytes(1u << 30);
     offer.set_ask_per_ghz_h(kAsk);
     offer.set_isolation("partial");
+    offer.set_lease_network(true);
     offer.set_meter_class(wire::METER_CLASS_CALIBRATED);
     offer.set_sequence(1);
     offer.set_issued_at_ms(system_clock().unix_ms());
