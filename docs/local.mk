@@ -6,6 +6,7 @@ EXTRA_DIST += \
   docs/consensus.md \
   docs/validators.md \
   docs/lending.md \
+  docs/losing_peers.md \
   docs/metering.md \
   docs/staging.md \
   docs/glossary.md \

@@ -116,8 +116,6 @@ Status refuse_later_flags(const LeaseFlags &flags) {
          "All ranks run on leased peers; lease as many slots as there are ranks."},
         {"--chain-relaunch", !flags.relaunch.empty() && flags.relaunch != "0",
          "Start mpirun again in a loop of your shell: a lost peer makes it end non-zero."},
-        {"--chain-tolerate-loss", flags.tolerate_loss,
-         "A lost peer ends the job; let the program write checkpoints."},
     };
     for (const auto &row : later)
         if (row.given)
@@ -203,6 +201,7 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
     CHAIN_TRY(refuse_later_flags(flags));
     CHAIN_TRY(set_money_and_time(flags, order.spec));
     order.spec.set_plain_network(flags.net == "plain");
+    order.spec.set_tolerate_loss(flags.tolerate_loss);
     CHAIN_ASSIGN(order.stage_in, parse_list("--chain-stage-in", flags.stage_in));
     CHAIN_ASSIGN(order.stage_out, parse_list("--chain-stage-out", flags.stage_out));
     for (auto glob = order.stage_out.begin(); glob != order.stage_out.end();) {

@@ -8,15 +8,16 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
   tests/system/por_lease_test.py tests/system/byzantine_test.py tests/system/owner_test.py \
   tests/system/escape_test.py tests/system/meter_test.py tests/system/stage_test.py tests/system/store_test.py \
-  tests/system/cheat_test.py tests/system/image_test.py tests/system/lease_network_test.py
+  tests/system/cheat_test.py tests/system/image_test.py tests/system/lease_network_test.py \
+  tests/system/tolerate_loss_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
-  tests/system/net_lab.py tests/system/apart.py tests/system/talker.c tests/system/swift_server.py tests/system/odd_machine.c
+  tests/system/net_lab.py tests/system/apart.py tests/system/talker.c tests/system/tolerant.c tests/system/swift_server.py tests/system/odd_machine.c
 
 # Programs of a renter: built with Open MPI's own wrapper, nothing of ours.
 renter_programs = tests/system/busy tests/system/errand tests/system/saver tests/system/escapee \
-  tests/system/consumer tests/system/cheater tests/system/talker
+  tests/system/consumer tests/system/cheater tests/system/talker tests/system/tolerant
 check_SCRIPTS += $(renter_programs)
 CLEANFILES += $(renter_programs)
 $(renter_programs): %: %.c
