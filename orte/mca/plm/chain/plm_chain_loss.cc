@@ -139,6 +139,7 @@ void tell(const char *topic, const std::string &key, const std::string &first,
 /* A rank that waits for the others inside of MPI_Init or MPI_Comm_spawn would wait for ever. */
 bool is_starting(const orte_job_t *job) {
     if (job->state >= ORTE_JOB_STATE_UNTERMINATED) return false;
+    if (job->num_procs == 0) return true; /* not mapped yet */
     if (job->num_reported < job->num_procs) return true;
     if (job->num_procs < 2) return false; /* alone, it meets nobody */
     const auto start = self.starts.find(job->jobid);
