@@ -22,10 +22,19 @@ ENDS_WITHIN_S = 75
 RANDOM_KILLS = int(os.environ.get("CHAIN_TEST_RANDOM_KILLS", "4"))
 
 
-def start_job(net, *words, tolerate=True):
+def allow_plain_network(net):
+    for node in net.providers:
+        if "--plain-network" in node.command:
+            continue
+        node.command.append("--plain-network")
+        node.kill()
+        node.restart()
+
+
+def start_job(net, *words, tolerate=True, network="auto"):
     net.wait_offers()
     net.wait_nothing_locked()
-    flags = ["--chain-tolerate-loss"] if tolerate else []
+    flags = ["--chain-net", network] + (["--chain-tolerate-loss"] if tolerate else [])
     words = words or (TOLERANT, TASKS, TASK_MS)
     return net.start_mpirun("--chain-lease", RANKS, *flags, "-np", RANKS, *words)
 
@@ -148,9 +157,9 @@ def frozen_daemon(net):
     check_nothing_left(net, bill["lease"])
 
 
-def frozen_daemon_comes_back(net):
+def frozen_daemon_comes_back(net, network="auto"):
     """Too late, in the middle of the job: it is out, and what it says changes nothing."""
-    job = start_job(net, TOLERANT, TASKS, 2 * TASK_MS)
+    job = start_job(net, TOLERANT, TASKS, 2 * TASK_MS, network=network)
     bill = net.wait_voucher(job=job)
     lost, _ = host_of_rank(net, 2)
     lost.signal(signal.SIGSTOP)
@@ -162,8 +171,15 @@ def frozen_daemon_comes_back(net):
     check_nothing_left(net, bill["lease"])
 
 
-def killed_orted(net):
-    job = start_job(net)
+def plain_network(net):
+    """The lost daemon's orted is still connected to mpirun, and its rank to the others."""
+    allow_plain_network(net)
+    frozen_daemon_comes_back(net, "plain")
+    killed_orted(net, "plain")
+
+
+def killed_orted(net, network="auto"):
+    job = start_job(net, network=network)
     bill = net.wait_voucher(job=job)
     lost, _ = host_of_rank(net, 1)
     orted = next(p for p in lost.lease_processes() if p.name == "orted")
@@ -229,36 +245,45 @@ def no_loss(net):
 
 
 def random_kills(net):
-    """At random moments from the first launch to the end: of a daemon, an orted or a rank."""
+    """At random moments from the first launch to the end, in both kinds of network."""
     seed = int(os.environ.get("CHAIN_TEST_SEED", str(random.randrange(1_000_000))))
     say(f"   seed {seed} (CHAIN_TEST_SEED)")
     dice = random.Random(seed)
+    allow_plain_network(net)
     ends = []
     for round_number in range(RANDOM_KILLS):
-        job = start_job(net)
+        network = dice.choice(("auto", "auto", "plain"))
+        job = start_job(net, network=network)
         bill = net.wait_lease(lambda bill: bill["state"] in ("starting", "running"), "a lease runs",
                               job=job)
-        what = dice.choice(("daemon", "daemon", "orted", "tolerant"))
-        wait_s = dice.uniform(0, 6)
+        what = dice.choice(("killed daemon", "killed daemon", "frozen daemon", "orted", "tolerant"))
+        wait_s = dice.uniform(0, 4)
         time.sleep(wait_s)
         node = dice.choice(net.providers)
-        victim = kill(node, what)
+        is_hit = hit(node, what)
         run = job.wait(ENDS_WITHIN_S)
         ends.append(run.rc)
-        say(f"   {round_number}: {what} of {node.name} after {wait_s:.1f} s"
-            f"{'' if victim else ' (none there)'}: {run.rc} after {run.wall_s:.1f} s")
+        say(f"   {round_number}: {network}, {what} of {node.name} after {wait_s:.1f} s"
+            f"{'' if is_hit else ' (none there)'}: {run.rc} after {run.wall_s:.1f} s")
         check_honest(run, job)
-        if not node.is_running():
+        if node.is_running():
+            node.signal(signal.SIGCONT)
+        else:
             node.restart()
         net.wait_settled(bill["lease"])
         net.wait_nothing_locked()
+        if what == "frozen daemon":  # it may keep what its leg has made: for a day, or until then
+            net.renter.ask("lease", "fetch", bill["lease"])
         check_nothing_left(net, bill["lease"])
     say(f"   exit codes {sorted(ends)}")
 
 
-def kill(node, what):
-    if what == "daemon":
+def hit(node, what):
+    if what == "killed daemon":
         node.kill()
+        return True
+    if what == "frozen daemon":
+        node.signal(signal.SIGSTOP)
         return True
     found = [process for process in node.lease_processes() if process.name == what]
     for process in found[:1]:
@@ -285,7 +310,8 @@ if __name__ == "__main__":
         [("no_loss", no_loss), ("killed_daemon", killed_daemon),
          ("two_killed_daemons", two_killed_daemons), ("frozen_daemon", frozen_daemon),
          ("frozen_daemon_comes_back", frozen_daemon_comes_back), ("killed_orted", killed_orted),
-         ("killed_rank", killed_rank), ("loss_during_start", loss_during_start),
+         ("killed_rank", killed_rank), ("plain_network", plain_network),
+         ("loss_during_start", loss_during_start),
          ("other_programs_end", other_programs_end), ("random_kills", random_kills)],
         lambda: Devnet(providers=RANKS, slots=1),
     ))
