@@ -6,6 +6,7 @@ EXTRA_DIST += \
   docs/consensus.md \
   docs/validators.md \
   docs/lending.md \
+  docs/lease_network.md \
   docs/losing_peers.md \
   docs/metering.md \
   docs/staging.md \
@@ -35,4 +36,6 @@ EXTRA_DIST += \
   docs/adr/0014-votes-count-for-what-was-executed.md \
   docs/adr/0015-notice-at-once.md \
   docs/adr/0016-one-cache-for-each-renter.md \
-  docs/adr/0017-addresses-instead-of-keys.md
+  docs/adr/0017-addresses-instead-of-keys.md \
+  docs/adr/0018-one-network-for-each-lease.md \
+  docs/adr/0019-a-relaunch-leases-anew.md

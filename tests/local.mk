@@ -63,7 +63,7 @@ check-sanitizers:
 	@$(MAKE) $(AM_MAKEFLAGS) -C sanitizers check TESTS='$(filter-out %.py %.sh,$(TESTS))'
 # What threads (verification, workers), with ThreadSanitizer, in a tree of its own.
 THREADED_TESTS = tests/base_test tests/ledger_test tests/consensus_test tests/daemon_test \
-  tests/p2p_discovery_test
+  tests/p2p_discovery_test tests/p2p_test tests/overlay_test
 check-threads:
 	@$(MKDIR_P) threads
 	@test -f threads/config.status || (cd threads && $(abs_top_srcdir)/configure -q \

@@ -5,6 +5,7 @@
 
 #include "chain/base/split.h"
 #include "chain/base/units.h"
+#include "chain/client/tries.h"
 #include "chain/stage/s3.h"
 #include "chain/stage/staged_file.h"
 
@@ -114,8 +115,6 @@ Status refuse_later_flags(const LeaseFlags &flags) {
          "Leases start at once; start mpirun at the time that you want (at, cron)."},
         {"--chain-home", !flags.home.empty() && flags.home != "0",
          "All ranks run on leased peers; lease as many slots as there are ranks."},
-        {"--chain-relaunch", !flags.relaunch.empty() && flags.relaunch != "0",
-         "Start mpirun again in a loop of your shell: a lost peer makes it end non-zero."},
     };
     for (const auto &row : later)
         if (row.given)
@@ -202,6 +201,13 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
     CHAIN_TRY(set_money_and_time(flags, order.spec));
     order.spec.set_plain_network(flags.net == "plain");
     order.spec.set_tolerate_loss(flags.tolerate_loss);
+    if (!flags.relaunch.empty()) {
+        const auto again = parse_integer(flags.relaunch, 0, kTriesMax, "number");
+        if (!again.ok())
+            return flag_error("--chain-relaunch", flags.relaunch, again.error(),
+                              "It is how often the job may start again, as in --chain-relaunch 3.");
+        order.relaunch = static_cast<unsigned>(*again);
+    }
     CHAIN_ASSIGN(order.stage_in, parse_list("--chain-stage-in", flags.stage_in));
     CHAIN_ASSIGN(order.stage_out, parse_list("--chain-stage-out", flags.stage_out));
     for (auto glob = order.stage_out.begin(); glob != order.stage_out.end();) {

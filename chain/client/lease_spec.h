@@ -45,6 +45,7 @@ struct LeaseOrder {
     std::string results_url;             // s3://BUCKET/PREFIX; empty: the working folder
     std::uint64_t stage_max_bytes = 0;
     std::string report_path;
+    unsigned relaunch = 0;  // how often the job starts again when a peer is lost
 };
 
 // "16,mem=2G,ghz=2.5,notice=30s,region=eu,provider=a+b". Errors: kInvalidInput names the part and

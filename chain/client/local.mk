@@ -4,7 +4,8 @@ libompi_chain_la_SOURCES += \
   chain/client/client.cc chain/client/client.h \
   chain/client/join_file.cc chain/client/join_file.h \
   chain/client/layout.h \
-  chain/client/text.cc chain/client/text.h
+  chain/client/text.cc chain/client/text.h \
+  chain/client/tries.cc chain/client/tries.h
 libompi_chain_la_SOURCES += \
   chain/client/lease_session.cc chain/client/lease_session.h \
   chain/client/lease_spec.cc chain/client/lease_spec.h \

@@ -102,7 +102,8 @@ bool LeaseNetwork::dials_first(std::uint32_t member) const {
 // Both ways of getting there are open, and the time runs.
 void LeaseNetwork::seek(std::uint32_t member) {
     Way &way = ways_[member];
-    way.report_timer = node_.loop.after_ms(kUnreachableMs, [this, member] {
+    const std::uint64_t patience_ms = kUnreachableMs + kUnreachableMsPerMember * members_.size();
+    way.report_timer = node_.loop.after_ms(patience_ms, [this, member] {
         Way &late = ways_[member];
         late.report_timer.cancel();
         if (late.up || std::exchange(late.reported, true)) return;

@@ -5,7 +5,7 @@
 //
 // Of two members the one with the higher number dials, and the other one after kOtherDialsMs, in
 // case the first cannot: behind a NAT only one of them can be reached. What breaks is dialled
-// again. Whom neither reaches within kUnreachableMs is reported: the renter then offers itself as
+// again. Whom neither reaches in time is reported: the renter then offers itself as
 // the way.
 //
 // Owner: the loop's thread.
@@ -21,9 +21,11 @@
 
 namespace chain::daemon {
 
-inline constexpr std::uint64_t kOtherDialsMs = 1'000;
+inline constexpr std::uint64_t kOtherDialsMs = 500;
 inline constexpr std::uint64_t kDialAgainMs = 200;
-inline constexpr std::uint64_t kUnreachableMs = 3'000;
+// To make channels between all of many members takes its time.
+inline constexpr std::uint64_t kUnreachableMs = 1'500;
+inline constexpr std::uint64_t kUnreachableMsPerMember = 100;
 
 struct NetworkMember {
     PublicKey node_key{};
@@ -48,8 +50,8 @@ Result<std::vector<NetworkMember>> parse_members(const wire::LeaseNetwork &netwo
 
 class LeaseNetwork {
 public:
-    // `on_change`: of a member that is wanted. Called with up == false once kUnreachableMs passed
-    // without a way to it, with what was the last reason.
+    // `on_change`: of a member that is wanted. Called with up == false when in time there was no
+    // way to it, with what was the last reason.
     using ChangeHandler =
         std::function<void(std::uint32_t member, bool up, const std::string &why)>;
     LeaseNetwork(Node &node, const ledger::LeaseId &lease, std::uint32_t own,

@@ -33,6 +33,7 @@ Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) con
     demand.notice_ms_min = spec.notice_ms_min();
     demand.plain_network = spec.plain_network();
     demand.region = spec.region();
+    demand.avoid.assign(spec.avoid().begin(), spec.avoid().end());
     demand.providers.assign(spec.providers().begin(), spec.providers().end());
     return demand;
 }

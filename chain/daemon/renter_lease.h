@@ -36,6 +36,7 @@ inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
 inline constexpr unsigned kAgreeRoundsMax = 4;
 inline constexpr std::uint64_t kNetworkWaitMs = 10'000;  // until all legs reach each other
+inline constexpr std::uint64_t kNetworkWaitMsPerLeg = 300;
 inline constexpr std::uint64_t kMarketPollMs = 500;
 // Peers that were let go offer their slots again: how often, and how long, to look for that.
 inline constexpr std::uint64_t kReofferPollMs = 100;

@@ -48,7 +48,7 @@ void RenterLease::become_ready_if_all_are() {
     const auto missing = std::find_if(legs_.begin(), legs_.end(),
                                       [](const LegState &leg) { return !leg.connected; });
     if (is_plain() || missing == legs_.end()) return become_ready();
-    set_deadline(kNetworkWaitMs, [this] {
+    set_deadline(kNetworkWaitMs + kNetworkWaitMsPerLeg * legs_.size(), [this] {
         for (const LegState &leg : legs_)
             if (!leg.connected)
                 return fail(make_error(ErrorCode::kPeerLost,

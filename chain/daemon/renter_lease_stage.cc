@@ -179,9 +179,11 @@ void RenterLease::expect_results() {
         entry.set_address(plan.address);
         legs_[leg].results = std::make_unique<ResultsTaker>(
             node_, plan,
-            ResultsTaker::Listener{[this](const std::string &text) { notice(text); },
-                                   [this](const std::string &text) { lose_results(text); },
-                                   [this, leg] { note_results(leg); }, [this] { check_ended(); }});
+            ResultsTaker::Listener{
+                [this](const std::string &text) { notice(text); },
+                [this](const std::string &text) { lose_results(text); },
+                [this](const std::string &name) { record_.mutable_bill()->add_results(name); },
+                [this, leg] { note_results(leg); }, [this] { check_ended(); }});
     }
     if (const Status written = node_.journal.put_results(id_, record); !written.ok())
         log(LogLevel::kError, kCategory, "journal: ", written.error().message);

@@ -38,6 +38,7 @@ ResultsFetch::ResultsFetch(Node &node, const ledger::LeaseId &lease,
                                        if (first_loss_.empty()) first_loss_ = text;
                                        say(text);
                                    },
+                                   [](const std::string &) {},
                                    [this, leg = takers_.size()] { note_all_of(leg); },
                                    [this] { check_ended(); }}));
     }

@@ -39,6 +39,7 @@ struct ResultsTaker::Placed {
     std::mutex mutex;
     Lines notices;
     Lines losses;
+    std::vector<std::string> names;
 };
 
 std::string results_folder_of(const Node &node, const LegKey &key) {
@@ -141,6 +142,8 @@ void ResultsTaker::begin_intake() {
         else if (result->how == How::kBeside)
             placed->notices.add(name + " changed here meanwhile; what " + what.host + " made is " +
                                 plain_text(result->name, stage::kTextBytesMax));
+        else if (result->how != How::kDamaged && placed->names.size() < kPlacedNamesMax)
+            placed->names.push_back(file.name);
         return !result.ok() || result->how != How::kDamaged;
     };
     intake_ = std::make_unique<StageIntake>(node_, plan_.key, plan_.peer, std::move(plan),
@@ -273,6 +276,8 @@ void ResultsTaker::check_puts() {
 void ResultsTaker::say_what_was_placed() {
     const std::lock_guard lock(placed_->mutex);
     const Placed::Lines &notices = placed_->notices, &losses = placed_->losses;
+    for (const std::string &name : placed_->names) listener_.on_placed(name);
+    placed_->names.clear();
     for (const std::string &text : notices.said) listener_.on_notice(text);
     if (notices.more > 0)
         listener_.on_notice("and so are " + std::to_string(notices.more) + " more");

@@ -23,7 +23,8 @@ inline constexpr std::uint64_t kFetchAgainMs = 1'000;
 inline constexpr std::uint64_t kFetchForMs = 10'000;
 // A peer that is there, and sends nothing of what it should.
 inline constexpr std::uint64_t kResultsSilenceMs = 120'000;
-inline constexpr std::size_t kPlacedSaidMax = 100;  // of one kind; the rest is counted
+inline constexpr std::size_t kPlacedSaidMax = 100;     // of one kind; the rest is counted
+inline constexpr std::size_t kPlacedNamesMax = 1'000;  // that are told
 
 struct ResultsPlan {
     LegKey key;
@@ -46,6 +47,7 @@ public:
     struct Listener {
         std::function<void(const std::string &)> on_notice;  // for the user; nothing is lost
         std::function<void(const std::string &)> on_loss;    // a result did not come
+        std::function<void(const std::string &)> on_placed;  // its name, where it belongs
         std::function<void()> on_all;  // everything is in its place; the peer is told next
         std::function<void()> on_end;  // once; may destroy the taker
     };

@@ -24,6 +24,9 @@ std::vector<std::string> failed_conditions(const Demand &demand, const Offer &of
     if (offer.provider == demand.renter) reasons.push_back("it is your own");
     if (!demand.providers.empty() && !is_named(offer, demand.providers))
         reasons.push_back("not among the providers asked for");
+    if (std::find(demand.avoid.begin(), demand.avoid.end(), to_address(offer.provider)) !=
+        demand.avoid.end())
+        reasons.push_back("was lost in an earlier try of this job");
     if (!demand.region.empty() && offer.region != demand.region)
         reasons.push_back("region \"" + offer.region + "\" is not \"" + demand.region + "\"");
     if (demand.plain_network && !offer.plain_network)

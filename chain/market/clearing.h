@@ -27,6 +27,7 @@ struct Demand {
     std::string region;                  // empty: any
     bool plain_network = false;          // the peers' own networks instead of the lease's
     std::vector<std::string> providers;  // addresses or host names; empty: any
+    std::vector<std::string> avoid;      // addresses that are not to be taken
     Amount max_price_per_ghz_h;          // 0: none
     Amount budget;                       // 0: none
     std::uint64_t duration_ms = 0;

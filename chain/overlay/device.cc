@@ -20,7 +20,6 @@
 namespace chain::overlay {
 namespace {
 
-constexpr int kQueueLength = 1'000;  // packets that the kernel keeps while the daemon is busy
 constexpr int kListenBacklog = 16;
 constexpr std::size_t kSocketsSent = 2;
 
@@ -75,8 +74,7 @@ bool configure(int control, std::uint32_t member) {
     constexpr std::uint32_t kNetmask = ~0U << (32 - kPrefixBits);
     return set_address(control, SIOCSIFADDR, address_of(member)) &&
            set_address(control, SIOCSIFNETMASK, kNetmask) &&
-           set_number(control, SIOCSIFMTU, kDeviceMtu) &&
-           set_number(control, SIOCSIFTXQLEN, kQueueLength) && set_interface_up(kDeviceName);
+           set_number(control, SIOCSIFMTU, kDeviceMtu) && set_interface_up(kDeviceName);
 }
 
 int listen_at(std::uint32_t address) {

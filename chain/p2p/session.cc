@@ -387,11 +387,17 @@ void Session::abandon() {
     free_connection();
 }
 
+// libevent frees at its next turn: what it watches must not be another file's number by then.
+void Session::forget_events() {
+    bufferevent_disable(events_, EV_READ | EV_WRITE);
+    bufferevent_free(std::exchange(events_, nullptr));
+}
+
 void Session::free_connection() {
     if (events_ == nullptr) return;
     SSL *ssl = bufferevent_openssl_get_ssl(events_);
     const FileDescriptor socket(bufferevent_getfd(events_));
-    bufferevent_free(std::exchange(events_, nullptr));
+    forget_events();
     SSL_free(ssl);
 }
 
@@ -416,7 +422,7 @@ void Session::try_hand_over() {
     evbuffer_remove(input, early.data(), early.size());
     SSL *ssl = bufferevent_openssl_get_ssl(events_);
     FileDescriptor socket(bufferevent_getfd(events_));
-    bufferevent_free(std::exchange(events_, nullptr));
+    forget_events();
     setup_.owner.handed_over(*this, Channel(ssl, std::move(socket), std::move(early)));
     setup_.owner.gone(*this);
 }

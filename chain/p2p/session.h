@@ -115,6 +115,7 @@ private:
     void try_hand_over();
     void release();
     void free_connection();
+    void forget_events();
     std::string connection_error() const;
 
     const SessionSetup &setup_;

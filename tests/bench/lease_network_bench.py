@@ -3,6 +3,9 @@
 such a link private: TCP through ssh, and Debian's wireguard-go. Two lenders, each in a network
 namespace, with a veth pair and a bridge between them: as fast as memory, and then at 1 Gbit/s.
 
+And the time from the start of mpirun to the end of MPI_Init, on 1, 2, 4 and 8 hosts, against plain
+mpirun over ssh to the same hosts.
+
 The ways take turns (A B C A B C …), so that a busy moment of the machine hits all of them; ratios and
 differences are medians over the turns. One line a figure.
 
@@ -22,7 +25,7 @@ from figures import figure  # noqa: E402
 from apart import Apart, Market  # noqa: E402
 
 BENCH = os.path.join(os.environ["TEST_BUILD_DIR"], "tests/bench")
-STREAM, EXCHANGE = f"{BENCH}/stream", f"{BENCH}/exchange"
+STREAM, EXCHANGE, INIT_TIME = f"{BENCH}/stream", f"{BENCH}/exchange", f"{BENCH}/init_time"
 ROUNDS = int(os.environ["BENCH_ROUNDS"])
 SECONDS = "1"
 PAIR = "2,provider=birch+fir"
@@ -52,23 +55,36 @@ def in_lease(net):
     return numbers(run.out)
 
 
+def start_sshd(places, host):
+    """That lets in who has the key of these places; its own folder for sessions, as a machine has."""
+    folder = places.folder
+    if not os.path.exists(f"{folder}/key"):
+        for name in ("host_key", "key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"],
+                           check=True, stdin=subprocess.DEVNULL)
+        shutil.copy(f"{folder}/key.pub", f"{folder}/authorized_keys")
+    os.makedirs("/run/sshd", exist_ok=True)
+    sessions = f"{folder}/sessions-{host.name}"
+    os.mkdir(sessions)
+    host.popen("/usr/sbin/sshd", "-D", "-f", "/dev/null", "-p", "2222", "-h", f"{folder}/host_key",
+               "-o", f"AuthorizedKeysFile={folder}/authorized_keys", "-o", "StrictModes=no", "-o",
+               "UsePAM=no", "-o", "PermitRootLogin=yes", "-o", "PidFile=none", "-o",
+               f"SetEnv=TMPDIR={sessions}")
+
+
+def ssh_words(places):
+    return ["ssh", "-i", f"{places.folder}/key", "-p", "2222", "-o", "StrictHostKeyChecking=no", "-o",
+            "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "-o",
+            "ConnectionAttempts=10"]
+
+
 def by_ssh(places, one, other):
     """A forwarded port of `one` that leads to where `other` serves; None: no ssh here."""
     if shutil.which("ssh") is None or not os.path.exists("/usr/sbin/sshd"):
         return None
-    folder = places.folder
-    for name in ("host_key", "key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/{name}"],
-                       check=True, stdin=subprocess.DEVNULL)
-    shutil.copy(f"{folder}/key.pub", f"{folder}/authorized_keys")
-    os.makedirs("/run/sshd", exist_ok=True)
-    other.popen("/usr/sbin/sshd", "-D", "-f", "/dev/null", "-p", "2222", "-h", f"{folder}/host_key",
-                "-o", f"AuthorizedKeysFile={folder}/authorized_keys", "-o", "StrictModes=no", "-o",
-                "UsePAM=no", "-o", "PermitRootLogin=yes", "-o", "PidFile=none")
+    start_sshd(places, other)
     link = Link(one, other, "127.0.0.1")
-    one.popen("ssh", "-N", "-i", f"{folder}/key", "-p", "2222", "-o", "StrictHostKeyChecking=no",
-              "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-o",
-              "ConnectionAttempts=10", "-L", "9001:127.0.0.1:9000", other.address)
+    one.popen(*ssh_words(places), "-N", "-L", "9001:127.0.0.1:9000", other.address)
     time.sleep(2)
     return lambda: link.measure("9001")
 
@@ -153,7 +169,49 @@ def mpi_figures(net):
            250, places=0)
 
 
+def init_ms(started, out, hosts):
+    _, init_ns, *names = out.split()
+    if len(set(names)) != hosts:
+        raise RuntimeError(f"not on {hosts} hosts: {out}")
+    return int(init_ns) / 1e6 - started * 1e3
+
+
+def init_by_lease(net, hosts):
+    started = time.time()
+    run = net.renter.mpirun("--chain-lease", hosts, "-np", hosts, INIT_TIME)
+    return init_ms(started, run.out, hosts)
+
+
+def init_by_ssh(net, places, hosts):
+    named = ",".join(f"{places.hosts[name].address}:1" for name in places.lenders[:hosts])
+    agent = " ".join(ssh_words(places))
+    environment = {**net.environment, "TMPDIR": places.folder}
+    started = time.time()
+    out = net.renter.host.run("mpirun", "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", agent,
+                              "--mca", "btl_tcp_if_include", "eth0", "--mca", "oob_tcp_if_include",
+                              "eth0", "--bind-to", "none", "-H", named, "-np", str(hosts), INIT_TIME,
+                              env=environment)
+    return init_ms(started, out, hosts)
+
+
+def launch_figures():
+    with Apart(public=("ash", *(f"host{number}" for number in range(8)))) as places:
+        with Market(places, slots=1) as net:
+            net.wait_offers(120)
+            for name in places.lenders:
+                start_sshd(places, places.hosts[name])
+            for hosts in (1, 2, 4, 8):
+                turns = take_turns({"lease": lambda: init_by_lease(net, hosts),
+                                    "ssh": lambda: init_by_ssh(net, places, hosts)})
+                for name in ("lease", "ssh"):
+                    figure(f"init_{hosts}_hosts_{name}", median(turns, lambda turn: turn[name]),
+                           "ms", places=0)
+                figure(f"init_{hosts}_hosts_ssh_to_lease",
+                       median(turns, lambda turn: turn["ssh"] / turn["lease"]), "times", 1)
+
+
 def main():
+    launch_figures()
     with Apart(public=("ash", "birch", "fir")) as places:
         with Market(places, slots=1, lender_options=("--plain-network",)) as net:
             net.wait_offers()

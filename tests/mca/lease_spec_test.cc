@@ -160,8 +160,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{&LeaseFlags::stage_out, "x,", ErrorCode::kInvalidInput, "--chain-stage-out"},
         BadFlag{&LeaseFlags::start, "12:00", ErrorCode::kNotYet, "--chain-start"},
         BadFlag{&LeaseFlags::home, "1", ErrorCode::kNotYet, "--chain-home"},
-        BadFlag{&LeaseFlags::relaunch, "3", ErrorCode::kNotYet, "--chain-relaunch"},
-        BadFlag{&LeaseFlags::net, "wireguard", ErrorCode::kNotYet, "--chain-net"},
+        BadFlag{&LeaseFlags::relaunch, "often", ErrorCode::kInvalidInput, "--chain-relaunch"},
+        BadFlag{&LeaseFlags::relaunch, "1001", ErrorCode::kInvalidInput, "--chain-relaunch"},
+        BadFlag{&LeaseFlags::net, "wireguard", ErrorCode::kInvalidInput, "--chain-net"},
         BadFlag{&LeaseFlags::net, "carrier-pigeon", ErrorCode::kInvalidInput, "--chain-net"}));
 
 TEST(LeaseFlags, LossesAreToleratedOnlyWhenAskedFor) {

@@ -144,12 +144,15 @@ class Apart:
 
 
 class Market(Cloud):
-    """The first host rents and seals; every other one lends `slots`."""
+    """The first host rents; `keeper` (the first, too, if none is named) seals, and lends nothing; every
+    other one lends `slots`. All connect to the keeper; a renter that is not the keeper, to all."""
 
-    def __init__(self, places, slots=2, lender_options=()):
+    def __init__(self, places, slots=2, lender_options=(), keeper=None):
         self.lab = places
         self.slots, self.lender_options = slots, tuple(lender_options)
         self.renter_name = places.public[0]
+        self.keeper_name = keeper or self.renter_name
+        self.lenders = [name for name in places.lenders if name != self.keeper_name]
         self.names = (self.renter_name, *places.lenders)
 
     def make_folder(self):
@@ -165,22 +168,25 @@ class Market(Cloud):
         return Machine(self, name)
 
     def options_of(self, name):
-        common = ("--genesis", f"{self.folder}/genesis.json", "--password-file",
-                  self.password_file, "--listen", f"0.0.0.0:{PORT}", "--log-level", "debug",
-                  "--forget-results")
-        if name == self.renter_name:
-            return (*common, "--seal")
-        return (*common, "--connect", self.addresses[self.renter_name], "--lend", str(self.slots),
-                "--host-name", name, *self.lender_options)
+        options = ["--genesis", f"{self.folder}/genesis.json", "--password-file", self.password_file,
+                   "--listen", f"0.0.0.0:{PORT}", "--log-level", "debug", "--forget-results"]
+        if name == self.keeper_name:
+            options += ["--seal"]
+        else:
+            options += ["--connect", self.addresses[self.keeper_name]]
+        if name in self.lenders:
+            options += ["--lend", str(self.slots), "--host-name", name, *self.lender_options]
+        return options
 
     def found(self):
         self.run_alone("network", "new", "--output", f"{self.folder}/genesis.json", "--data",
-                       f"{self.folder}/{self.renter_name}", "--password-file", self.password_file)
-        self.start_again(self.renter_name)
-        for name in self.lab.lenders:
-            account = self.new_wallet(f"{self.folder}/{name}")
-            pay(self.nodes[self.renter_name], account, 100_000_000_000)
-        for name in self.lab.lenders:
+                       f"{self.folder}/{self.keeper_name}", "--password-file", self.password_file)
+        others = [name for name in self.names if name != self.keeper_name]
+        accounts = [self.new_wallet(f"{self.folder}/{name}") for name in others]
+        self.start_again(self.keeper_name)
+        for account in accounts:
+            pay(self.nodes[self.keeper_name], account, 100_000_000_000)
+        for name in others:
             self.start_again(name)
 
     def start_again(self, name):
@@ -192,5 +198,5 @@ class Market(Cloud):
 
     def wait_offers(self, timeout_s=30):
         wait_until(lambda: all(self.renter.offers().get(name) == self.slots
-                               for name in self.lab.lenders), timeout_s,
+                               for name in self.lenders), timeout_s,
                    lambda: f"the renter sees all offers: {self.renter.offers()}")

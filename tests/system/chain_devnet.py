@@ -333,7 +333,7 @@ class Devnet:
 
     def __enter__(self):
         try:
-            up = json.loads(self.chain("devnet", "up", *self.arguments, "--json"))
+            up = json.loads(self.chain("devnet", "up", *self.arguments, "--json", timeout_s=330))
             self.environment.update(up["environment"])
             listed = self.chain("devnet", "status", "--folder", self.chain_folder, "--json")
             for entry in json.loads(listed)["nodes"]:

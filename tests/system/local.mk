@@ -9,7 +9,8 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/por_lease_test.py tests/system/byzantine_test.py tests/system/owner_test.py \
   tests/system/escape_test.py tests/system/meter_test.py tests/system/stage_test.py tests/system/store_test.py \
   tests/system/cheat_test.py tests/system/image_test.py tests/system/lease_network_test.py \
-  tests/system/tolerate_loss_test.py
+  tests/system/relaunch_test.py tests/system/gang_test.py tests/system/losses_test.py \
+  tests/system/rootless_test.py tests/system/tolerate_loss_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
@@ -33,6 +34,14 @@ check_SCRIPTS += $(preloaded)
 CLEANFILES += $(preloaded)
 $(preloaded): %.so: %.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && $(CC) -std=c11 -O2 -Wall -Wextra -fPIC -shared -o $@ $<
+
+# Losses at as many moments as one has time for.
+LOSSES = 200
+check-losses: all $(renter_programs)
+	@$(AM_TESTS_ENVIRONMENT) LOSSES=$(LOSSES) $(PYTHON3) $(srcdir)/tests/system/losses_test.py
+	@$(AM_TESTS_ENVIRONMENT) LOSSES=$(LOSSES) $(PYTHON3) \
+	  $(srcdir)/tests/system/tolerate_loss_test.py random_losses
+.PHONY: check-losses
 
 # Does to real daemons what no honest node does.
 check_PROGRAMS += tests/system/hostile

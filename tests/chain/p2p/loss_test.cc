@@ -70,7 +70,7 @@ TEST(Loss, AStoppedPeerIsLostAfterTheSilence) {
     std::printf("stopped: noticed after %llu ms\n", static_cast<unsigned long long>(took_ms));
     EXPECT_GT(took_ms, 1500u);
     EXPECT_LE(took_ms, 4000u);
-    EXPECT_EQ(node.events.back().why, "silent for 3 s");
+    EXPECT_EQ(node.events.back().why, "silent for 2700 ms");
     // It comes back when it goes on.
     other.signal(SIGCONT);
     ASSERT_TRUE(run_until(loop, [&] { return node.count(true) == 2; }));

@@ -5,10 +5,14 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "chain/base/namespaces.h"
+#include "chain/base/units.h"
+#include "chain/client/tries.h"
 
 extern "C" {
 #include "opal/util/output.h"
@@ -109,11 +113,25 @@ static void leave_network(void) {
                         std::strerror(errno));
 }
 
+/* Before ORTE starts anything: each try is a process of its own, which begins here. A number that
+ * is none is left to ras/chain, which has better words for it. */
+static void supervise_tries(void) {
+    const auto again =
+        chain::parse_integer(ras_parameter("relaunch"), 1, chain::client::kTriesMax, "number");
+    if (!again.ok()) return;
+    if (const auto begun = chain::client::Tries::supervise(static_cast<unsigned>(*again));
+        !begun.ok()) {
+        std::fprintf(stderr, "mpirun: %s\n", begun.error().message.c_str());
+        std::exit(1);
+    }
+}
+
 static int component_query(mca_base_module_t **module, int *priority) {
     *module = nullptr;
     *priority = 0;
     if (!ORTE_PROC_IS_HNP || ras_parameter("lease").empty()) return ORTE_ERROR;
     if (ras_parameter("net") != "plain") leave_network();
+    supervise_tries();
     opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
     opal_show_help_add_dir(CHAIN_HELP_DIR);
     *priority = 2000;

@@ -12,6 +12,7 @@
 #include "chain/base/file.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/text.h"
+#include "chain/client/tries.h"
 #include "orte/mca/plm/chain/plm_chain_loss.h"
 
 extern "C" {
@@ -116,6 +117,7 @@ static void lose_peer(const wire::LeaseNode *node, const std::string &host,
     if (LeaseSession *session = LeaseSession::current())
         session->note_end(over_limit ? "renter" : "provider",
                           host + (over_limit ? ": " : " was lost: ") + reason);
+    if (!over_limit) chain::client::Tries::note_loss(node != nullptr ? node->provider() : "");
     if (orte_proc_t *daemon = daemon_of_host(host)) forget_daemon(daemon);
     end_job();
 }

@@ -88,8 +88,8 @@ static void register_flags(orte_ras_chain_component_t *self) {
     register_text("stage_max", "--chain-stage-max: bytes to send or take back at most, as in 512M",
                   OPAL_INFO_LVL_2, &self->stage_max, "4G");
     register_text("net",
-                  "--chain-net: network between the peers: auto, or plain in a network that you "
-                  "trust",
+                  "--chain-net: network between the peers: auto or tunnel, an encrypted one of the "
+                  "lease's own; or plain, theirs as they are, in a network that you trust",
                   OPAL_INFO_LVL_3, &self->net, "auto");
     register_switch("tolerate_loss",
                     "--chain-tolerate-loss: when a peer is lost, its processes are, and the others "
@@ -109,9 +109,10 @@ static int component_register(void) {
                   "--chain-home: slots of this machine that join the job; not yet in this version",
                   OPAL_INFO_LVL_3, &self->home, nullptr);
     register_text("relaunch",
-                  "--chain-relaunch: start the job again this often when a peer is lost; not yet "
-                  "in this version",
-                  OPAL_INFO_LVL_3, &self->relaunch, nullptr);
+                  "--chain-relaunch: start the job again when a peer is lost, this often at most, "
+                  "with another peer in its place. OMPI_CHAIN_RESTART tells the program which "
+                  "try it is, from 0; files that came back from a try go with the next one",
+                  OPAL_INFO_LVL_2, &self->relaunch, nullptr);
     register_switch("bill_ranks", "Print the bill of each rank, not of each peer only",
                     OPAL_INFO_LVL_3, &self->bill_ranks);
     register_number(

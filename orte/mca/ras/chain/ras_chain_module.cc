@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -15,6 +16,7 @@
 #include "chain/client/s3_access.h"
 #include "chain/client/stage_plan.h"
 #include "chain/client/text.h"
+#include "chain/client/tries.h"
 
 extern "C" {
 #include "opal/mca/event/event.h"
@@ -37,6 +39,7 @@ using chain::ErrorCode;
 using chain::Result;
 using chain::client::LeaseSession;
 using chain::client::SessionNews;
+using chain::client::Tries;
 namespace wire = chain::wire;
 
 /* The lease that is being opened: from allocate() until the daemon's last word on it. */
@@ -141,6 +144,9 @@ static void prepare_apps(orte_job_t *jdata, const wire::LeaseReady &ready) {
         if (!ready.network_include().empty())
             for (const char *name : {"OMPI_MCA_btl_tcp_if_include", "OMPI_MCA_oob_tcp_if_include"})
                 opal_setenv(name, ready.network_include().c_str(), replaces, &app->env);
+        if (Tries::is_supervised())
+            opal_setenv("OMPI_CHAIN_RESTART", std::to_string(Tries::number()).c_str(), true,
+                        &app->env);
         set_default(app, "pml", "ob1");
         set_default(app, "btl", "tcp,vader,self");
         /* Several leases may share a machine: each would bind its first rank to the first core. */
@@ -228,6 +234,7 @@ static void on_news(int fd, short flags, void *arg) {
                 stop_listening();
                 pending_job = nullptr;
                 session->note_end("provider", news->error.message);
+                if (news->error.code == ErrorCode::kPeerLost) Tries::note_loss({});
                 fail(jdata, session->was_funded() ? "lease-ended" : "failed", news->error);
                 return;
             case SessionNews::Kind::kLaunched:
@@ -384,13 +391,33 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
     return ORTE_ERR_ALLOCATION_PENDING;
 }
 
+/* A try after the first: without the peers that were lost, with the files that came back so far,
+ * and for what is left of the budget. The others need a moment to offer their slots again. */
+static chain::Status continue_tries(chain::client::LeaseOrder &order) {
+    constexpr std::uint64_t kWaitMs = 15'000;
+    if (Tries::number() == 0) return chain::ok_status();
+    for (const std::string &peer : Tries::lost_peers()) order.spec.add_avoid(peer);
+    order.spec.set_wait_ms(std::max(order.spec.wait_ms(), kWaitMs));
+    const std::string folder = working_folder() + "/";
+    for (const std::string &name : Tries::results())
+        if (chain::path_exists(folder + name)) order.stage_in.push_back(folder + name);
+    if (order.spec.budget() == 0) return chain::ok_status();
+    if (Tries::paid() >= order.spec.budget())
+        return chain::make_error(ErrorCode::kBudgetTooSmall,
+                                 "the tries before this one used up the budget.");
+    order.spec.set_budget(order.spec.budget() - Tries::paid());
+    return chain::ok_status();
+}
+
 static int allocate(orte_job_t *jdata, opal_list_t *nodes) {
     (void)nodes;
     /* Names of leased nodes are the peers' affair, not this machine's DNS'. */
     orte_managed_allocation = true;
     opal_if_do_not_resolve = true;
-    const auto order = chain::client::parse_lease_flags(flags_of_parameters());
+    auto order = chain::client::parse_lease_flags(flags_of_parameters());
     if (!order.ok()) return fail(jdata, "bad-flags", order.error());
+    if (const auto continued = continue_tries(*order); !continued.ok())
+        return fail(jdata, "failed", continued.error());
     report_path = order->report_path;
     if (!report_path.empty() && report_path.front() != '/')
         report_path = working_folder() + "/" + report_path;
@@ -399,6 +426,9 @@ static int allocate(orte_job_t *jdata, opal_list_t *nodes) {
 
 static void write_report(const wire::Bill &bill) {
     if (report_path.empty()) return;
+    if (Tries::number() > 0) /* the bill of the one before stays beside this one's */
+        (void)std::rename(report_path.c_str(),
+                          (report_path + ".try" + std::to_string(Tries::number() - 1)).c_str());
     const auto written =
         chain::write_file_atomic(report_path, chain::client::format_bill_json(bill), 0644);
     if (written.ok()) return;
@@ -420,6 +450,8 @@ static int finalize(void) {
             chain::client::format_bill_text(bill, mca_ras_chain_component.bill_ranks).c_str(),
             stderr);
         write_report(bill);
+        Tries::note_paid(bill.paid());
+        for (const std::string &name : bill.results()) Tries::note_result(name);
         /* Whoever goes on with the results must hear that they are not all there. */
         if (bill.results_lost()) ORTE_UPDATE_EXIT_STATUS(1);
     }

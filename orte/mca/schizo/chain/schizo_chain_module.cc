@@ -45,10 +45,15 @@ static opal_cmd_line_init_t flags[] = {
          "Which new and changed files come back: patterns with commas between them (all by "
          "default), and where to: s3://BUCKET/PREFIX"),
     WORD("stage-max", "stage_max", "Send and take back at most this much, as in 512M"),
-    WORD("relaunch", "relaunch", "Start again when a peer is lost (not yet in this version)"),
+    WORD("relaunch", "relaunch",
+         "Start the job again when a peer is lost, this often at most; the program finds which try "
+         "it is in OMPI_CHAIN_RESTART"),
     SWITCH("tolerate-loss", "tolerate_loss",
            "Go on without a lost peer, for programs made for it (docs/losing_peers.md)"),
-    WORD("net", "net", "Network between the peers: auto, or plain in a network that you trust"),
+    WORD("net", "net",
+         "Network between the peers: auto (an encrypted one of the lease's own), or plain (theirs "
+         "as "
+         "they are, where they and you trust it)"),
     WORD("report", "report", "Write the bill as JSON to this file"),
     {nullptr, '\0', nullptr, nullptr, 0, nullptr, OPAL_CMD_LINE_TYPE_NULL, nullptr,
      OPAL_CMD_LINE_OTYPE_NULL},
