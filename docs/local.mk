@@ -7,6 +7,7 @@ EXTRA_DIST += \
   docs/validators.md \
   docs/lending.md \
   docs/lease_network.md \
+  docs/losing_peers.md \
   docs/metering.md \
   docs/staging.md \
   docs/glossary.md \

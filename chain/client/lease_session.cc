@@ -192,6 +192,12 @@ void LeaseSession::note_end(const std::string &ended_by, const std::string &reas
     reason_ = reason;
 }
 
+void LeaseSession::note_loss(std::uint32_t leg, const std::string &reason) {
+    wire::ToleratedLoss &loss = losses_.emplace_back();
+    loss.set_leg(leg);
+    loss.set_reason(reason);
+}
+
 wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
     if (lost_)
         return known_bill(
@@ -201,6 +207,7 @@ wire::Bill LeaseSession::close(int exit_status, int timeout_ms) {
     call.set_exit_status(exit_status);
     call.set_ended_by(ended_by_.empty() ? "renter" : ended_by_);
     call.set_reason(reason_);
+    for (const wire::ToleratedLoss &loss : losses_) *call.add_losses() = loss;
     auto id = client_.start(std::move(request), kSendTimeoutMs);
     if (!id.ok()) return known_bill(id.error());
     const auto patience_ms = static_cast<std::uint64_t>(timeout_ms);

@@ -70,6 +70,11 @@ public:
     // Why the lease ended, for the bill: the first reason stands.
     void note_end(const std::string &ended_by, const std::string &reason);
 
+    // --chain-tolerate-loss: the daemon does not end the lease when a peer is lost.
+    bool tolerates_loss() const { return call_.spec().tolerate_loss(); }
+    // The job goes on without that peer: for the bill.
+    void note_loss(std::uint32_t leg, const std::string &reason);
+
     // Ends the lease and waits for its bill. When the daemon is gone or silent, a bill of what is
     // known here comes instead, in state "unknown", with the reason.
     wire::Bill close(int exit_status, int timeout_ms);
@@ -95,6 +100,7 @@ private:
     std::string peer_job_folder_;
     std::string ended_by_;
     std::string reason_;
+    std::vector<wire::ToleratedLoss> losses_;
 };
 
 }  // namespace chain::client

@@ -116,8 +116,6 @@ Status refuse_later_flags(const LeaseFlags &flags) {
          "Leases start at once; start mpirun at the time that you want (at, cron)."},
         {"--chain-home", !flags.home.empty() && flags.home != "0",
          "All ranks run on leased peers; lease as many slots as there are ranks."},
-        {"--chain-tolerate-loss", flags.tolerate_loss,
-         "A lost peer ends the job; let the program write checkpoints."},
     };
     for (const auto &row : later)
         if (row.given)
@@ -203,6 +201,7 @@ Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
     CHAIN_TRY(refuse_later_flags(flags));
     CHAIN_TRY(set_money_and_time(flags, order.spec));
     order.spec.set_plain_network(flags.net == "plain");
+    order.spec.set_tolerate_loss(flags.tolerate_loss);
     if (!flags.relaunch.empty()) {
         const auto again = parse_integer(flags.relaunch, 0, kTriesMax, "number");
         if (!again.ok())

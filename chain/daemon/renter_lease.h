@@ -93,6 +93,7 @@ private:
         std::unique_ptr<ControlStream> stream;  // between mpirun and its orted
         bool lost = false;
         bool failed = false;      // lost, or ended by itself before the job
+        bool dismissed = false;   // we ended it while the others go on; not its provider's doing
         bool close_sent = false;  // the provider sent its close transaction
         bool limit_was_said = false;
         std::unique_ptr<StagePump> pump;        // of the job's files
@@ -134,9 +135,11 @@ private:
     void leg_ended(std::uint32_t leg, const wire::LegEnded &ended);
     void on_notice(std::uint32_t leg, const wire::LegNotice &notice);
     void on_limit(std::uint32_t leg, const std::string &host, const std::string &text);
-    // `peer_gone`: nothing more comes from the peer; else only its orted is gone.
+    // `peer_gone`: nothing more comes from the peer; else only its orted is gone. Ends the lease,
+    // unless the job may go on without it: then this leg only, and mpirun decides on the others.
     void leg_lost(std::uint32_t leg, const std::string &reason, bool peer_gone,
                   bool over_limit = false);
+    void note_losses(const wire::LeaseCloseCall &call);
     // Asks mpirun to end its ranks; if it does not in time, ends the lease under them.
     // `over_limit`: its time or money is used up.
     void end_soon(const std::string &reason, bool over_limit = false);

@@ -2,6 +2,7 @@
 //
 // From running ranks to the bill. What came before is in renter_lease.cc.
 #include <algorithm>
+#include <utility>
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
@@ -26,6 +27,7 @@ constexpr std::uint64_t kEndingWaitMs = 5'000;
 void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     if (phase_ != Phase::kRunning && phase_ != Phase::kEnding) return;
     LegState &state = legs_[leg];
+    if (state.lost) return;  // back too late: what was signed for until then is what it gets
     const market::Offer &offer = state.award.offer;
     const ReadingBounds bounds{.slot_count = state.award.billed_slots(),
                                .hz = offer.hz,
@@ -43,7 +45,8 @@ void RenterLease::on_reading(std::uint32_t leg, const wire::Reading &reading) {
     state.cycles = reading.cycles();
     state.sequence = reading.sequence();
     // The renter's word that the leg came to its end, and was not left by its provider.
-    const bool final = reading.last() && phase_ == Phase::kEnding && !state.failed;
+    const bool ended_by_us = state.dismissed || (phase_ == Phase::kEnding && !state.failed);
+    const bool final = reading.last() && ended_by_us;
     sign_voucher(leg, reading, final);
     if (reading.cycles() >= state.award.cycles_max && phase_ == Phase::kRunning)
         end_soon(demand_.budget.units > 0 ? "the budget is used up" : "the escrow is used up",
@@ -110,7 +113,7 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     LegState &state = legs_[leg];
     if (state.lost || phase_ == Phase::kEnded) return;
     state.lost = peer_gone;
-    state.failed = true;
+    const bool was_failed = std::exchange(state.failed, true);
     const market::Offer &offer = state.award.offer;
     const std::string who = name_peer(offer.host, offer.provider);
     if (phase_ == Phase::kEnding) return check_ended();
@@ -119,12 +122,20 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
         return fail(make_error(ErrorCode::kPeerLost, who, " was lost: ", reason));
     // Its time or money is used up: the provider ends its leg for the same reason, and is no loss.
     if (!record_.bill().reason().empty()) return;
+    const bool goes_on = call_.spec().tolerate_loss();
+    if (goes_on && was_failed) return;  // mpirun knows already
     log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ", who, ": ", reason);
+    event(wire::LeaseEvent::LEG_LOST, leg, reason, over_limit);
+    if (goes_on) {  // with the other legs, unless mpirun ends the job
+        node_.loop.post([this, leg, alive = alive_] {
+            if (*alive) legs_[leg].stream.reset();  // not while it may be sending
+        });
+        return;
+    }
     if (lost_reason_.empty()) {
         lost_reason_ = who + ": " + reason;
         lost_by_ = over_limit ? "renter" : "provider";
     }
-    event(wire::LeaseEvent::LEG_LOST, leg, reason, over_limit);
     set_deadline(kEndingWaitMs, [this] { end(lost_by_, lost_reason_); });
 }
 
@@ -153,6 +164,7 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
     close_request_ = request_id;
     results_timer_ = node_.loop.every_ms(kResultsProgressMs, [this] { say_what_comes(); });
     if (phase_ == Phase::kEnding) return check_ended();
+    note_losses(call);
     std::string ended_by = call.ended_by();
     std::string reason = call.reason();
     if (!lost_reason_.empty()) {
@@ -166,6 +178,18 @@ void RenterLease::close(std::uint64_t request_id, const wire::LeaseCloseCall &ca
     if (reason.empty())
         reason = "the job ended with exit status " + std::to_string(call.exit_status());
     end(ended_by, reason);
+}
+
+// A bill of a job that did not need all of its peers says so.
+void RenterLease::note_losses(const wire::LeaseCloseCall &call) {
+    constexpr std::size_t kReasonBytesMax = 300;
+    for (const wire::ToleratedLoss &loss : call.losses()) {
+        if (loss.leg() >= legs_.size()) continue;
+        const market::Offer &offer = legs_[loss.leg()].award.offer;
+        notice(name_peer(offer.host, offer.provider) +
+               " was lost, and the job went on without it: " +
+               plain_text(loss.reason(), kReasonBytesMax));
+    }
 }
 
 void RenterLease::on_client_gone() {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include <sys/socket.h>
 
@@ -59,6 +60,7 @@ void RenterLease::become_ready_if_all_are() {
 // Two legs of which neither reaches the other: what they say to each other goes through here.
 void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::string &why) {
     if (other >= legs_.size() || other == leg) return;
+    if (legs_[leg].failed || legs_[other].failed) return;  // nobody looks for it any more
     const std::string pair = legs_[leg].host + " and " + legs_[other].host;
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", pair,
         " do not reach each other (", plain_text(why, stage::kTextBytesMax),
@@ -80,13 +82,23 @@ void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::strin
     }
 }
 
-// Nobody's fault that could be proved: the job ends, and both are paid for what they did.
+// Nobody's fault that could be proved: the job ends, or goes on without it, and both are paid for
+// what they did.
 void RenterLease::on_relay_lost(std::uint32_t member, const std::string &why) {
-    const LegState &leg = legs_[member - overlay::member_of_leg(0)];
+    const std::uint32_t index = member - overlay::member_of_leg(0);
+    LegState &leg = legs_[index];
+    if (leg.failed) return;
     const std::string text =
         leg.host + " does not reach the other peers, nor through this machine: " + why;
     if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kPeerLost, text));
-    if (phase_ < Phase::kEnding) end_soon(text);
+    if (phase_ >= Phase::kEnding) return;
+    if (!call_.spec().tolerate_loss()) return end_soon(text);
+    leg_lost(index, text, false);
+    leg.dismissed = true;
+    wire::TradeMessage message = trade_message(leg_key(index));
+    message.mutable_end_leg()->set_reason(text);
+    *message.mutable_end_leg()->mutable_stage_out() = call_.stage_out();
+    static_cast<void>(node_.send_trade(leg.award.offer.node_key, message));
 }
 
 void RenterLease::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
@@ -135,7 +147,8 @@ void RenterLease::take_sockets() {
         std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
         const std::uint32_t leg = attach_legs_.back();
         attach_legs_.pop_back();
-        legs_[leg].stream->attach(FileDescriptor(fd));
+        FileDescriptor socket(fd);
+        if (legs_[leg].stream != nullptr) legs_[leg].stream->attach(std::move(socket));
     }
     attach_watch_.cancel();
 }

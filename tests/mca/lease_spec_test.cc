@@ -166,12 +166,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{&LeaseFlags::net, "wireguard", ErrorCode::kInvalidInput, "--chain-net"},
         BadFlag{&LeaseFlags::net, "carrier-pigeon", ErrorCode::kInvalidInput, "--chain-net"}));
 
-TEST(LeaseFlags, ToleratedLossIsNotThereYet) {
+TEST(LeaseFlags, LossesAreToleratedOnlyWhenAskedFor) {
     LeaseFlags flags = two_slots();
+    auto order = parse_lease_flags(flags);
+    ASSERT_TRUE(order.ok());
+    EXPECT_FALSE(order->spec.tolerate_loss());
     flags.tolerate_loss = true;
-    const auto order = parse_lease_flags(flags);
-    ASSERT_FALSE(order.ok());
-    EXPECT_EQ(order.error().code, ErrorCode::kNotYet);
+    order = parse_lease_flags(flags);
+    ASSERT_TRUE(order.ok());
+    EXPECT_TRUE(order->spec.tolerate_loss());
 }
 
 }  // namespace

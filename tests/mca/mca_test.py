@@ -93,7 +93,6 @@ class Flags(unittest.TestCase):
             (["--chain-lease", "2", "--chain-start", "12:00"], "--chain-start is not there yet"),
             (["--chain-lease", "2", "--chain-home", "1"], "--chain-home is not there yet"),
             (["--chain-lease", "2", "--chain-relaunch", "-1"], "--chain-relaunch 3"),
-            (["--chain-lease", "2", "--chain-tolerate-loss"], "--chain-tolerate-loss is not"),
             (["--chain-lease", "2", "--chain-net", "wireguard"], "no such network"),
             (["--chain-lease", "2", "--chain-stage-in", "s3://b/k"], "a bucket has"),
             (["--chain-lease", "2", "--chain-stage-in", "/no/such"], "no such file"),

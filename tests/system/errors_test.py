@@ -139,7 +139,7 @@ def test_flags_that_say_nothing_sensible(net):
 def test_flags_of_later_versions(net):
     with Unchanged(net):
         for flag, *value in (
-            ("--chain-start", "22:00"), ("--chain-home", "2"), ("--chain-tolerate-loss",),
+            ("--chain-start", "22:00"), ("--chain-home", "2"),
         ):
             refuses(net, ["mpirun", "--chain-lease", "2", flag, *value, "hostname"], 1,
                     "not there yet in this version")

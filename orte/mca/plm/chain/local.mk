@@ -3,6 +3,8 @@ mca_LTLIBRARIES += orte/mca/plm/chain/mca_plm_chain.la
 orte_mca_plm_chain_mca_plm_chain_la_SOURCES = \
   orte/mca/plm/chain/plm_chain.h \
   orte/mca/plm/chain/plm_chain_component.cc \
+  orte/mca/plm/chain/plm_chain_loss.h \
+  orte/mca/plm/chain/plm_chain_loss.cc \
   orte/mca/plm/chain/plm_chain_module.cc
 orte_mca_plm_chain_mca_plm_chain_la_CPPFLAGS = $(COMPONENT_CPPFLAGS) $(PROTOBUF_CFLAGS) \
   -DCHAIN_HELP_DIR='"$(helpdir)"' \

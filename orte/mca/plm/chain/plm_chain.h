@@ -20,6 +20,8 @@ struct orte_plm_chain_component_t {
     int start_timeout_ms;
     int end_timeout_ms;
     int notice_signal;
+    int loss_exit_code;
+    int loss_grace_ms;
 };
 
 ORTE_MODULE_DECLSPEC extern orte_plm_chain_component_t mca_plm_chain_component;

@@ -47,6 +47,27 @@ orte_plm_chain_component_t mca_plm_chain_component = {
         },
 };
 
+/* Of --chain-tolerate-loss. */
+static void register_loss(void) {
+    mca_base_component_t *version = &mca_plm_chain_component.super.base_version;
+    mca_plm_chain_component.loss_exit_code = 77;
+    (void)mca_base_component_var_register(
+        version, "loss_exit_code",
+        "Exit code of mpirun when the job went on without a lost peer (--chain-tolerate-loss) and "
+        "all other processes ended with 0; theirs stands if one of them did not. 0: a job that "
+        "went on counts as one that lost nothing",
+        MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_3,
+        MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.loss_exit_code);
+    mca_plm_chain_component.loss_grace_ms = 2'000;
+    (void)mca_base_component_var_register(
+        version, "loss_grace",
+        "Milliseconds from when the processes of an MPI_Comm_spawn have started until the job can "
+        "go on without a lost peer: until then parents and children may wait for each other, and "
+        "a loss ends the whole job. Raise it where messages take long",
+        MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_5,
+        MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.loss_grace_ms);
+}
+
 static int component_register(void) {
     mca_base_component_t *version = &mca_plm_chain_component.super.base_version;
     mca_plm_chain_component.start_timeout_ms = 60'000;
@@ -71,6 +92,7 @@ static int component_register(void) {
         "nothing to programs that do not catch it",
         MCA_BASE_VAR_TYPE_INT, nullptr, 0, static_cast<mca_base_var_flag_t>(0), OPAL_INFO_LVL_3,
         MCA_BASE_VAR_SCOPE_READONLY, &mca_plm_chain_component.notice_signal);
+    register_loss();
     return ORTE_SUCCESS;
 }
 

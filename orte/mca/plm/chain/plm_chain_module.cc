@@ -13,6 +13,7 @@
 #include "chain/client/lease_session.h"
 #include "chain/client/text.h"
 #include "chain/client/tries.h"
+#include "orte/mca/plm/chain/plm_chain_loss.h"
 
 extern "C" {
 #include "opal/mca/event/event.h"
@@ -106,9 +107,13 @@ static void forget_daemon(orte_proc_t *daemon) {
 /* `over_limit`: the job took more than the lease gives. */
 static void lose_peer(const wire::LeaseNode *node, const std::string &host,
                       const std::string &reason, bool over_limit) {
-    orte_show_help("help-plm-chain.txt", over_limit ? "over-limit" : "peer-lost", true,
-                   host.c_str(), node != nullptr ? printable(node->provider()).c_str() : "unknown",
-                   reason.c_str());
+    const std::string &obstacle = plm_chain_loss_obstacle();
+    const char *topic = over_limit         ? "over-limit"
+                        : obstacle.empty() ? "peer-lost"
+                                           : "peer-lost-obstacle";
+    orte_show_help("help-plm-chain.txt", topic, true, host.c_str(),
+                   node != nullptr ? printable(node->provider()).c_str() : "unknown",
+                   reason.c_str(), obstacle.c_str());
     if (LeaseSession *session = LeaseSession::current())
         session->note_end(over_limit ? "renter" : "provider",
                           host + (over_limit ? ": " : " was lost: ") + reason);
@@ -122,8 +127,10 @@ static void on_peer_lost(LeaseSession *session, const wire::LeaseEvent &event) {
     /* Ranks that talked to the peer may have aborted the job meanwhile: the peer was the reason. */
     if (ending || (broken_host.empty() && is_end_ordered())) return;
     const wire::LeaseNode *node = session->node_by_leg(event.leg());
-    lose_peer(node, node != nullptr ? node->host() : printable(event.host()),
-              printable(event.reason()), event.over_limit());
+    const std::string host = node != nullptr ? node->host() : printable(event.host());
+    const std::string reason = printable(event.reason());
+    if (plm_chain_loss_on_word(host, daemon_of_host(host), reason)) return;
+    lose_peer(node, host, reason, event.over_limit());
 }
 
 /* The provider, which sees how its orted ends, had its time to say why. */
@@ -149,6 +156,10 @@ static void on_comm_failed(int fd, short args, void *cbdata) {
     LeaseSession *session = LeaseSession::current();
     if (proc == nullptr || proc->node == nullptr || session == nullptr || is_end_ordered()) {
         orte_comm_failed(fd, args, cbdata);
+        return;
+    }
+    if (plm_chain_loss_on_break(proc)) {
+        OBJ_RELEASE(caddy);
         return;
     }
     if (broken_host.empty()) {
@@ -210,7 +221,8 @@ static void on_lease_event(LeaseSession *session, const wire::LeaseEvent &event)
         case wire::LeaseEvent::SUSPENDED: tell_owner_is_back(session, event, "suspended"); break;
         case wire::LeaseEvent::RESUMED: tell_owner_is_back(session, event, "resumed"); break;
         case wire::LeaseEvent::LEAVING:
-            tell_owner_is_back(session, event, "leaving");
+            tell_owner_is_back(session, event,
+                               session->tolerates_loss() ? "leaving-goes-on" : "leaving");
             warn_job();
             break;
         default: /* LAUNCHED, and what later daemons may say */ break;
@@ -377,6 +389,7 @@ static bool launch(orte_job_t *jdata, orte_job_t *daemons) {
         return false;
     }
     if (!launched) watch_comm_failures();
+    if (session->tolerates_loss()) plm_chain_loss_install();
     launched = true;
     jdata->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
     daemons->state = ORTE_JOB_STATE_DAEMONS_LAUNCHED;
@@ -430,6 +443,7 @@ static int launch_job(orte_job_t *jdata) {
 }
 
 static int terminate_orteds(void) {
+    plm_chain_loss_on_end();
     if (launched) return orte_plm_base_orted_exit(ORTE_DAEMON_EXIT_CMD);
     orte_job_t *daemons = orte_get_job_data_object(ORTE_PROC_MY_NAME->jobid);
     /* Else ORTE misses daemons that were never started. */
@@ -440,6 +454,7 @@ static int terminate_orteds(void) {
 
 static int plm_finalize(void) {
     stop_listening();
+    plm_chain_loss_finalize();
     if (start_timer_active) opal_event_del(&start_timer);
     start_timer_active = false;
     if (break_timer_active) opal_event_del(&break_timer);

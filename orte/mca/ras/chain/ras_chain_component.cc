@@ -92,6 +92,11 @@ static void register_flags(orte_ras_chain_component_t *self) {
                   "--chain-net: network between the peers: auto or tunnel, an encrypted one of the "
                   "lease's own; or plain, theirs as they are, in a network that you trust",
                   OPAL_INFO_LVL_3, &self->net, "auto");
+    register_switch("tolerate_loss",
+                    "--chain-tolerate-loss: when a peer is lost, its processes are, and the others "
+                    "go on, in an MPI program that is made for it; mpirun ends with "
+                    "plm_chain_loss_exit_code (77) then. By default the job ends",
+                    OPAL_INFO_LVL_2, &self->tolerate_loss);
     register_text("report", "--chain-report: write the bill as JSON to this file", OPAL_INFO_LVL_1,
                   &self->report, nullptr);
 }
@@ -109,9 +114,6 @@ static int component_register(void) {
                   "with another peer in its place. OMPI_CHAIN_RESTART tells the program which "
                   "try it is, from 0; files that came back from a try go with the next one",
                   OPAL_INFO_LVL_2, &self->relaunch, nullptr);
-    register_switch("tolerate_loss",
-                    "--chain-tolerate-loss: go on without a lost peer; not yet in this version",
-                    OPAL_INFO_LVL_3, &self->tolerate_loss);
     register_switch("bill_ranks", "Print the bill of each rank, not of each peer only",
                     OPAL_INFO_LVL_3, &self->bill_ranks);
     register_number(

@@ -151,6 +151,8 @@ static void prepare_apps(orte_job_t *jdata, const wire::LeaseReady &ready) {
         set_default(app, "btl", "tcp,vader,self");
         /* Several leases may share a machine: each would bind its first rank to the first core. */
         set_default(app, "hwloc_base_binding_policy", "none");
+        /* Nobody waits for the lost ones in MPI_Finalize. */
+        if (mca_ras_chain_component.tolerate_loss) set_default(app, "async_mpi_finalize", "1");
     }
     remove_own_settings(&orte_forwarded_envars);
     if (!OPAL_BINDING_POLICY_IS_SET(opal_hwloc_binding_policy))

@@ -49,7 +49,8 @@ static opal_cmd_line_init_t flags[] = {
     WORD("relaunch", "relaunch",
          "Start the job again when a peer is lost, this often at most; the program finds which try "
          "it is in OMPI_CHAIN_RESTART"),
-    SWITCH("tolerate-loss", "tolerate_loss", "Go on without a lost peer (not yet in this version)"),
+    SWITCH("tolerate-loss", "tolerate_loss",
+           "Go on without a lost peer, for programs made for it (docs/losing_peers.md)"),
     WORD("net", "net",
          "Network between the peers: auto (an encrypted one of the lease's own), or plain (theirs "
          "as "
