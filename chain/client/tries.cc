@@ -102,7 +102,8 @@ Status Tries::supervise(unsigned again_max) {
     CHAIN_CHECK(shared == nullptr && again_max <= kTriesMax);
     if (!has_one_thread())
         return make_error(ErrorCode::kConflict,
-                          "--chain-relaunch: another thread runs in mpirun already.");
+                          "--chain-relaunch: another thread runs in mpirun already; a driver that "
+                          "hwloc looks for may have started it (HWLOC_COMPONENTS=-opencl,-gl).");
     void *memory =
         mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return errno_error(errno, "share memory between tries");

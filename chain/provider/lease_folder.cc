@@ -408,10 +408,16 @@ std::vector<std::pair<std::string, std::string>> launch_environment(
     const std::string &lease_id_hex, const std::string &job_folder, std::uint64_t hz,
     std::uint64_t memory_bytes, std::uint32_t slot_count, const std::string &component_dir) {
     const bool is_image = !component_dir.empty();
+    const std::string temporary = job_folder == "/tmp" ? "/var/tmp" : "/tmp";
     std::vector<std::pair<std::string, std::string>> environment = {
         {"PATH", "/usr/local/bin:/usr/bin:/bin"},
         {"HOME", job_folder},
-        {"TMPDIR", job_folder == "/tmp" ? "/var/tmp" : "/tmp"},
+        {"TMPDIR", temporary},
+        // What programs keep for another time, in a place that is kept for none: it is no result.
+        {"XDG_CACHE_HOME", temporary + "/.cache"},
+        // hwloc would start OpenCL and GL drivers in every rank, with their threads, to list
+        // devices.
+        {"HWLOC_COMPONENTS", "-opencl,-gl"},
         {"LANG", "C.UTF-8"},
         {"OMPI_MCA_mca_base_component_path",
          std::string(kComponentsInside) + ":" + (is_image ? component_dir : OMPI_COMPONENT_DIR)},

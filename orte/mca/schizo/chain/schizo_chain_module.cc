@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "orte/mca/schizo/chain/schizo_chain.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
@@ -60,7 +61,33 @@ static opal_cmd_line_init_t flags[] = {
      OPAL_CMD_LINE_OTYPE_NULL},
 };
 
+/* Whether a lease may be asked for: nothing is parsed yet, and a word more than need be does no
+ * harm. */
+static bool mentions_lease(void) {
+    const char *lease = getenv(LEASE_PARAMETER);
+    if (lease != nullptr && lease[0] != '\0') return true;
+    char words[65536];
+    FILE *file = fopen("/proc/self/cmdline", "r");
+    if (file == nullptr) return false;
+    const size_t size = fread(words, 1, sizeof words - 1, file);
+    fclose(file);
+    words[size] = '\0';
+    for (size_t at = 0; at < size; at += strlen(words + at) + 1)
+        if (strstr(words + at, "chain-lease") != nullptr ||
+            strstr(words + at, "ras_chain_lease") != nullptr)
+            return true;
+    return false;
+}
+
+/* hwloc's plugins for OpenCL and GL look for devices, which mpirun needs none of, by loading
+ * drivers that start threads: and a process with threads can neither have namespaces of its own nor
+ * go on as two (plm/chain). What the user set stands. */
+static void keep_to_one_thread(void) {
+    (void)setenv("HWLOC_COMPONENTS", "-opencl,-gl", 0);
+}
+
 static int define_cli(opal_cmd_line_t *cli) {
+    if (mentions_lease()) keep_to_one_thread();
     return cli == nullptr ? ORTE_ERR_BAD_PARAM : opal_cmd_line_add(cli, flags);
 }
 
