@@ -61,12 +61,16 @@ bool send_descriptor(int socket, int descriptor) {
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(sizeof descriptor);
     std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
-    ssize_t put;
-    do {
-        put = sendmsg(socket, &header, MSG_NOSIGNAL);
-        if (put < 0 && errno == EAGAIN) usleep(1'000);
-    } while (put < 0 && (errno == EINTR || errno == EAGAIN));
-    return put == sizeof byte;
+    for (int waited_ms = 0; waited_ms < kSendTimeoutMs;) {
+        const ssize_t put = sendmsg(socket, &header, MSG_NOSIGNAL);
+        if (put >= 0) return put == sizeof byte;
+        if (errno != EINTR && errno != EAGAIN) return false;
+        if (errno == EINTR) continue;
+        usleep(1'000);
+        ++waited_ms;
+    }
+    errno = ETIMEDOUT;
+    return false;
 }
 
 }  // namespace

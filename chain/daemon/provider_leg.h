@@ -113,6 +113,7 @@ private:
     void look_at_scratch();
     void report_start();
     void begin_network();
+    std::vector<NetworkMember> members_to_dial() const;
     void on_member(std::uint32_t member, bool up, const std::string &why);
     void report_network(const wire::NetworkReport &report);
     void relay_network(std::uint32_t leg);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // ProviderLeg: the network of the lease: the way to the other legs, and from orted to mpirun.
+#include <algorithm>
 #include <utility>
 
 #include <sys/socket.h>
@@ -11,13 +12,34 @@
 #include "chain/stage/staged_file.h"
 
 namespace chain::daemon {
+namespace {
+
+constexpr std::string_view kCategory = "provider";
+
+}  // namespace
+
+// The renter says who is where, and must not be able to send this daemon to whatever address it
+// likes: what no offer names is not dialled. The others may dial, and the renter is a way, too.
+std::vector<NetworkMember> ProviderLeg::members_to_dial() const {
+    std::vector<NetworkMember> members = terms_.members;
+    const std::vector<p2p::PeerView> peers = node_.network.peers();
+    const bool renter_is_there =
+        std::any_of(peers.begin(), peers.end(), [&](const p2p::PeerView &peer) {
+            return peer.node_key == peer_ && peer.address == members.front().address;
+        });
+    if (!renter_is_there) members.front().address.clear();
+    for (std::size_t i = overlay::member_of_leg(0); i < members.size(); ++i)
+        if (i != own_member() && !node_.book.has_address(members[i].node_key, members[i].address))
+            members[i].address.clear();
+    return members;
+}
 
 // Once the lease is funded, or another leg says so by its channel: its ledger may be ahead.
 void ProviderLeg::begin_network() {
     if (network_ != nullptr || terms_.members.empty() || phase_ >= Phase::kPacking) return;
     stream_ = std::make_unique<ControlStream>(node_, key_, peer_, ControlStream::End::kOrted);
     network_ = std::make_unique<LeaseNetwork>(
-        node_, key_.lease, own_member(), terms_.members,
+        node_, key_.lease, own_member(), members_to_dial(),
         [this](std::uint32_t member, bool up, const std::string &why) {
             on_member(member, up, why);
         });
@@ -27,6 +49,7 @@ void ProviderLeg::begin_network() {
 }
 
 void ProviderLeg::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
+    if (from >= terms_.members.size() || terms_.members[from].node_key != peer) return;
     begin_network();
     if (network_ != nullptr) network_->take_channel(peer, from, std::move(channel));
 }
@@ -37,7 +60,11 @@ void ProviderLeg::on_member(std::uint32_t member, bool up, const std::string &wh
         report.set_up(true);
     } else if (!up && member != overlay::kRenter) {
         report.set_leg(member - overlay::member_of_leg(0));
-        report.set_reason(plain_text(why, stage::kTextBytesMax));
+        // Not more: what answers at an address of this machine's network is not the renter's to
+        // know.
+        report.set_reason("no connection in time");
+        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg,
+            " does not reach leg ", report.leg(), ": ", why);
     } else {
         return;  // others are still on their way; and what it is to the renter, that one sees
                  // itself

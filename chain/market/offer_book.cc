@@ -116,6 +116,12 @@ bool OfferBook::make_room_for(const PublicKey &provider) {
     return false;
 }
 
+bool OfferBook::has_address(const PublicKey &node_key, const std::string &address) const {
+    return std::any_of(by_provider_.begin(), by_provider_.end(), [&](const auto &entry) {
+        return entry.second.node_key == node_key && entry.second.address == address;
+    });
+}
+
 std::vector<Offer> OfferBook::offers() {
     drop_expired();
     std::vector<Offer> live;

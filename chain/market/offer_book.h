@@ -68,6 +68,8 @@ public:
     Result<bool> accept(const wire::SignedOffer &signed_offer);
 
     // Live offers that have free slots, in the order of their providers' keys.
+    // An offer that lives names that address for that node.
+    bool has_address(const PublicKey &node_key, const std::string &address) const;
     std::vector<Offer> offers();
     // Everything live, also withdrawn ones (no slots), for peers that ask.
     std::vector<wire::SignedOffer> signed_offers();

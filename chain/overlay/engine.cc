@@ -65,6 +65,14 @@ void Engine::post(std::function<void()> command) {
     CHAIN_CHECK(write(wake_.get(), &one, sizeof one) == sizeof one);
 }
 
+template <typename Work>
+auto Engine::counting(Link &link, Work work) {
+    queued_bytes_ -= link.queued_bytes();
+    auto result = work();
+    queued_bytes_ += link.queued_bytes();
+    return result;
+}
+
 void Engine::take_commands() {
     std::uint64_t ignored = 0;
     static_cast<void>(read(wake_.get(), &ignored, sizeof ignored));
@@ -93,11 +101,12 @@ void Engine::add_channel(std::uint32_t member, bool dialled, p2p::Channel channe
     post([this, member, dialled, held] {
         const std::size_t direction = dialled ? 1 : 0;
         Way &way = members_[member].ways[direction];
+        if (way.link != nullptr) queued_bytes_ -= way.link->queued_bytes();
         way = Way{std::make_unique<Link>(std::move(*held)), clock_.steady_ms(), false, false};
         watch(way, member, direction, EPOLL_CTL_ADD);
         // What came with the end of the handshake does not make the socket readable.
         read_way(member, direction);
-        if (way.link != nullptr && !way.link->ping().ok()) lose(member, direction, "it broke");
+        if (way.link != nullptr && !ping(way)) lose(member, direction, "it broke");
     });
 }
 
@@ -127,7 +136,8 @@ void Engine::run() {
                 const std::size_t direction = mark & 1;
                 Way &way = members_[member].ways[direction];
                 if (way.link == nullptr) continue;
-                if ((events[i].events & EPOLLOUT) != 0 && !way.link->flush().ok()) {
+                if ((events[i].events & EPOLLOUT) != 0 &&
+                    !counting(*way.link, [&] { return way.link->flush(); }).ok()) {
                     lose(member, direction, "it broke");
                     continue;
                 }
@@ -186,7 +196,9 @@ void Engine::send_to(std::uint32_t member, char *room, std::size_t packet_bytes)
     }
     if (way == nullptr) return count(dropped_packets_);
     const auto direction = static_cast<std::size_t>(way - members_[member].ways.data());
-    const auto sent = way->link->send(room, packet_bytes);
+    if (way->link->has_queue() && queued_bytes_ + packet_bytes > kEngineQueueBytesMax)
+        return count(dropped_packets_);
+    const auto sent = counting(*way->link, [&] { return way->link->send(room, packet_bytes); });
     if (!sent.ok()) return lose(member, direction, sent.error().message);
     if (!*sent) return count(dropped_packets_);
     count(sent_packets_);
@@ -235,6 +247,7 @@ void Engine::lose(std::uint32_t member, std::size_t direction, const std::string
     Way &way = members_[member].ways[direction];
     if (way.link == nullptr) return;
     // Kept until this event is over: it may be its own packets that led here.
+    queued_bytes_ -= way.link->queued_bytes();
     auto gone = std::make_shared<std::unique_ptr<Link>>(std::move(way.link));
     way = Way{};
     post([gone] {});
@@ -246,6 +259,10 @@ void Engine::tell(std::uint32_t member, bool up, const std::string &why) {
     loop_.post([handler = on_change_, member, up, why] {
         if (*handler) (*handler)(member, up, why);
     });
+}
+
+bool Engine::ping(Way &way) {
+    return counting(*way.link, [&] { return way.link->ping(); }).ok();
 }
 
 void Engine::tick() {
@@ -261,7 +278,7 @@ void Engine::tick() {
             if (slept) way.heard_at_ms = now_ms;
             if (now_ms - way.heard_at_ms >= kSilentAfterMs)
                 lose(member, direction, "silent for 3 s");
-            else if (pings && !way.link->ping().ok())
+            else if (pings && !ping(way))
                 lose(member, direction, "it broke");
             else if (pings)
                 watch(way, member, direction, EPOLL_CTL_MOD);

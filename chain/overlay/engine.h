@@ -8,8 +8,9 @@
 // A packet is taken from a channel only if its sender's address is the channel's member's, or any
 // member's where the channel is the renter's; what is for nobody here is dropped.
 //
-// Thread-safe. Limits: two channels for each member, one of each direction of dialling; those of
-// Link. A channel that was silent for kSilentAfterMs is closed.
+// Thread-safe. Limits: two channels for each member, one of each direction of dialling;
+// kEngineQueueBytesMax that wait to be sent, and those of Link. A channel that was silent for
+// kSilentAfterMs is closed.
 #pragma once
 
 #include <array>
@@ -31,6 +32,7 @@ namespace chain::overlay {
 
 inline constexpr std::uint64_t kPingEveryMs = 1'000;
 inline constexpr std::uint64_t kSilentAfterMs = 3'000;
+inline constexpr std::size_t kEngineQueueBytesMax = 64u << 20;  // on all links together
 
 class Engine {
 public:
@@ -82,7 +84,11 @@ private:
     Way *way_to(std::uint32_t member);
     void tell(std::uint32_t member, bool up, const std::string &why);
     void watch(Way &way, std::uint32_t member, std::size_t direction, int operation);
+    // Of that link, by what `work` does with it.
+    template <typename Work>
+    auto counting(Link &link, Work work);
     void lose(std::uint32_t member, std::size_t direction, const std::string &why);
+    bool ping(Way &way);
     void tick();
     void count(std::atomic<std::uint64_t> &counter, std::uint64_t by = 1) {
         counter.fetch_add(by, std::memory_order_relaxed);
@@ -99,6 +105,7 @@ private:
     FileDescriptor epoll_;
     std::vector<char> room_;  // a packet from the device
     std::uint64_t ticked_at_ms_ = 0;
+    std::size_t queued_bytes_ = 0;  // of all links
     bool stops_ = false;
 
     // Shared.

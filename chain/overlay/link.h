@@ -18,7 +18,7 @@ namespace chain::overlay {
 inline constexpr std::size_t kLengthBytes = 4;
 // More than what one TCP connection of Linux has under way by default.
 inline constexpr std::size_t kLinkQueueBytesMax = 8u << 20;
-inline constexpr std::size_t kLinkReadBytes = 256u << 10;
+inline constexpr std::size_t kLinkReadBytes = 128u << 10;
 
 class Link {
 public:
@@ -33,6 +33,7 @@ public:
     // Once the socket takes bytes again.
     Status flush();
     bool has_queue() const { return sent_to_ < queue_.size(); }
+    std::size_t queued_bytes() const { return queue_.size() - sent_to_; }
 
     // Hands out every packet that is there; false: there was nothing, not even a ping. Errors: also
     // kProtocol. `packet` is good until the

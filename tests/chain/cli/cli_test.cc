@@ -132,9 +132,10 @@ TEST_F(CliTest, OffersAreMineByDefault) {
     EXPECT_EQ(mine.exit_code, 0);
     EXPECT_EQ(mine.out, "");
     EXPECT_NE(mine.err.find("--all"), std::string::npos);
-    EXPECT_EQ(ask({"offer", "list", "--all"}).out,
-              "host        slots   GHz  memory  ask/GHz·h  sandbox  region  provider\n"
-              "provider-1      2  3.53   4 GiB  0.01       full     -       ompc1qqqq…wxyz\n");
+    EXPECT_EQ(
+        ask({"offer", "list", "--all"}).out,
+        "host        slots   GHz  memory  GPUs  ask/GHz·h  sandbox  region  provider\n"
+        "provider-1      2  3.53   4 GiB     -  0.01       full     -       ompc1qqqq…wxyz\n");
     const auto json = nlohmann::json::parse(ask({"offer", "list", "--all", "--json"}).out);
     EXPECT_EQ(json["offers"][0]["ask_per_ghz_h"]["units"], 10'000'000);
 }

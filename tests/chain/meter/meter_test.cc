@@ -232,7 +232,8 @@ TEST(CpuTimeSource, PerfCountsTheKernelForAnOrdinaryUserToo) {
         if (setresuid(65534, 65534, 65534) != 0) _exit(2);
         prctl(PR_SET_DUMPABLE, 1);
         if (!perf_is_allowed()) _exit(77);
-        check_source(make_perf_cpu_time, 0.02);
+        // More than a quarter of the work is the kernel's; how exact it is others look at.
+        check_source(make_perf_cpu_time, 0.05);
         _exit(::testing::Test::HasFailure() ? 1 : 0);
     }
     int status = 0;

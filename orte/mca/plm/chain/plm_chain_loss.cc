@@ -38,8 +38,6 @@ namespace {
 
 /* MPI_Init meets twice: to exchange addresses, and before it returns. */
 constexpr unsigned kFencesOfInit = 2;
-/* Of routed/radix: who has a higher number than this below mpirun passes messages on to others. */
-constexpr orte_vpid_t kRadix = 64;
 constexpr int kReasonPatienceMs = 1'500; /* until the lease says why a connection broke */
 constexpr int kLeavePatienceMs = 5'000;  /* until daemons that were told to end are gone */
 
@@ -180,8 +178,6 @@ std::string find_obstacle(const orte_proc_t *daemon, const orte_proc_t *rank) {
     if (daemon == nullptr) return {};
     if (is_in_fence(daemon->name.vpid))
         return "processes wait for the lost ones, in MPI_Finalize or the like";
-    if (daemon->name.vpid + kRadix < orte_process_info.num_procs)
-        return "other peers are reached through it";
     return {};
 }
 
