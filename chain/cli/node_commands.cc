@@ -101,6 +101,8 @@ Result<int> run_status(Invocation &invocation) {
                       (status.hz() == 0 ? ", measured when something is lent"
                                         : ", " + client::format_ghz(status.hz()) + " GHz a slot")},
         {"sandbox", status.sandbox()}};
+    if (status.not_held().empty() && status.hz() > 0)
+        fields.emplace_back("not held", "nothing: leases are isolated in full");
     for (const std::string &one : status.not_held())
         fields.emplace_back("not held", client::printable(one));
     if (!status.final_id().empty())

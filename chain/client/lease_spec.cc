@@ -18,7 +18,9 @@ constexpr std::size_t kListItemsMax = 1024;
 constexpr std::uint64_t kDefaultDurationMs = 3'600'000;
 constexpr std::uint64_t kDefaultStageMaxBytes = 4ULL << 30;
 constexpr std::string_view kSpecForm =
-    "The form is SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,region=NAME][,provider=NAME[+NAME...]], as in "
+    "The form is "
+    "SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,notice=TIME][,image=FILE][,region=NAME][,provider=NAME[+"
+    "NAME...]], as in "
     "--chain-lease 16,mem=2G,ghz=2.5.";
 
 Error spec_error(std::string_view part, std::string_view why) {

@@ -143,7 +143,9 @@ private:
     Result<bool> add_named_file(const std::string &cwd, std::string &name) {
         if (name.empty()) return false;
         const std::string path = absolute_path(name, cwd);
-        if (is_kernel_path(path) || !is_regular_file(path)) return false;
+        // Peers have their own /etc; the renter's says who has an account there, and more.
+        if (is_kernel_path(path) || first_part(path) == "etc" || !is_regular_file(path))
+            return false;
         const bool in_job_folder = !name_below(path, plan_.job_folder).empty();
         if (is_system_path(path) && (!in_job_folder || plan_.job_folder == "/")) {
             const std::string copy = ".chain-in/" + std::to_string(system_copies_.size()) + "-" +

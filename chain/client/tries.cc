@@ -31,6 +31,7 @@ struct Shared {
 
 Shared *shared = nullptr;  // null: nobody supervises
 unsigned own_number = 0;
+unsigned again_at_most = 0;
 volatile pid_t current_try = 0;
 
 void add_note(char mark, std::string_view text) {
@@ -127,6 +128,7 @@ Status Tries::supervise(unsigned again_max) {
             if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(1);
             shared = made;
             own_number = number;
+            again_at_most = again_max;
             return ok_status();
         }
         current_try = child;
@@ -143,6 +145,10 @@ Status Tries::supervise(unsigned again_max) {
 
 unsigned Tries::number() {
     return own_number;
+}
+
+bool Tries::has_more() {
+    return shared != nullptr && own_number < again_at_most;
 }
 
 bool Tries::is_supervised() {

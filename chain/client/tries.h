@@ -29,6 +29,8 @@ public:
     // 0: the first try, or none of it.
     static unsigned number();
     static bool is_supervised();
+    // There may be one more after this.
+    static bool has_more();
 
     // In a try: it was a peer that was lost, and not the job that failed. `peer`: its address;
     // empty: it is not known which.

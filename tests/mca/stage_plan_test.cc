@@ -91,13 +91,14 @@ TEST_F(StagePlanTest, BareNameInTheWorkingFolderIsShippedAsOrteFindsIt) {
 }
 
 TEST_F(StagePlanTest, SystemFilesAreCopiedAndTheArgumentIsRewritten) {
-    const auto result =
-        plan({"./filter", "/etc/passwd", "--again=/etc/passwd", "/proc/cpuinfo", "/dev/null"});
+    const auto result = plan({"./filter", "/usr/lib/os-release", "--again=/usr/lib/os-release",
+                              "/proc/cpuinfo", "/dev/null", "/etc/passwd"});
     ASSERT_TRUE(result.ok());
-    EXPECT_EQ(names(*result), (Names{"filter", ".chain-in/0-passwd"}));
-    EXPECT_EQ(result->apps[0].argv[1], work_ + "/.chain-in/0-passwd");
-    EXPECT_EQ(result->apps[0].argv[2], "--again=" + work_ + "/.chain-in/0-passwd");
+    EXPECT_EQ(names(*result), (Names{"filter", ".chain-in/0-os-release"}));
+    EXPECT_EQ(result->apps[0].argv[1], work_ + "/.chain-in/0-os-release");
+    EXPECT_EQ(result->apps[0].argv[2], "--again=" + work_ + "/.chain-in/0-os-release");
     EXPECT_EQ(result->apps[0].argv[3], "/proc/cpuinfo");
+    EXPECT_EQ(result->apps[0].argv[5], "/etc/passwd") << "peers have their own";
 }
 
 TEST_F(StagePlanTest, WorkingFolderThatPeersCannotHaveMoves) {

@@ -108,8 +108,9 @@ static void forget_daemon(orte_proc_t *daemon) {
 static void lose_peer(const wire::LeaseNode *node, const std::string &host,
                       const std::string &reason, bool over_limit) {
     const std::string &obstacle = plm_chain_loss_obstacle();
-    const char *topic = over_limit         ? "over-limit"
-                        : obstacle.empty() ? "peer-lost"
+    const char *topic = over_limit                                             ? "over-limit"
+                        : obstacle.empty() && chain::client::Tries::has_more() ? "peer-lost-again"
+                        : obstacle.empty()                                     ? "peer-lost"
                                            : "peer-lost-obstacle";
     orte_show_help("help-plm-chain.txt", topic, true, host.c_str(),
                    node != nullptr ? printable(node->provider()).c_str() : "unknown",

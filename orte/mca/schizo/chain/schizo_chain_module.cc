@@ -28,7 +28,9 @@ extern "C" {
 
 static opal_cmd_line_init_t flags[] = {
     WORD("lease", "lease",
-         "Lease SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,region=NAME][,provider=NAME][,image=FILE] from "
+         "Lease "
+         "SLOTS[,mem=SIZE][,ghz=N][,gpu=N][,notice=TIME][,region=NAME][,provider=NAME][,image=FILE]"
+         " from "
          "other "
          "machines, as in "
          "--chain-lease 16,mem=2G"),
@@ -53,7 +55,8 @@ static opal_cmd_line_init_t flags[] = {
     SWITCH("tolerate-loss", "tolerate_loss",
            "Go on without a lost peer, for programs made for it (docs/losing_peers.md)"),
     WORD("net", "net",
-         "Network between the peers: auto (an encrypted one of the lease's own), or plain (theirs "
+         "Network between the peers: auto or tunnel (an encrypted one of the lease's own), or "
+         "plain (theirs "
          "as "
          "they are, where they and you trust it)"),
     WORD("report", "report", "Write the bill as JSON to this file"),
