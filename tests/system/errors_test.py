@@ -343,7 +343,7 @@ def test_files_that_cannot_be_sent(net):
         refuses(net, ["mpirun", "--chain-lease", "2", "--chain-stage-in", "absent", "true"], 1,
                 "--chain-stage-in absent", cwd=folder)
         refuses(net, ["mpirun", "--chain-lease", "2", "--chain-stage-max", "1K", "cat",
-                      "/etc/ssl/openssl.cnf"], 1, "--chain-stage-max", cwd=folder)
+                      "/usr/share/common-licenses/GPL-3"], 1, "--chain-stage-max", cwd=folder)
 
 
 def test_the_renters_folder_is_full_when_results_come_back(net):

@@ -140,13 +140,13 @@ def strangers(net):
 def the_cable_between_two(net):
     """Unplugged between two lenders while both reach the renter: it goes on through the renter."""
     renter = net.renter
-    job = renter.start_mpirun("--chain-lease", "2,provider=birch+fir", "-np", 2, TALKER, "cut", 4000)
+    job = renter.start_mpirun("--chain-lease", "2,provider=birch+fir", "-np", 2, TALKER, "cut", 1500)
     wait_until(renter.running_leases, 20, "the lease runs")
     time.sleep(1)
     birch, fir = net.lab.hosts["birch"], net.lab.hosts["fir"]
     birch.run("ip", "route", "add", "blackhole", f"{fir.address}/32")
     fir.run("ip", "route", "add", "blackhole", f"{birch.address}/32")
-    run = job.wait(120)
+    run = job.wait(300)
     birch.run("ip", "route", "del", "blackhole", f"{fir.address}/32")
     fir.run("ip", "route", "del", "blackhole", f"{birch.address}/32")
     assert run.rc == 0 and "cut: 2 ranks" in run.out, run.text()
