@@ -191,6 +191,21 @@ Result<std::set<std::string>> leg_names(const std::string &scratch_root) {
     return names;
 }
 
+// What a daemon that was killed while it wrote has left beside the file: its name and ".XXXXXX".
+void remove_half_written(const std::string &scratch_root) {
+    constexpr std::size_t kEndBytes = 7;
+    std::error_code error;
+    for (const auto &entry : fs::directory_iterator(scratch_root, error)) {
+        std::string name = entry.path().filename().string();
+        if (name.size() <= kEndBytes || name[name.size() - kEndBytes] != '.') continue;
+        name.resize(name.size() - kEndBytes);
+        for (const std::string_view suffix : {kRecordSuffix, kResultsSuffix})
+            if (name.ends_with(suffix) &&
+                is_lease_folder_name(name.substr(0, name.size() - suffix.size())))
+                unlink(entry.path().c_str());
+    }
+}
+
 void kill_recorded_leg(const std::string &lease_folder) {
     const auto record = read_file(record_of(lease_folder), 4096);
     if (!record.ok()) return;
@@ -393,6 +408,7 @@ void forget_results(const std::string &scratch_root) {
 
 Result<std::uint32_t> reap_leftovers(const std::string &scratch_root) {
     std::uint32_t removed_count = 0;
+    remove_half_written(scratch_root);
     CHAIN_ASSIGN(const std::set<std::string> names, leg_names(scratch_root));
     for (const std::string &name : names) {
         const std::string folder = scratch_root + "/" + name;

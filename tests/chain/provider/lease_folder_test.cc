@@ -193,10 +193,15 @@ TEST_F(LeaseFolderTest, ReapsARecordedProcessButNoOtherOfThatNumber) {
     ASSERT_TRUE(record_sandbox(*one, {recorded}).ok());
     write_text(*two + ".sandbox", "0\n" + std::to_string(reused) + " 12345\n");
     write_text(root_ / "scratch/not-a-lease/file", "kept");
+    const std::string half = *two + ".sandbox.aB3xYz";  // its daemon was killed while it wrote
+    write_text(half, "0\n");
+    write_text(root_ / "scratch/mine.sandbox.aB3xYz", "kept");
     const auto count = reap_leftovers(root_ / "scratch");
     ASSERT_TRUE(count.ok());
     EXPECT_EQ(*count, 2u);
     EXPECT_TRUE(path_exists(root_ / "scratch/not-a-lease/file"));
+    EXPECT_TRUE(path_exists(root_ / "scratch/mine.sandbox.aB3xYz"));
+    EXPECT_FALSE(path_exists(half));
     int status = 0;
     EXPECT_EQ(waitpid(recorded, &status, 0), recorded);
     EXPECT_TRUE(WIFSIGNALED(status));
