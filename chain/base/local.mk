@@ -2,6 +2,7 @@
 libompi_chain_la_SOURCES += \
   chain/base/bytes.cc chain/base/bytes.h \
   chain/base/clock.cc chain/base/clock.h \
+  chain/base/descriptors.cc chain/base/descriptors.h \
   chain/base/file.cc chain/base/file.h \
   chain/base/folder_walk.cc chain/base/folder_walk.h \
   chain/base/log.cc chain/base/log.h \

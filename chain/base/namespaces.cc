@@ -14,12 +14,6 @@
 namespace chain {
 namespace {
 
-void close_keeping_errno(int fd) {
-    const int failed = errno;
-    close(fd);
-    errno = failed;
-}
-
 // "ID ID 1", without anything that allocates.
 bool write_identity_map(const char *path, unsigned id) {
     char digits[16];
@@ -38,6 +32,12 @@ bool write_identity_map(const char *path, unsigned id) {
 }
 
 }  // namespace
+
+void close_keeping_errno(int fd) {
+    const int failed = errno;
+    close(fd);
+    errno = failed;
+}
 
 bool write_kernel_file(const char *path, const char *text) {
     const int fd = open(path, O_WRONLY | O_CLOEXEC);

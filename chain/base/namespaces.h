@@ -15,5 +15,6 @@ bool enter_empty_network(bool needs_user_namespace);
 
 bool write_kernel_file(const char *path, const char *text);
 bool set_interface_up(const char *name);
+void close_keeping_errno(int fd);
 
 }  // namespace chain

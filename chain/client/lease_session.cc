@@ -2,13 +2,12 @@
 #include "chain/client/lease_session.h"
 
 #include <cerrno>
-#include <cstring>
 #include <set>
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "chain/base/clock.h"
+#include "chain/base/descriptors.h"
 #include "chain/wire/frame.h"
 
 namespace chain::client {
@@ -48,22 +47,9 @@ Status check_ready(const wire::LeaseReady &ready) {
 
 // With one byte. False: errno.
 bool send_descriptor(int socket, int descriptor) {
-    char byte = 0;
-    iovec part{&byte, sizeof byte};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof descriptor)] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr *rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+    const char byte = 0;
     for (int waited_ms = 0; waited_ms < kSendTimeoutMs;) {
-        const ssize_t put = sendmsg(socket, &header, MSG_NOSIGNAL);
-        if (put >= 0) return put == sizeof byte;
+        if (send_descriptors(socket, &byte, sizeof byte, std::span(&descriptor, 1))) return true;
         if (errno != EINTR && errno != EAGAIN) return false;
         if (errno == EINTR) continue;
         usleep(1'000);

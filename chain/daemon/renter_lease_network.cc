@@ -4,11 +4,11 @@
 // other, and from mpirun to the orteds.
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include <sys/socket.h>
 
+#include "chain/base/descriptors.h"
 #include "chain/base/log.h"
 #include "chain/base/text.h"
 #include "chain/daemon/renter_lease.h"
@@ -130,24 +130,15 @@ void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t reque
 void RenterLease::take_sockets() {
     while (!attach_legs_.empty()) {
         char byte = 0;
-        iovec part{&byte, sizeof byte};
-        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-        msghdr header{};
-        header.msg_iov = &part;
-        header.msg_iovlen = 1;
-        header.msg_control = control;
-        header.msg_controllen = sizeof control;
-        const ssize_t got = recvmsg(attach_socket_.get(), &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-        if (got < 0 && errno == EAGAIN) return;
-        const cmsghdr *rights = got == 1 ? CMSG_FIRSTHDR(&header) : nullptr;
-        if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS ||
-            rights->cmsg_len != CMSG_LEN(sizeof(int)))
-            break;  // mpirun is gone, or broken: the connection of the lease says so, too
         int fd = -1;
-        std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+        const ssize_t got = receive_descriptors(attach_socket_.get(), &byte, sizeof byte,
+                                                std::span(&fd, 1), MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN) return;
+        FileDescriptor socket(fd);
+        // mpirun is gone, or broken: the connection of the lease says so, too
+        if (got != 1 || !socket.valid()) break;
         const std::uint32_t leg = attach_legs_.back();
         attach_legs_.pop_back();
-        FileDescriptor socket(fd);
         if (legs_[leg].stream != nullptr) legs_[leg].stream->attach(std::move(socket));
     }
     attach_watch_.cancel();

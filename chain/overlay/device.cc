@@ -21,7 +21,6 @@ namespace chain::overlay {
 namespace {
 
 constexpr int kListenBacklog = 16;
-constexpr std::size_t kSocketsSent = 2;
 
 // Devices that are in the namespace, and not those of the machine.
 bool show_own_devices() {
@@ -64,9 +63,7 @@ int make_device() {
     request.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR;
     if (ioctl(device, TUNSETIFF, &request) == 0 && ioctl(device, TUNSETOFFLOAD, TUN_F_CSUM) == 0)
         return device;
-    const int failed = errno;
-    close(device);
-    errno = failed;
+    close_keeping_errno(device);
     return -1;
 }
 
@@ -84,9 +81,7 @@ int listen_at(std::uint32_t address) {
     if (bind(listener, reinterpret_cast<const sockaddr *>(&where), sizeof where) == 0 &&
         listen(listener, kListenBacklog) == 0)
         return listener;
-    const int failed = errno;
-    close(listener);
-    errno = failed;
+    close_keeping_errno(listener);
     return -1;
 }
 
@@ -108,50 +103,6 @@ const char *enter_lease_network(const DevicePlan &plan, DeviceSockets &sockets) 
     close(control);
     sockets.listener = listen_at(address_of(plan.member));
     return sockets.listener < 0 ? "listen in a network" : nullptr;
-}
-
-bool send_sockets(int socket, const void *message, std::size_t size_bytes,
-                  const DeviceSockets *sockets) {
-    iovec part{const_cast<void *>(message), size_bytes};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSocketsSent)] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    if (sockets != nullptr) {
-        header.msg_control = control;
-        header.msg_controllen = sizeof control;
-        cmsghdr *rights = CMSG_FIRSTHDR(&header);
-        rights->cmsg_level = SOL_SOCKET;
-        rights->cmsg_type = SCM_RIGHTS;
-        rights->cmsg_len = CMSG_LEN(sizeof(int) * kSocketsSent);
-        const int sent[kSocketsSent] = {sockets->device, sockets->listener};
-        std::memcpy(CMSG_DATA(rights), sent, sizeof sent);
-    }
-    return sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(size_bytes);
-}
-
-ssize_t receive_sockets(int socket, void *message, std::size_t size_bytes, DeviceSockets &sockets) {
-    iovec part{message, size_bytes};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kSocketsSent)] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    ssize_t got;
-    do {
-        got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    if (got < 0) return got;
-    const cmsghdr *rights = CMSG_FIRSTHDR(&header);
-    if (rights != nullptr && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
-        rights->cmsg_len == CMSG_LEN(sizeof(int) * kSocketsSent)) {
-        int taken[kSocketsSent];
-        std::memcpy(taken, CMSG_DATA(rights), sizeof taken);
-        sockets.device = taken[0];
-        sockets.listener = taken[1];
-    }
-    return got;
 }
 
 }  // namespace chain::overlay

@@ -31,10 +31,4 @@ struct DeviceSockets {
 // errno; then the caller ends.
 const char *enter_lease_network(const DevicePlan &plan, DeviceSockets &sockets);
 
-// Sends `sockets` with `size_bytes` of `message`, or takes both. Async-signal-safe. False: errno;
-// the receiver's sockets are -1 where none came.
-bool send_sockets(int socket, const void *message, std::size_t size_bytes,
-                  const DeviceSockets *sockets);
-ssize_t receive_sockets(int socket, void *message, std::size_t size_bytes, DeviceSockets &sockets);
-
 }  // namespace chain::overlay

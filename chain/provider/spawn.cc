@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <span>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -17,6 +18,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "chain/base/descriptors.h"
 
 namespace chain::provider {
 namespace {
@@ -44,12 +47,11 @@ struct ChildContext {
     const overlay::DevicePlan *network;  // null: none of its own
 };
 
-void say(int status_fd, const char *step, int errno_value,
-         const overlay::DeviceSockets *sockets = nullptr) {
+void say(int status_fd, const char *step, int errno_value, std::span<const int> sockets = {}) {
     ChildWord word;
     word.errno_value = errno_value;
     std::strncpy(word.step, step, sizeof word.step - 1);
-    static_cast<void>(overlay::send_sockets(status_fd, &word, sizeof word, sockets));
+    static_cast<void>(send_descriptors(status_fd, &word, sizeof word, sockets));
 }
 
 [[noreturn]] void give_up(int status_fd, const char *step) {
@@ -110,7 +112,9 @@ bool drop_rights(uid_t uid) {
         if (const char *failed = overlay::enter_lease_network(*context.network, sockets))
             give_up(status_fd, failed);
     }
-    say(status_fd, kAttached, 0, context.network != nullptr ? &sockets : nullptr);
+    const std::array handed = {sockets.device, sockets.listener};
+    say(status_fd, kAttached, 0,
+        std::span(handed).first(context.network != nullptr ? handed.size() : 0));
     char go = 0;
     if (read(context.go_fd, &go, 1) != 1) _exit(127);  // the parent gave up
     if (syscall(SYS_close_range, kStatusFd + 1, ~0U, 0) != 0)
@@ -142,11 +146,11 @@ Result<FileDescriptor> make_arguments_file(const std::vector<std::string> &words
 // nullopt-like: an empty step means the other end is closed, which is what a good exec does.
 ChildWord hear(int status_fd, Spawned &spawned) {
     ChildWord word;
-    overlay::DeviceSockets sockets;
-    const ssize_t got = overlay::receive_sockets(status_fd, &word, sizeof word, sockets);
-    if (sockets.device >= 0) {
-        spawned.device = FileDescriptor(sockets.device);
-        spawned.listener = FileDescriptor(sockets.listener);
+    std::array<int, 2> sockets;  // of overlay::DeviceSockets
+    const ssize_t got = receive_descriptors(status_fd, &word, sizeof word, sockets);
+    if (sockets[0] >= 0) {
+        spawned.device = FileDescriptor(sockets[0]);
+        spawned.listener = FileDescriptor(sockets[1]);
     }
     if (got != sizeof word) return {};
     word.step[sizeof word.step - 1] = '\0';
