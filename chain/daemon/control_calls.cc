@@ -31,13 +31,7 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_region(offer.region);
     view.set_isolation(offer.isolation);
     view.set_plain_network(offer.plain_network);
-    for (const market::Gpu &gpu : offer.gpus) {
-        wire::GpuOffer &entry = *view.add_gpus();
-        entry.set_model(gpu.model);
-        entry.set_memory_bytes(gpu.memory_bytes);
-        entry.set_units(gpu.units);
-        entry.set_hz(gpu.hz);
-    }
+    for (const market::Gpu &gpu : offer.gpus) *view.add_gpus() = market::to_wire(gpu);
     view.set_meter_class(std::string(meter_class_name(offer.meter_class)));
     view.set_expires_at_ms(offer.expires_at_ms);
     view.set_mine(mine);

@@ -177,14 +177,8 @@ void ProviderAgent::publish_offer() {
     body.set_region(options_.region);
     body.set_isolation(not_held_.empty() ? "full" : "partial");
     offered_gpus_ = free_gpus();
-    for (const std::size_t index : offered_gpus_) {
-        const market::Gpu &gpu = gpus_->all()[index].gpu;
-        wire::GpuOffer &entry = *body.add_gpus();
-        entry.set_model(gpu.model);
-        entry.set_memory_bytes(gpu.memory_bytes);
-        entry.set_units(gpu.units);
-        entry.set_hz(gpu.hz);
-    }
+    for (const std::size_t index : offered_gpus_)
+        *body.add_gpus() = market::to_wire(gpus_->all()[index].gpu);
     body.set_lease_network(has_lease_networks_);
     body.set_plain_network(options_.plain_network);
     body.set_meter_class(offered_meter_class());

@@ -5,6 +5,15 @@
 
 namespace chain::market {
 
+wire::GpuOffer to_wire(const Gpu &gpu) {
+    wire::GpuOffer offer;
+    offer.set_model(gpu.model);
+    offer.set_memory_bytes(gpu.memory_bytes);
+    offer.set_units(gpu.units);
+    offer.set_hz(gpu.hz);
+    return offer;
+}
+
 std::uint32_t gpu_slots(std::span<const Gpu> gpus, std::uint64_t slot_hz) {
     CHAIN_CHECK(slot_hz > 0);
     std::uint64_t slots = 0;

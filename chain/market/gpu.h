@@ -9,6 +9,7 @@
 #include <string>
 
 #include "chain/base/result.h"
+#include "chain/wire/ledger.pb.h"
 
 namespace chain::market {
 
@@ -23,6 +24,8 @@ struct Gpu {
     std::uint64_t hz = 0;     // of the units, at most
     friend bool operator==(const Gpu &, const Gpu &) = default;
 };
+
+wire::GpuOffer to_wire(const Gpu &gpu);
 
 // The slots that `gpus` equal together, each rounded up, on a machine whose slots do `slot_hz`.
 std::uint32_t gpu_slots(std::span<const Gpu> gpus, std::uint64_t slot_hz);
