@@ -10,7 +10,6 @@
 // guard holds.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 

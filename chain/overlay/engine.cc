@@ -10,13 +10,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "chain/base/log.h"
 #include "chain/overlay/packet.h"
 
 namespace chain::overlay {
 namespace {
 
-constexpr std::string_view kCategory = "overlay";
 // Packets from the device before the channels have their turn again.
 constexpr int kDeviceBurst = 32;
 constexpr int kEventsAtOnce = 32;

@@ -145,7 +145,7 @@ class Apart:
 
 class Market(Cloud):
     """The first host rents; `keeper` (the first, too, if none is named) seals, and lends nothing; every
-    other one lends `slots`. All connect to the keeper; a renter that is not the keeper, to all."""
+    other one lends `slots`. All others connect to the keeper."""
 
     def __init__(self, places, slots=2, lender_options=(), keeper=None):
         self.lab = places

@@ -116,7 +116,7 @@ static void put_job(struct packed *it, uint32_t family, int spawned) {
     } else {
         put_flag(it, 253); /* with its ranks, */
         put_flag(it, 254); /* whose end is nobody's concern */
-        }
+    }
     put(it, 0, 4);
     put(it, 1, 4);
     put_text(it, "ompi");

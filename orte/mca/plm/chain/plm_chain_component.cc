@@ -23,12 +23,6 @@ extern "C" {
 }
 
 static int component_register(void);
-/* Every orted speaks to mpirun by itself, and none through the orted of another lender. orteds are
- * told the same (chain/provider/orted_command.cc). ORTE opens its routers after this. */
-static void route_directly(void) {
-    setenv("OMPI_MCA_routed_radix", "10000", 1);
-}
-
 static int component_query(mca_base_module_t **module, int *priority);
 
 orte_plm_chain_component_t mca_plm_chain_component = {
@@ -117,6 +111,12 @@ static void leave_network(void) {
     opal_output_verbose(1, orte_plm_base_framework.framework_output,
                         "plm:chain: mpirun's port can be reached from outside: %s",
                         std::strerror(errno));
+}
+
+/* Every orted speaks to mpirun by itself, and none through the orted of another lender. orteds are
+ * told the same (chain/provider/orted_command.cc). ORTE opens its routers after this. */
+static void route_directly(void) {
+    setenv("OMPI_MCA_routed_radix", "10000", 1);
 }
 
 /* Before ORTE starts anything: each try is a process of its own, which begins here. A number that
