@@ -21,10 +21,9 @@ import sys
 import tempfile
 
 from chain_devnet import Failure, say, wait_until
-from net_lab import SKIPPED, Host, Machine
-from validators_test import Cloud, pay
+from net_lab import PORT, SKIPPED, Host, HostsCloud
+from validators_test import pay
 
-PORT = 7660
 HOLDER = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--uts", "sh", "-c",
           "hostname {name} && ip link set lo up && echo ready && exec sleep infinity"]
 # What comes from inside goes out with the router's address; nothing comes in that was not asked for.
@@ -143,7 +142,7 @@ class Apart:
         return (*self.public[1:], *(name for home in self.homes for name in home))
 
 
-class Market(Cloud):
+class Market(HostsCloud):
     """The first host rents; `keeper` (the first, too, if none is named) seals, and lends nothing; every
     other one lends `slots`. All others connect to the keeper."""
 
@@ -154,18 +153,6 @@ class Market(Cloud):
         self.keeper_name = keeper or self.renter_name
         self.lenders = [name for name in places.lenders if name != self.keeper_name]
         self.names = (self.renter_name, *places.lenders)
-
-    def make_folder(self):
-        return self.lab.folder
-
-    def remove_folder(self):
-        """The lab's own."""
-
-    def places(self):
-        return {name: f"{self.lab.hosts[name].address}:{PORT}" for name in self.names}
-
-    def make_node(self, name):
-        return Machine(self, name)
 
     def options_of(self, name):
         options = ["--genesis", f"{self.folder}/genesis.json", "--password-file", self.password_file,

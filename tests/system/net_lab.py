@@ -310,7 +310,23 @@ class Machine(Node):
         self.is_stopped = signal_number == signal.SIGSTOP
 
 
-class LabCloud(Cloud):
+class HostsCloud(Cloud):
+    """Each daemon on the host of its name in `lab`, in a folder there."""
+
+    def make_folder(self):
+        return self.lab.folder
+
+    def remove_folder(self):
+        """The lab's own."""
+
+    def places(self):
+        return {name: f"{self.lab.hosts[name].address}:{PORT}" for name in self.names}
+
+    def make_node(self, name):
+        return Machine(self, name)
+
+
+class LabCloud(HostsCloud):
     """A network of validators, one on each of `names`; further hosts are `guests`."""
 
     names = ("ash", "birch", "cedar", "doug")
@@ -330,24 +346,12 @@ class LabCloud(Cloud):
         with self.stack:
             super().__exit__(kind, value, trace)
 
-    def make_folder(self):
-        return self.lab.folder
-
-    def remove_folder(self):
-        """The lab's own."""
-
-    def places(self):
-        return {name: f"{self.lab.hosts[name].address}:{PORT}" for name in self.names}
-
     def listen_options(self, name):
         return ("--listen", f"0.0.0.0:{PORT}")
 
     def options_of(self, name):
         lending = ("--lend", "2") if name in self.lenders else ()
         return (*super().options_of(name), *lending)
-
-    def make_node(self, name):
-        return Machine(self, name)
 
     def wait_offers(self, renter, timeout_s=30):
         wait_until(lambda: all(self.nodes[renter].offers().get(name) for name in self.lenders),
