@@ -33,10 +33,12 @@ def allow_plain_network(net):
         node.restart()
 
 
-def start_job(net, *words, tolerate=True, network="auto"):
+def start_job(net, *words, tolerate=True, network="auto", again=0):
     net.wait_offers()
     net.wait_nothing_locked()
     flags = ["--chain-net", network] + (["--chain-tolerate-loss"] if tolerate else [])
+    if again:
+        flags += ["--chain-relaunch", again]
     words = words or (TOLERANT, TASKS, TASK_MS)
     return net.start_mpirun("--chain-lease", RANKS, *flags, "-np", RANKS, *words)
 
@@ -226,6 +228,17 @@ def loss_during_start(net):
     check_nothing_left(net, bill["lease"])
 
 
+def no_second_try(net):
+    """With --chain-relaunch, too: a job that went on has lost nothing that starting again would mend."""
+    job = start_job(net, again=2)
+    wait_tasks(job, TASKS // 8)
+    lost, _ = host_of_rank(net, 1)
+    lost.kill()
+    run, _ = check_went_on(job, lost)
+    assert "starts again" not in run.err, run.text()
+    lost.restart()
+
+
 def other_programs_end(net):
     """Without the flag a loss is the end of the job, as ever."""
     job = start_job(net, BUSY, 30, tolerate=False)
@@ -314,6 +327,7 @@ if __name__ == "__main__":
          ("frozen_daemon_comes_back", frozen_daemon_comes_back), ("killed_orted", killed_orted),
          ("killed_rank", killed_rank), ("plain_network", plain_network),
          ("loss_during_start", loss_during_start),
+         ("no_second_try", no_second_try),
          ("other_programs_end", other_programs_end), ("random_losses", random_losses)],
         lambda: Devnet(providers=RANKS, slots=1),
     ))
