@@ -11,6 +11,7 @@ libompi_chain_la_SOURCES += \
   chain/base/recent_set.h \
   chain/base/parallel.cc chain/base/parallel.h \
   chain/base/result.cc chain/base/result.h \
+  chain/base/round_trip.cc chain/base/round_trip.h \
   chain/base/split.h \
   chain/base/text.cc chain/base/text.h \
   chain/base/units.cc chain/base/units.h

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Who is who in the network of a lease. Member 0 is the renter's daemon, which has no device and
-// passes packets on; member 1 + i runs leg i and has 10.77.0.2 + i. Nothing else is in that
-// network, and nothing of it is seen from outside, so that every lease may use the same addresses.
+// Who is who in the network of a lease. Member 0 is the renter's daemon, which passes packets on,
+// and has a device only for ranks of its own machine; member 1 + i runs leg i and has 10.77.0.2 +
+// i. Nothing else is in that network, and nothing of it is seen from outside, so that every lease
+// may use the same addresses.
 #pragma once
 
 #include <cstdint>

@@ -85,24 +85,39 @@ int listen_at(std::uint32_t address) {
     return -1;
 }
 
+const char *switch_off_ipv6() {
+    // Where the kernel has none there is nothing to switch off.
+    for (const char *path : {"/proc/sys/net/ipv6/conf/all/disable_ipv6",
+                             "/proc/sys/net/ipv6/conf/default/disable_ipv6"})
+        if (!write_kernel_file(path, "1") && errno != ENOENT) return "switch IPv6 off";
+    return nullptr;
+}
+
+const char *set_up_device(std::uint32_t member, int &device) {
+    device = make_device();
+    if (device < 0) return "make a TUN device";
+    const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (control < 0 || !configure(control, member)) return "set up a TUN device";
+    close(control);
+    return nullptr;
+}
+
 }  // namespace
 
 const char *enter_lease_network(const DevicePlan &plan, DeviceSockets &sockets) {
     if (!enter_empty_network(plan.needs_user_namespace) || unshare(CLONE_NEWNS) != 0)
         return "make a network";
     if (!show_own_devices()) return "show the lease's network";
-    // Where the kernel has no IPv6 there is nothing to switch off.
-    if (!write_kernel_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") && errno != ENOENT)
-        return "switch IPv6 off";
-    if (!write_kernel_file("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") && errno != ENOENT)
-        return "switch IPv6 off";
-    sockets.device = make_device();
-    if (sockets.device < 0) return "make a TUN device";
-    const int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (control < 0 || !configure(control, plan.member)) return "set up a TUN device";
-    close(control);
+    if (const char *failed = switch_off_ipv6()) return failed;
+    if (const char *failed = set_up_device(plan.member, sockets.device)) return failed;
     sockets.listener = listen_at(address_of(plan.member));
     return sockets.listener < 0 ? "listen in a network" : nullptr;
+}
+
+const char *enter_home_network(bool needs_user_namespace, int &device) {
+    if (!enter_empty_network(needs_user_namespace)) return "make a network";
+    if (const char *failed = switch_off_ipv6()) return failed;
+    return set_up_device(kRenter, device);
 }
 
 }  // namespace chain::overlay

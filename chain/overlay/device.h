@@ -31,4 +31,9 @@ struct DeviceSockets {
 // errno; then the caller ends.
 const char *enter_lease_network(const DevicePlan &plan, DeviceSockets &sockets);
 
+// Makes the calling process the first in a network namespace with the renter's device, for mpirun
+// and ranks on its machine: no mount namespace, and no listener. Single-threaded callers only.
+// Null, or the step that failed, with errno; `device` stays open.
+const char *enter_home_network(bool needs_user_namespace, int &device);
+
 }  // namespace chain::overlay

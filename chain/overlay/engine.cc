@@ -19,6 +19,8 @@ namespace {
 constexpr int kDeviceBurst = 32;
 constexpr int kEventsAtOnce = 32;
 constexpr std::uint64_t kTickMs = 250;
+// Pings at once, when a channel begins; then one with each kPingEveryMs.
+constexpr std::size_t kFirstPings = 4;
 
 // What epoll hands back: a member and a direction, or one of these.
 constexpr std::uint64_t kWake = UINT64_MAX;
@@ -37,7 +39,8 @@ Engine::Engine(Loop &loop, std::uint32_t own, std::uint32_t member_count, Change
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       room_(kLengthBytes + kPacketBytesMax),
       ticked_at_ms_(clock_.steady_ms()),
-      wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+      wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      round_trips_us_(member_count) {
     CHAIN_CHECK(own < member_count && member_count <= kMembersMax);
     CHAIN_CHECK(epoll_.valid() && wake_.valid());
     epoll_event event{};
@@ -116,6 +119,11 @@ void Engine::pass_through_renter(std::uint32_t member) {
 Engine::Counters Engine::counters() const {
     return {sent_packets_,   sent_bytes_,     received_packets_,
             received_bytes_, passed_packets_, dropped_packets_};
+}
+
+std::uint32_t Engine::round_trip_us(std::uint32_t member) const {
+    CHAIN_CHECK(member < round_trips_us_.size());
+    return round_trips_us_[member];
 }
 
 void Engine::run() {
@@ -215,10 +223,13 @@ void Engine::read_way(std::uint32_t member, std::size_t direction) {
     if (!read.ok()) return lose(member, direction, read.error().message);
     if (!*read) return;
     way.heard_at_ms = clock_.steady_ms();
-    if (way.is_up) return;
+    const std::size_t answers = link->round_trip().sample_count();
+    if (answers == 0) return;
     const bool was_up = way_to(member) != nullptr;
     way.is_up = true;
+    if (way_to(member) == &way) round_trips_us_[member] = link->round_trip().us();
     if (!was_up) tell(member, true, {});
+    if (answers < kFirstPings && !ping(way)) lose(member, direction, "it broke");
 }
 
 void Engine::take_packet(std::uint32_t from, char *room, std::size_t packet_bytes) {
@@ -234,6 +245,7 @@ void Engine::take_packet(std::uint32_t from, char *room, std::size_t packet_byte
         return send_to(to, room, packet_bytes);
     }
     if (to != own_ || !device_.valid()) return count(dropped_packets_);
+    if (own_ == kRenter && !is_between_ranks(*packet, bytes)) return count(dropped_packets_);
     OffloadHeader header = offload_header(*packet, bytes);
     iovec parts[] = {{&header, sizeof header}, {room + kLengthBytes, packet_bytes}};
     if (writev(device_.get(), parts, 2) < 0) return count(dropped_packets_);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Engine: one member's end of the network of a lease. Passes packets between its device and the
-// channels to the other members; where two members cannot reach each other, the renter's engine,
-// which has no device, passes theirs on. A thread of its own: what ranks say to each other waits
+// channels to the other members; where two members cannot reach each other, the renter's engine
+// passes theirs on. The renter's has a device only if the job has ranks on its machine, and lets
+// nothing in but what is between ranks. A thread of its own: what ranks say to each other waits
 // for nothing that the daemon does.
 //
 // A packet is taken from a channel only if its sender's address is the channel's member's, or any
@@ -36,8 +37,8 @@ inline constexpr std::size_t kEngineQueueBytesMax = 64u << 20;  // on all links 
 
 class Engine {
 public:
-    // `on_change`: the member has said a first word over a channel; or its channel is gone, why,
-    // and no other one with it is left. From the loop, and never after the engine is destroyed.
+    // `on_change`: the member has answered over a channel; or its channel is gone, why, and no
+    // other one with it is left. From the loop, and never after the engine is destroyed.
     using ChangeHandler =
         std::function<void(std::uint32_t member, bool up, const std::string &why)>;
     Engine(Loop &loop, std::uint32_t own, std::uint32_t member_count, ChangeHandler on_change);
@@ -61,12 +62,14 @@ public:
         std::uint64_t dropped_packets = 0;  // no way, no room, or not what it should be
     };
     Counters counters() const;
+    // To a member and back, over the channel that is taken; 0: not known (chain/base/round_trip.h).
+    std::uint32_t round_trip_us(std::uint32_t member) const;
 
 private:
     struct Way {
         std::unique_ptr<Link> link;
         std::uint64_t heard_at_ms = 0;
-        bool is_up = false;  // something was heard: the other side has taken it
+        bool is_up = false;  // the other side has taken it, and answers
         bool waits_to_send = false;
     };
     struct Member {
@@ -118,6 +121,7 @@ private:
     std::atomic<std::uint64_t> received_bytes_{0};
     std::atomic<std::uint64_t> passed_packets_{0};
     std::atomic<std::uint64_t> dropped_packets_{0};
+    std::vector<std::atomic<std::uint32_t>> round_trips_us_;  // of members
     std::thread thread_;
 };
 

@@ -34,10 +34,20 @@ Result<bool> Link::send(char *room, std::size_t packet_bytes) {
     return true;
 }
 
-Status Link::ping() {
+// Without a packet. What waits in a queue says as much.
+Status Link::mark(std::uint32_t length) {
     char room[kLengthBytes];
-    CHAIN_ASSIGN([[maybe_unused]] const bool sent, send(room, 0));
+    put_length(room, length);
+    if (has_queue()) return ok_status();
+    CHAIN_ASSIGN(const std::size_t sent, channel_.write(room, sizeof room));
+    queue_.append(room + sent, sizeof room - sent);
     return ok_status();
+}
+
+Status Link::ping() {
+    if (has_queue()) return ok_status();
+    round_trip_.asked(monotonic_us());
+    return mark(0);
 }
 
 Status Link::flush() {
@@ -63,11 +73,19 @@ Result<bool> Link::receive(const std::function<void(char *, std::size_t)> &take)
         input_bytes_ += got;
         std::size_t at = 0;
         while (input_bytes_ - at >= kLengthBytes) {
-            const std::size_t length = read_u32_le({input_.data() + at, kLengthBytes});
+            const std::uint32_t length = read_u32_le({input_.data() + at, kLengthBytes});
+            if (length == 0 || length == kHereMark) {
+                if (length == 0)
+                    CHAIN_TRY(mark(kHereMark));
+                else
+                    round_trip_.answered(monotonic_us());
+                at += kLengthBytes;
+                continue;
+            }
             if (length > kPacketBytesMax)
                 return make_error(ErrorCode::kProtocol, "a packet of ", length, " bytes");
             if (input_bytes_ - at < kLengthBytes + length) break;
-            if (length > 0) take(input_.data() + at, length);
+            take(input_.data() + at, length);
             at += kLengthBytes + length;
         }
         input_bytes_ -= at;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Link: packets over one channel. On it, each packet is {u32 length, little-endian; packet}; a
-// length of 0 says that the other side is there.
+// length of 0 asks whether the other side is there, kHereMark answers.
 //
 // Owner: the engine's thread. Limits: kPacketBytesMax a packet, kLinkQueueBytesMax that wait to be
 // sent; a packet that finds no room is lost, as on any line.
@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "chain/base/round_trip.h"
 #include "chain/p2p/channel.h"
 
 namespace chain::overlay {
@@ -19,6 +20,7 @@ inline constexpr std::size_t kLengthBytes = 4;
 // More than what one TCP connection of Linux has under way by default.
 inline constexpr std::size_t kLinkQueueBytesMax = 8u << 20;
 inline constexpr std::size_t kLinkReadBytes = 128u << 10;
+inline constexpr std::uint32_t kHereMark = UINT32_MAX;  // in place of a length
 
 class Link {
 public:
@@ -30,6 +32,8 @@ public:
     // Errors: kPeerLost, as of the others.
     Result<bool> send(char *room, std::size_t packet_bytes);
     Status ping();
+    // Of pings: also that the other side has taken the channel, and answers.
+    const RoundTrip &round_trip() const { return round_trip_; }
     // Once the socket takes bytes again.
     Status flush();
     bool has_queue() const { return sent_to_ < queue_.size(); }
@@ -41,10 +45,13 @@ public:
     Result<bool> receive(const std::function<void(char *room, std::size_t packet_bytes)> &take);
 
 private:
+    Status mark(std::uint32_t length);
+
     Bytes queue_;
     std::size_t sent_to_ = 0;  // of the queue
     std::vector<char> input_;
     std::size_t input_bytes_ = 0;
+    RoundTrip round_trip_;
     p2p::Channel channel_;
 };
 

@@ -36,6 +36,23 @@ std::optional<Packet> parse_packet(std::string_view bytes) {
     return packet;
 }
 
+bool is_between_ranks(const Packet &packet, std::string_view bytes) {
+    constexpr std::size_t kTcpHeaderBytesMin = 20;
+    constexpr std::size_t kFlagsAt = 13;
+    constexpr unsigned kSyn = 0x02;
+    constexpr unsigned kAck = 0x10;
+    if (packet.protocol != IPPROTO_TCP || packet.is_fragment ||
+        packet.header_bytes + kTcpHeaderBytesMin > bytes.size())
+        return false;
+    const auto is_rank_port = [](std::uint16_t port) {
+        return port >= kRankPortFirst && port - kRankPortFirst < kRankPortCount;
+    };
+    const std::string_view tcp = bytes.substr(packet.header_bytes);
+    if (is_rank_port(u16_at(tcp, 2))) return true;
+    const auto flags = static_cast<unsigned char>(tcp[kFlagsAt]);
+    return is_rank_port(u16_at(tcp, 0)) && (flags & (kSyn | kAck)) != kSyn;
+}
+
 OffloadHeader offload_header(const Packet &packet, std::string_view bytes) {
     OffloadHeader header;
     std::size_t sum_at = 0;  // in the header of the transport protocol

@@ -19,6 +19,14 @@ struct Packet {
     bool is_fragment = false;
 };
 
+// Ports at which ranks wait for each other; mpirun's components see to that.
+inline constexpr std::uint16_t kRankPortFirst = 20'000;
+inline constexpr std::uint16_t kRankPortCount = 10'000;
+
+// Whether a packet from a peer may reach the renter's own machine, where mpirun waits at a port,
+// too, and believes whoever speaks: between ranks, over TCP, and nothing that begins elsewhere.
+bool is_between_ranks(const Packet &packet, std::string_view bytes);
+
 // Nothing for what is no whole IPv4 packet.
 std::optional<Packet> parse_packet(std::string_view bytes);
 

@@ -9,7 +9,7 @@
 
 namespace chain::p2p {
 
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 // A Hello takes about 180 bytes: all that is read from somebody who has not proved a key.
 inline constexpr std::size_t kMaxHelloFrameBytes = 512;

@@ -32,6 +32,7 @@ struct PeerView {
     std::uint64_t heard_at_ms = 0;
     std::uint64_t received_bytes = 0;
     std::uint64_t sent_bytes = 0;
+    std::uint32_t round_trip_us = 0;  // 0: not known yet (chain/base/round_trip.h)
 };
 
 struct Options {

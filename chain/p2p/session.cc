@@ -235,7 +235,11 @@ void Session::take_up_frame(wire::Topic topic, std::string_view payload) {
             if (queued_bytes() < setup_.options.queue_max_bytes)
                 queue_frame(wire::Topic::kPong, payload);
             return;
-        case wire::Topic::kPong: return;
+        case wire::Topic::kPong:
+            if (payload != timed_ping_) return;
+            round_trip_.answered(monotonic_us());
+            view_.round_trip_us = round_trip_.us();
+            return;
         case wire::Topic::kHello:
             end(make_error(ErrorCode::kProtocol, "a second Hello"), true);
             return;
@@ -309,9 +313,10 @@ void Session::send_ping() {
     pinged_at_ms_ = clock_.steady_ms();
     // What waits in a full queue says as much as a Ping would.
     if (queued_bytes() >= setup_.options.queue_max_bytes) return;
-    Bytes sent_at;
-    append_u64_le(sent_at, pinged_at_ms_);
-    queue_frame(wire::Topic::kPing, sent_at);
+    Bytes ping;
+    append_u64_le(ping, pinged_at_ms_);
+    if (round_trip_.asked(monotonic_us())) timed_ping_ = ping;
+    queue_frame(wire::Topic::kPing, ping);
 }
 
 Status Session::send(wire::Topic topic, std::string_view payload) {

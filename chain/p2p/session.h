@@ -14,6 +14,7 @@
 
 #include "chain/base/clock.h"
 #include "chain/base/loop.h"
+#include "chain/base/round_trip.h"
 #include "chain/p2p/channel.h"
 #include "chain/p2p/hello.h"
 #include "chain/p2p/network.h"
@@ -138,6 +139,8 @@ private:
     TokenBucket bytes_;
     std::uint64_t heard_at_ms_;  // steady
     std::uint64_t pinged_at_ms_ = 0;
+    RoundTrip round_trip_;
+    Bytes timed_ping_;  // its Pong is waited for
     std::uint64_t ticked_at_ms_ = 0;
     LoopHandle deadline_;  // of the handshake; then of the Bye
     LoopHandle tick_;

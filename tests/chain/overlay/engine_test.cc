@@ -69,6 +69,19 @@ struct Host {
     Engine engine;
 };
 
+// What a member says that has taken a channel and was asked whether it is there.
+std::string answer() {
+    std::string mark;
+    append_u32_le(mark, kHereMark);
+    return mark;
+}
+
+// As a member that has taken the channel: answers the first question.
+void take_up(p2p::Channel &mine) {
+    ASSERT_EQ(p2p::test::read_bytes(mine, 4, 1'000), std::string(4, '\0'));
+    ASSERT_TRUE(p2p::test::write_all(mine, answer()));
+}
+
 // `one` dials `other`.
 void join(Loop &loop, ChannelMaker &maker, Host &one, std::uint32_t one_number, Host &other,
           std::uint32_t other_number) {
@@ -147,11 +160,9 @@ TEST(Engine, AFrameThatIsNoneEndsTheChannel) {
     Host one(loop, 1, 3);
     auto [mine, theirs] = maker.make();
     one.engine.add_channel(2, false, std::move(theirs));
-    std::string frame;
-    append_u32_le(frame, 0);
-    ASSERT_TRUE(p2p::test::write_all(mine, frame));
+    take_up(mine);
     ASSERT_TRUE(run_until(loop, [&] { return one.is_up(2); }));
-    frame.clear();
+    std::string frame;
     append_u32_le(frame, kPacketBytesMax + 1);
     ASSERT_TRUE(p2p::test::write_all(mine, frame));
     ASSERT_TRUE(run_until(loop, [&] { return one.changes.size() == 2; }));
@@ -204,8 +215,7 @@ TEST(Engine, ALostChannelIsSaidOnceAndMayBeReplaced) {
     {
         auto [mine, theirs] = maker.make();
         one.engine.add_channel(2, false, std::move(theirs));
-        const char nothing[] = {0, 0, 0, 0};
-        ASSERT_TRUE(p2p::test::write_all(mine, {nothing, 4}));
+        take_up(mine);
         run_for(loop, 50);
     }  // closed: the other one of the two is left
     run_for(loop, 50);
@@ -221,16 +231,38 @@ TEST(Engine, SilenceEndsAChannelAfterThreeSeconds) {
     Host one(loop, 1, 3);
     auto [mine, theirs] = maker.make();
     one.engine.add_channel(2, false, std::move(theirs));
-    const char nothing[] = {0, 0, 0, 0};
-    ASSERT_TRUE(p2p::test::write_all(mine, {nothing, 4}));
+    take_up(mine);
     ASSERT_TRUE(run_until(loop, [&] { return one.is_up(2); }));
     const std::uint64_t began_ms = system_clock().steady_ms();
     ASSERT_TRUE(run_until(loop, [&] { return !one.is_up(2); }));
     EXPECT_GE(system_clock().steady_ms() - began_ms, kSilentAfterMs - 10);
     EXPECT_NE(one.changes.back().why.find("silent"), std::string::npos);
-    // Until then it has said every second that it is there.
+    // Until then it has asked every second.
     const std::string heard = p2p::test::read_bytes(mine, 8, 100);
     EXPECT_EQ(heard, std::string(8, '\0'));
+}
+
+// Words are not enough: a member that never answers may not have taken the channel.
+TEST(Engine, AMemberIsUpOnceItAnswers) {
+    Loop loop;
+    ChannelMaker maker(loop);
+    Host one(loop, 1, 3);
+    auto [mine, theirs] = maker.make();
+    one.engine.add_channel(2, false, std::move(theirs));
+    ASSERT_TRUE(p2p::test::write_all(mine, std::string(4, '\0')));    // asks, itself
+    const std::string heard = p2p::test::read_bytes(mine, 8, 1'000);  // in either order
+    EXPECT_TRUE(heard == std::string(4, '\0') + answer() ||
+                heard == answer() + std::string(4, '\0'));
+    run_for(loop, 50);
+    EXPECT_FALSE(one.is_up(2));
+    EXPECT_EQ(one.engine.round_trip_us(2), 0u);
+    ASSERT_TRUE(p2p::test::write_all(mine, answer()));
+    ASSERT_TRUE(run_until(loop, [&] { return one.is_up(2); }));
+    EXPECT_GE(one.engine.round_trip_us(2), 50'000u) << "it took its time";
+    // Asked again at once: the first answer may have found it busy.
+    EXPECT_EQ(p2p::test::read_bytes(mine, 4, 1'000), std::string(4, '\0'));
+    ASSERT_TRUE(p2p::test::write_all(mine, answer()));
+    EXPECT_TRUE(run_until(loop, [&] { return one.engine.round_trip_us(2) < 50'000; }));
 }
 
 // A member that does not read: what waits for it has a limit, and the others do not wait.
@@ -241,8 +273,7 @@ TEST(Engine, OneWhoDoesNotReadHoldsUpNobody) {
     join(loop, maker, three, 3, one, 1);
     auto [mine, theirs] = maker.make();
     one.engine.add_channel(2, false, std::move(theirs));
-    const char nothing[] = {0, 0, 0, 0};
-    ASSERT_TRUE(p2p::test::write_all(mine, {nothing, 4}));
+    take_up(mine);
     ASSERT_TRUE(run_until(loop, [&] { return one.is_up(2); }));
     const std::string large = make_packet(1, 2, std::string(60'000, 'x'));
     // Far more than sockets and queue take.
@@ -270,6 +301,37 @@ TEST(Engine, OneWhoDoesNotReadHoldsUpNobody) {
         sent = one.engine.counters().sent_packets - 1;
     }
     EXPECT_EQ(whole, sent);
+}
+
+// The renter's machine may have ranks: then it is a member like others, for what they say.
+TEST(Engine, TheRentersRanksAreReachedByRanks) {
+    Loop loop;
+    ChannelMaker maker(loop);
+    Host renter(loop, 0, 3), one(loop, 1, 3), two(loop, 2, 3);
+    join(loop, maker, one, 1, renter, 0);
+    join(loop, maker, two, 2, renter, 0);
+    std::string tcp(20, '\0');
+    put_u16(tcp, 0, 40'000);
+    put_u16(tcp, 2, kRankPortFirst);
+    const std::string packet = make_packet(1, 0, tcp, 6);
+    ASSERT_TRUE(one.send(packet));
+    EXPECT_EQ(renter.receive(), packet);
+    put_u16(tcp, 0, kRankPortFirst);
+    put_u16(tcp, 2, 40'000);
+    const std::string answer = make_packet(0, 1, tcp, 6);
+    ASSERT_TRUE(renter.send(answer));
+    EXPECT_EQ(one.receive(), answer);
+    const std::uint64_t dropped = renter.engine.counters().dropped_packets;
+    ASSERT_TRUE(one.send(make_packet(1, 0, "for mpirun")));
+    EXPECT_TRUE(
+        run_until(loop, [&] { return renter.engine.counters().dropped_packets > dropped; }));
+    // And it passes on, as ever.
+    one.engine.pass_through_renter(2);
+    const std::string through = make_packet(1, 2, "by way of the renter");
+    EXPECT_TRUE(run_until(loop, [&] {
+        one.send(through);
+        return two.receive(20) == through;
+    }));
 }
 
 // Random traffic among all: each packet arrives once, unchanged, in the order of its pair.

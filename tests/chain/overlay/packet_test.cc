@@ -50,6 +50,50 @@ TEST(Packet, WhatIsNoneIsRefused) {
     EXPECT_TRUE(parse_packet(make_packet(1, 2, std::string(kPacketBytesMax - 20, 'x'))));
 }
 
+// mpirun is on that machine, too, and believes whoever reaches its port.
+TEST(Packet, OnlyWhatIsBetweenRanksReachesTheRentersMachine) {
+    constexpr char kTcp = 6;
+    constexpr char kSyn = 0x02;
+    constexpr char kAck = 0x10;
+    constexpr std::uint16_t kRank = kRankPortFirst + 17;
+    constexpr std::uint16_t kLast = kRankPortFirst + kRankPortCount - 1;
+    constexpr std::uint16_t kMpirun = 43'210;
+    const auto tcp = [](std::uint16_t from, std::uint16_t to, char flags) {
+        std::string header(20, '\0');
+        put_u16(header, 0, from);
+        put_u16(header, 2, to);
+        header[13] = flags;
+        return header;
+    };
+    struct Case {
+        const char *name;
+        std::string packet;
+        bool passes;
+    };
+    std::string fragment = make_packet(1, 0, tcp(kRank, kRank, kAck), kTcp);
+    put_u16(fragment, 6, 0x2000);
+    const Case cases[] = {
+        {"dials a rank", make_packet(1, 0, tcp(43'000, kRank, kSyn), kTcp), true},
+        {"the last port", make_packet(1, 0, tcp(43'000, kLast, kSyn), kTcp), true},
+        {"the next one", make_packet(1, 0, tcp(43'000, kLast + 1, kSyn), kTcp), false},
+        {"the one before", make_packet(1, 0, tcp(43'000, kRankPortFirst - 1, kSyn), kTcp), false},
+        {"answers a rank", make_packet(1, 0, tcp(kRank, 43'000, kSyn | kAck), kTcp), true},
+        {"goes on", make_packet(1, 0, tcp(kRank, 43'000, kAck), kTcp), true},
+        {"dials mpirun", make_packet(1, 0, tcp(43'000, kMpirun, kSyn), kTcp), false},
+        {"dials mpirun from a rank's port", make_packet(1, 0, tcp(kRank, kMpirun, kSyn), kTcp),
+         false},
+        {"UDP", make_packet(1, 0, tcp(kRank, kRank, 0), 17), false},
+        {"ICMP", make_packet(1, 0, tcp(kRank, kRank, 0), 1), false},
+        {"a fragment", fragment, false},
+        {"half a header", make_packet(1, 0, tcp(kRank, kRank, kAck).substr(0, 19), kTcp), false},
+    };
+    for (const Case &one : cases) {
+        const auto packet = parse_packet(one.packet);
+        ASSERT_TRUE(packet.has_value()) << one.name;
+        EXPECT_EQ(is_between_ranks(*packet, one.packet), one.passes) << one.name;
+    }
+}
+
 TEST(Packet, TheKernelIsToldToSumOnlyWhatHasASum) {
     struct Case {
         const char *name;
