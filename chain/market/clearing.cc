@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "chain/market/placement.h"
 #include "incentive/settlement.h"
 
 namespace chain::market {
@@ -17,6 +18,10 @@ bool is_named(const Offer &offer, const std::vector<std::string> &providers) {
     return std::any_of(providers.begin(), providers.end(), [&](const std::string &name) {
         return name == offer.host || name == to_address(offer.provider);
     });
+}
+
+Amount ask_of(const Demand &demand, const Offer &offer) {
+    return offer.is_free_for(demand.renter) ? Amount{0} : offer.ask_per_ghz_h;
 }
 
 std::vector<std::string> failed_conditions(const Demand &demand, const Offer &offer) {
@@ -43,7 +48,7 @@ std::vector<std::string> failed_conditions(const Demand &demand, const Offer &of
         reasons.push_back(offer.gpus.empty() ? "lends no GPU" : "has too few free GPUs");
     if (demand.memory_bytes_per_slot > offer.memory_bytes)
         reasons.push_back("not enough memory for one slot");
-    if (demand.max_price_per_ghz_h.units > 0 && offer.ask_per_ghz_h > demand.max_price_per_ghz_h)
+    if (demand.max_price_per_ghz_h.units > 0 && ask_of(demand, offer) > demand.max_price_per_ghz_h)
         reasons.push_back("asks " + format_tokens(offer.ask_per_ghz_h) + ", more than " +
                           format_tokens(demand.max_price_per_ghz_h));
     return reasons;
@@ -74,10 +79,14 @@ std::uint32_t share_evenly(std::vector<Verdict> &verdicts, std::size_t first, st
     return wanted;
 }
 
-// Locks for `award` at the price what `cycles_max` of it cost.
+// What is locked for `cycles` of it.
+Result<Amount> escrow_of(const Award &award, Cycles cycles, Amount price_per_ghz_h) {
+    return incentive::escrow(award.is_free ? Amount{0} : price_per_ghz_h, cycles);
+}
+
 Status price_award(Award &award, Cycles cycles_max, Amount price_per_ghz_h) {
     award.cycles_max = cycles_max;
-    CHAIN_ASSIGN(award.escrow, incentive::escrow(price_per_ghz_h, award.cycles_max));
+    CHAIN_ASSIGN(award.escrow, escrow_of(award, cycles_max, price_per_ghz_h));
     return ok_status();
 }
 
@@ -93,7 +102,8 @@ Cycles budget_covers_at_least(const Award &award) {
     return incentive::cycles_bound(award.billed_slots(), award.offer.hz, kBudgetCoversAtLeastMs);
 }
 
-// Every leg's cycles in proportion to `budget`; the least, where that would be less than the least.
+// Every paid leg's cycles in proportion to `budget`; the least, where that would be less than the
+// least.
 std::vector<Cycles> cut_cycles(const Clearing &clearing, Amount budget) {
     // Each leg's escrow rounds up by less than one unit: one unit less per leg keeps the sum
     // within.
@@ -105,9 +115,9 @@ std::vector<Cycles> cut_cycles(const Clearing &clearing, Amount budget) {
     std::vector<Cycles> least;
     bool too_little = false;
     for (const Award &award : clearing.awards) {
-        cut.push_back(static_cast<Cycles>(static_cast<unsigned __int128>(award.cycles_max) *
-                                          spendable / full));
-        least.push_back(budget_covers_at_least(award));
+        const auto part = static_cast<unsigned __int128>(award.cycles_max) * spendable / full;
+        cut.push_back(award.is_free ? award.cycles_max : static_cast<Cycles>(part));
+        least.push_back(award.is_free ? award.cycles_max : budget_covers_at_least(award));
         too_little = too_little || cut.back() < least.back();
     }
     return too_little ? least : cut;
@@ -119,7 +129,7 @@ Status fit_budget(Clearing &clearing, const Demand &demand) {
     Amount least{0};
     for (const Award &award : clearing.awards) {
         CHAIN_ASSIGN(const Amount part,
-                     incentive::escrow(clearing.price_per_ghz_h, budget_covers_at_least(award)));
+                     escrow_of(award, budget_covers_at_least(award), clearing.price_per_ghz_h));
         CHAIN_ASSIGN(least, add(least, part));
     }
     if (demand.budget < least) {
@@ -160,9 +170,12 @@ std::string why_nothing(const Demand &demand, const std::vector<Verdict> &verdic
 
 Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
                        const incentive::Params &params) {
-    std::sort(offers.begin(), offers.end(), [](const Offer &a, const Offer &b) {
-        return std::tie(a.ask_per_ghz_h, a.provider) < std::tie(b.ask_per_ghz_h, b.provider);
-    });
+    const auto place = [&](const Offer &offer) {
+        return std::tuple(ask_of(demand, offer), distance_class(offer.round_trip_us),
+                          offer.provider);
+    };
+    std::sort(offers.begin(), offers.end(),
+              [&](const Offer &a, const Offer &b) { return place(a) < place(b); });
     Clearing clearing;
     std::vector<std::uint32_t> usable;
     std::size_t matching = 0;
@@ -177,7 +190,7 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     for (std::size_t first = 0; first < verdicts.size() && missing > 0;) {
         std::size_t last = first;
         while (last < verdicts.size() &&
-               verdicts[last].offer.ask_per_ghz_h == verdicts[first].offer.ask_per_ghz_h)
+               ask_of(demand, verdicts[last].offer) == ask_of(demand, verdicts[first].offer))
             ++last;
         missing = share_evenly(verdicts, first, last, usable, missing);
         first = last;
@@ -188,12 +201,14 @@ Result<Clearing> clear(const Demand &demand, std::vector<Offer> offers,
     }
     for (const Verdict &verdict : verdicts) {
         if (verdict.slots_taken > 0) {
-            clearing.price_per_ghz_h = verdict.offer.ask_per_ghz_h;  // cheapest first: ends highest
+            clearing.price_per_ghz_h =
+                ask_of(demand, verdict.offer);  // cheapest first: ends highest
             clearing.awards.push_back({verdict.offer,
                                        verdict.slots_taken,
                                        0,
                                        {},
-                                       verdict.slots_taken * demand.gpus_per_slot});
+                                       verdict.slots_taken * demand.gpus_per_slot,
+                                       verdict.offer.is_free_for(demand.renter)});
         } else if (verdict.reasons.empty()) {
             clearing.standbys.push_back(verdict.offer);
         }

@@ -3,7 +3,9 @@
 // Clearing: one bid against the book (trade.md 3.2; HPIPS white paper, section 7, "bidding").
 //
 // Pure and deterministic: the same offers in any order and the same demand give the same awards.
-// One uniform price per bid: the highest ask accepted. Explains every offer that it dropped.
+// One uniform price per bid: the highest ask accepted. Machines that are free for the renter come
+// first, and cost nothing whatever the price. Of equal asks the nearer ones come first
+// (placement.h). Explains every offer that it dropped.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +42,7 @@ struct Award {
     Cycles cycles_max = 0;
     Amount escrow;
     std::uint32_t gpu_count = 0;  // the first of the offer's
+    bool is_free = false;         // a machine of the renter's own: nothing is locked or paid
     // What the ledger counts: with the slots that the GPUs equal.
     std::uint32_t billed_slots() const {
         return slot_count + gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz);

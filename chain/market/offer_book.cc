@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/market/offer_book.h"
 
+#include <algorithm>
+
 #include "chain/wire/frame.h"
 
 namespace chain::market {
@@ -31,6 +33,8 @@ Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uin
         return bad("has no price above zero");
     if (body.isolation() != "full" && body.isolation() != "partial")
         return bad("does not say how it isolates");
+    if (body.free_for_size() > static_cast<int>(kFreeForMax))
+        return bad("is free for too many accounts");
     if (body.gpus_size() > static_cast<int>(kGpusPerOfferMax)) return bad("has too many GPUs");
     for (const wire::GpuOffer &gpu : body.gpus())
         if (gpu.units() == 0 || gpu.units() > kGpuUnitsMax || gpu.hz() == 0 || gpu.hz() > kHzMax ||
@@ -47,6 +51,10 @@ Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uin
 }
 
 }  // namespace
+
+bool Offer::is_free_for(const PublicKey &renter) const {
+    return std::find(free_for.begin(), free_for.end(), renter) != free_for.end();
+}
 
 wire::SignedOffer sign_offer(const wire::OfferBody &body, const KeyPair &provider) {
     wire::SignedOffer signed_offer;
@@ -76,6 +84,10 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.calibration = body.calibration();
     offer.memory_bytes = body.memory_bytes();
     offer.ask_per_ghz_h = Amount{body.ask_per_ghz_h()};
+    for (const std::string &account : body.free_for()) {
+        CHAIN_ASSIGN(const PublicKey renter, to_bytes32(account, "account that pays nothing"));
+        offer.free_for.push_back(renter);
+    }
     offer.region = body.region();
     offer.isolation = body.isolation();
     for (const wire::GpuOffer &gpu : body.gpus())

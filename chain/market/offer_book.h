@@ -24,6 +24,7 @@ inline constexpr std::size_t kOffersMax = 10'000;
 inline constexpr std::uint64_t kOfferLifeMs = 60'000;  // of ours; refreshed at half of it
 inline constexpr std::uint64_t kOfferLifeMaxMs = 10 * 60'000;
 inline constexpr std::uint64_t kClockSkewMaxMs = 60'000;
+inline constexpr std::size_t kFreeForMax = 16;
 
 struct Offer {
     Bytes32 id{};  // hash of the signed body
@@ -35,6 +36,7 @@ struct Offer {
     std::uint64_t hz = 0;
     std::uint64_t memory_bytes = 0;
     Amount ask_per_ghz_h;
+    std::vector<PublicKey> free_for;  // accounts that pay nothing: its owner's other machines
     std::string region;
     wire::Calibration calibration;  // of hz, by the provider's word
     std::string isolation;
@@ -46,6 +48,9 @@ struct Offer {
     std::uint64_t sequence = 0;
     std::uint64_t expires_at_ms = 0;
     wire::SignedOffer signed_offer;
+    std::uint32_t round_trip_us = 0;  // not of the offer: what this node measured; 0: not known
+
+    bool is_free_for(const PublicKey &renter) const;
 };
 
 wire::SignedOffer sign_offer(const wire::OfferBody &body, const KeyPair &provider);
@@ -67,9 +72,9 @@ public:
     // kNoRoom when the book is full.
     Result<bool> accept(const wire::SignedOffer &signed_offer);
 
-    // Live offers that have free slots, in the order of their providers' keys.
     // An offer that lives names that address for that node.
     bool has_address(const PublicKey &node_key, const std::string &address) const;
+    // Live offers that have free slots, in the order of their providers' keys.
     std::vector<Offer> offers();
     // Everything live, also withdrawn ones (no slots), for peers that ask.
     std::vector<wire::SignedOffer> signed_offers();

@@ -20,6 +20,7 @@
 #include "chain/base/file.h"
 #include "chain/base/split.h"
 #include "chain/base/units.h"
+#include "chain/market/offer_book.h"
 #include "chain/wire/frame.h"
 
 namespace chain::provider {
@@ -138,6 +139,9 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
                                           : Status(expected("a price above 0"));
                            },
                            "a price in quotes, as \"0.01\""));
+    section.add("free_for", texts_into([&](const std::string &text) {
+                    return add_free_for(text, settings.free_for);
+                }));
     section.add("memory", text_into(
                               [&](const std::string &text) -> Status {
                                   CHAIN_ASSIGN(settings.memory_bytes, parse_size_bytes(text));
@@ -283,6 +287,16 @@ Result<std::vector<WeekWindow>> parse_windows(std::string_view text) {
         windows.push_back(window);
         if (day == last) return windows;
     }
+}
+
+Status add_free_for(std::string_view text, std::vector<PublicKey> &accounts) {
+    CHAIN_ASSIGN(const PublicKey account, parse_address(text));
+    if (std::find(accounts.begin(), accounts.end(), account) != accounts.end()) return ok_status();
+    if (accounts.size() >= market::kFreeForMax)
+        return make_error(ErrorCode::kInvalidInput, "at most ", market::kFreeForMax,
+                          " accounts pay nothing");
+    accounts.push_back(account);
+    return ok_status();
 }
 
 Result<std::uint64_t> parse_scratch_size(std::string_view text) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chain/base/units.h"
+#include "chain/identity/keys.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/provider/owner_policy.h"
 #include "chain/provider/owner_watch.h"
@@ -28,8 +29,9 @@ inline constexpr std::int64_t kSlotsMax = 4'096;
 struct LendSettings {
     std::uint32_t slot_count = 0;  // 0: lends nothing
     Amount ask_per_ghz_h;
-    std::uint64_t memory_bytes = 0;  // of all leases together; 0: half of the machine's
-    std::string host;                // empty: the machine's name
+    std::vector<PublicKey> free_for;  // accounts that pay nothing: the owner's, for own machines
+    std::uint64_t memory_bytes = 0;   // of all leases together; 0: half of the machine's
+    std::string host;                 // empty: the machine's name
     std::string region;
     std::uint32_t cap_percent = 80;  // of all processors together, for all that is lent
     std::uint64_t scratch_bytes = kScratchBytesDefault;  // of disk, for each lease at most
@@ -42,6 +44,9 @@ struct LendSettings {
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;
 };
+
+// Of `text`, an account's address, to `accounts`. Errors: kInvalidInput, also for one too many.
+Status add_free_for(std::string_view text, std::vector<PublicKey> &accounts);
 
 // Into `settings`. Errors, each with the file and the line: kInvalidInput (no TOML, a name that is
 // not known, a value that makes no sense), kTooLarge.

@@ -81,6 +81,10 @@ void add_lend(std::string &file, const LendSettings &settings) {
         "ranks at the same time; 0: lend nothing");
     add(file, "ask", quoted(format_tokens(settings.ask_per_ghz_h)),
         settings.ask_per_ghz_h.units > 0, "tokens per GHz·h, at least");
+    std::vector<std::string> free_for;
+    for (const PublicKey &account : settings.free_for) free_for.push_back(to_address(account));
+    add(file, "free_for", texts(free_for), !free_for.empty(),
+        "accounts that pay nothing: yours, for machines of your own");
     add(file, "cap_percent", std::to_string(settings.cap_percent), true,
         "of all processors, for all leases together");
     add(file, "memory", settings.memory_bytes > 0 ? size(settings.memory_bytes) : "\"8G\"",

@@ -67,6 +67,80 @@ TEST(Clearing, EqualAsksShareTheSlots) {
     EXPECT_EQ(clearing->awards[2].slot_count, 1u);
 }
 
+// Machines of one's own come first, cost nothing, and say nothing about the price of the others.
+TEST(Clearing, OwnMachinesAreFreeAndComeFirst) {
+    const Demand demand = make_demand(5);
+    Offer own = make_offer(9, 2, 50);
+    own.free_for = {PublicKey{}, demand.renter};
+    const auto clearing =
+        clear(demand, {make_offer(1, 2, 10), make_offer(2, 4, 20), own}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    ASSERT_EQ(clearing->awards.size(), 3u);
+    EXPECT_EQ(clearing->awards[0].offer.host, "host-9");
+    EXPECT_TRUE(clearing->awards[0].is_free);
+    EXPECT_EQ(clearing->awards[0].slot_count, 2u);
+    EXPECT_EQ(clearing->awards[0].escrow.units, 0);
+    EXPECT_FALSE(clearing->awards[1].is_free);
+    EXPECT_EQ(clearing->price_per_ghz_h.units, 20);
+    EXPECT_EQ(clearing->escrow.units,
+              clearing->awards[1].escrow.units + clearing->awards[2].escrow.units);
+    // For others it has its price.
+    Demand other = demand;
+    other.renter.fill(0xdd);
+    const auto bought =
+        clear(other, {make_offer(1, 2, 10), make_offer(2, 4, 20), own}, incentive::Params{});
+    ASSERT_TRUE(bought.ok() && bought->cleared());
+    EXPECT_EQ(bought->standbys.size(), 1u);
+    EXPECT_EQ(bought->standbys[0].host, "host-9");
+}
+
+TEST(Clearing, OwnMachinesAloneCostNothing) {
+    Demand demand = make_demand(2);
+    demand.max_price_per_ghz_h = Amount{1};
+    demand.budget = Amount{1};
+    Offer own = make_offer(9, 2, 50);
+    own.free_for = {demand.renter};
+    const auto clearing = clear(demand, {make_offer(1, 2, 10), own}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared()) << clearing->failure;
+    EXPECT_EQ(clearing->price_per_ghz_h.units, 0);
+    EXPECT_EQ(clearing->escrow.units, 0);
+    EXPECT_EQ(clearing->awards[0].cycles_max, 2 * kHz * 3600) << "no budget cuts what is free";
+}
+
+TEST(Clearing, ABudgetCutsOnlyWhatIsPaid) {
+    Demand demand = make_demand(4);
+    demand.budget = Amount{1'000'000'000};
+    Offer own = make_offer(9, 2, 50);
+    own.free_for = {demand.renter};
+    const auto clearing =
+        clear(demand, {make_offer(1, 2, 1'000'000'000), own}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared()) << clearing->failure;
+    EXPECT_EQ(clearing->awards[0].cycles_max, 2 * kHz * 3600);
+    EXPECT_LT(clearing->awards[1].cycles_max, 2 * kHz * 3600);
+    EXPECT_LE(clearing->escrow, demand.budget);
+}
+
+TEST(Clearing, OfEqualAsksTheNearerOnesComeFirst) {
+    Offer far = make_offer(1, 2, 10), near = make_offer(2, 2, 10), unknown = make_offer(3, 2, 10);
+    Offer cheap = make_offer(4, 1, 5);
+    far.round_trip_us = 90'000;
+    near.round_trip_us = 300;
+    cheap.round_trip_us = 900'000;
+    const auto clearing = clear(make_demand(3), {far, unknown, near, cheap}, incentive::Params{});
+    ASSERT_TRUE(clearing.ok() && clearing->cleared());
+    ASSERT_EQ(clearing->awards.size(), 3u);
+    EXPECT_EQ(clearing->awards[0].offer.host, "host-4") << "the price comes before the distance";
+    EXPECT_EQ(clearing->awards[1].offer.host, "host-2");
+    EXPECT_EQ(clearing->awards[2].offer.host, "host-1");
+    // What differs by less than a factor of two is noise.
+    Offer same = make_offer(5, 2, 10);
+    same.round_trip_us = 350;
+    near.round_trip_us = 400;
+    const auto even = clear(make_demand(1), {same, near}, incentive::Params{});
+    ASSERT_TRUE(even.ok() && even->cleared());
+    EXPECT_EQ(even->awards[0].offer.host, "host-2");
+}
+
 TEST(Clearing, SaysWhyAnOfferDoesNotMatch) {
     Demand demand = make_demand(1);
     demand.hz_min = kHz + 1;
