@@ -86,10 +86,11 @@ Json json_explanation(const wire::Explanation &explanation) {
                          {"slots_offered", verdict.slots_offered()},
                          {"slots_taken", verdict.slots_taken()},
                          {"ask_per_ghz_h", client::json_amount(verdict.ask_per_ghz_h())},
+                         {"round_trip_us", verdict.round_trip_us()},
                          {"matches", verdict.matches()},
                          {"reasons", std::move(reasons)}});
     }
-    return {{"clears", explanation.price_per_ghz_h() != 0},
+    return {{"clears", explanation.cleared()},
             {"price_per_ghz_h", client::json_amount(explanation.price_per_ghz_h())},
             {"escrow", client::json_amount(explanation.escrow())},
             {"summary", explanation.summary()},
@@ -111,7 +112,7 @@ Result<int> run_explain(Invocation &invocation) {
     const wire::Explanation &explanation = reply.explanation();
     invocation.console.out << (invocation.json() ? client::json_text(json_explanation(explanation))
                                                  : client::format_explanation_text(explanation));
-    return explanation.price_per_ghz_h() == 0 ? kNothingMatched : 0;
+    return explanation.cleared() ? 0 : kNothingMatched;
 }
 
 Result<int> run_fetch(Invocation &invocation) {

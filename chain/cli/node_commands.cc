@@ -216,6 +216,7 @@ Result<int> run_peer_list(Invocation &invocation) {
                             {"heard_at", client::json_time(peer.heard_at_ms())},
                             {"received_bytes", peer.received_bytes()},
                             {"sent_bytes", peer.sent_bytes()},
+                            {"round_trip_us", peer.round_trip_us()},
                             {"software", peer.software()}});
         console.out << client::json_text({{"peers", std::move(list)}});
         return 0;
@@ -225,6 +226,7 @@ Result<int> run_peer_list(Invocation &invocation) {
                          {"address", Align::kLeft, 28},
                          {"way", Align::kLeft},
                          {"connected", Align::kLeft},
+                         {"ms", Align::kPoint},
                          {"received", Align::kRight},
                          {"sent", Align::kRight},
                          {"software", Align::kLeft, 20}});
@@ -232,6 +234,7 @@ Result<int> run_peer_list(Invocation &invocation) {
         table.add_row({client::short_id(peer.node_key()), peer.address(),
                        peer.inbound() ? "in" : "out",
                        client::format_ago(peer.connected_at_ms(), now_ms),
+                       client::format_round_trip(peer.round_trip_us()),
                        client::format_size(peer.received_bytes()),
                        client::format_size(peer.sent_bytes()), peer.software()});
     if (!table.empty())

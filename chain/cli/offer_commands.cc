@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "chain/base/clock.h"
+#include "chain/base/split.h"
 #include "chain/base/units.h"
 #include "chain/cli/cli.h"
 #include "chain/client/json.h"
@@ -37,6 +38,7 @@ Json json_offer(const wire::OfferView &offer) {
             {"hz", offer.hz()},
             {"memory_bytes", offer.memory_bytes()},
             {"ask_per_ghz_h", client::json_amount(offer.ask_per_ghz_h())},
+            {"free_for", offer.free_for()},
             {"region", offer.region()},
             {"calibration",
              {{"chains", offer.calibration().chain_count()},
@@ -121,6 +123,10 @@ Result<int> run_set(Invocation &invocation) {
         offer.set_host(host);
     }
     offer.set_region(arguments.value("region"));
+    const std::string free_for = arguments.value("free-for");
+    if (!free_for.empty())
+        for (const std::string_view account : split(free_for, ','))
+            offer.add_free_for(std::string(account));
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
     // The first time the daemon measures a core before it offers anything.
     for (int look = 0; look < kOfferLooks; ++look) {
@@ -168,7 +174,9 @@ std::vector<Command> offer_commands() {
                      {"ask", "PRICE", "tokens per GHz·h, at least"},
                      {"memory", "SIZE", "of all slots together, as in 8G (default: what is left)"},
                      {"host", "NAME", "the node's name in a job (default: this machine's)"},
-                     {"region", "NAME", "where it stands, for `region=` of a lease"}},
+                     {"region", "NAME", "where it stands, for `region=` of a lease"},
+                     {"free-for", "ADDRESS[,ADDRESS…]",
+                      "accounts that pay nothing: yours, for machines of your own"}},
          .run = run_set},
         {.noun = "offer",
          .verb = "withdraw",

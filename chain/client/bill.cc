@@ -86,15 +86,18 @@ std::string leg_table(const wire::Bill &bill) {
                std::to_string(leg.gpu_slots()) + " GPU";
     };
     const auto add = [&](const std::string &name, const std::string &slots, Cycles cycles,
-                         Cycles waited, std::int64_t paid) {
-        table.add_row({name, slots, format_ghz_hours(cycles), format_share(waited, cycles),
-                       same_decimals(paid, decimals)});
+                         Cycles waited, const std::string &paid) {
+        table.add_row({name, slots, format_ghz_hours(cycles), format_share(waited, cycles), paid});
     };
+    if (bill.home_slots() > 0)
+        table.add_row({"(this machine)", std::to_string(bill.home_slots()), "-", "-", "free"});
     for (const auto &leg : bill.legs())
-        add(leg.host(), slots_text(leg), leg.cycles(), leg.waited_cycles(), leg.paid());
+        add(leg.host(), slots_text(leg), leg.cycles(), leg.waited_cycles(),
+            leg.free() ? "free" : same_decimals(leg.paid(), decimals));
     const Sums sums = sums_of(bill);
     if (bill.legs_size() > 1)
-        add("total", std::to_string(sums.slots), sums.cycles, sums.waited_cycles, bill.paid());
+        add("total", std::to_string(sums.slots), sums.cycles, sums.waited_cycles,
+            same_decimals(bill.paid(), decimals));
     return table.empty() ? std::string() : table.format(kIndent);
 }
 
@@ -159,6 +162,7 @@ Json json_leg(const wire::BillLeg &leg) {
             {"ghz_h", format_ghz_hours(leg.cycles())},
             {"paid", json_amount(leg.paid())},
             {"burned", json_amount(leg.burned())},
+            {"free", leg.free()},
             {"gpus", leg.gpu_count()},
             {"gpu_slots", leg.gpu_slots()},
             {"gpu_cycles", leg.gpu_cycles()},
@@ -230,6 +234,7 @@ Json json_bill(const wire::Bill &bill) {
             {"burned", json_amount(bill.burned())},
             {"penalty", json_amount(bill.penalty())},
             {"refunded", json_amount(bill.refunded())},
+            {"home_slots", bill.home_slots()},
             {"slots", sums.slots},
             {"cycles", sums.cycles},
             {"waited_cycles", sums.waited_cycles},

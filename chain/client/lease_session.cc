@@ -153,14 +153,18 @@ const wire::LeaseNode *LeaseSession::node_by_leg(std::uint32_t leg) const {
 }
 
 Status LeaseSession::attach(const std::vector<std::uint32_t> &legs,
-                            const std::vector<FileDescriptor> &sockets) {
+                            const std::vector<FileDescriptor> &sockets,
+                            const FileDescriptor &device) {
     CHAIN_CHECK(is_ready() && legs.size() == sockets.size());
     CHAIN_ASSIGN(Client client, Client::connect(socket_path_));
     wire::ControlRequest request;
     request.mutable_lease_attach()->set_lease_id(ready_->lease_id());
     for (const std::uint32_t leg : legs) request.mutable_lease_attach()->add_legs(leg);
+    request.mutable_lease_attach()->set_device(device.valid());
     CHAIN_ASSIGN([[maybe_unused]] const auto ready,
                  client.call(std::move(request), kSendTimeoutMs));
+    if (device.valid() && !send_descriptor(client.fd(), device.get()))
+        return errno_error(errno, "hand the network's device to the daemon");
     for (const FileDescriptor &socket : sockets)
         if (!send_descriptor(client.fd(), socket.get()))
             return errno_error(errno, "hand a connection to the daemon");

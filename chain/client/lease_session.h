@@ -60,9 +60,10 @@ public:
     const wire::LeaseNode *node_by_leg(std::uint32_t leg) const;
 
     // Hands the daemon a connection to mpirun's own port for each of `legs`, which goes on to that
-    // leg's orted. Before the launch of these. Errors: kDaemonNotRunning and the like, kConflict.
+    // leg's orted, and before them `device` (HomeNetwork's; none: -1). Before the launch of these.
+    // Errors: kDaemonNotRunning and the like, kConflict.
     Status attach(const std::vector<std::uint32_t> &legs,
-                  const std::vector<FileDescriptor> &sockets);
+                  const std::vector<FileDescriptor> &sockets, const FileDescriptor &device);
 
     // Errors: kDaemonNotRunning and the like. Precondition: is_ready(); `launch.vpid` etc. are set.
     Status launch(const std::vector<wire::NodeLaunch> &nodes);

@@ -116,8 +116,6 @@ Status refuse_later_flags(const LeaseFlags &flags) {
     } later[] = {
         {"--chain-start", !flags.start.empty(),
          "Leases start at once; start mpirun at the time that you want (at, cron)."},
-        {"--chain-home", !flags.home.empty() && flags.home != "0",
-         "All ranks run on leased peers; lease as many slots as there are ranks."},
     };
     for (const auto &row : later)
         if (row.given)
@@ -151,6 +149,19 @@ Status set_money_and_time(const LeaseFlags &flags, wire::LeaseSpec &spec) {
         if (budget->units == 0)
             return make_error(ErrorCode::kInvalidInput, "--chain-budget 0: nothing can run.");
         spec.set_budget(budget->units);
+    }
+    if (!flags.home.empty()) {
+        const auto slots = parse_integer(flags.home, 0, kHomeSlotsMax, "the number of slots");
+        if (!slots.ok())
+            return flag_error("--chain-home", flags.home, slots.error(),
+                              "It is how many ranks this machine runs itself, besides those that "
+                              "are leased, as in --chain-home 2.");
+        if (*slots > 0 && !spec.image().empty())
+            return make_error(ErrorCode::kInvalidInput, "--chain-home ", flags.home,
+                              " with image=", spec.image(),
+                              ": an image is for peers; ranks of this machine run in no other "
+                              "system than its own. Leave out one of the two.");
+        spec.set_home_slots(static_cast<std::uint32_t>(*slots));
     }
     spec.set_duration_ms(kDefaultDurationMs);
     if (!flags.time.empty()) {

@@ -16,6 +16,7 @@ namespace chain::client {
 inline constexpr std::uint64_t kLeaseSlotsMax = 65'536;
 inline constexpr std::size_t kLeaseProvidersMax = 64;
 inline constexpr std::uint64_t kGpusPerSlotMax = 16;
+inline constexpr std::uint64_t kHomeSlotsMax = 4'096;
 
 // The flags as typed; an empty text means that the flag was not given.
 struct LeaseFlags {

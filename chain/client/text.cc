@@ -90,6 +90,10 @@ std::string format_ago(std::uint64_t then_ms, std::uint64_t now_ms) {
     return std::to_string(seconds / (24 * 3600)) + " d ago";
 }
 
+std::string format_round_trip(std::uint32_t round_trip_us) {
+    return round_trip_us == 0 ? "-" : with_tenth(round_trip_us, 1000);
+}
+
 std::string format_size(std::uint64_t size_bytes) {
     constexpr std::string_view kNames[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
     std::size_t name = 0;

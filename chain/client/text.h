@@ -29,6 +29,8 @@ std::string format_share(std::uint64_t part, std::uint64_t whole);
 // "11m 03s", "2h 00m", "4.2s".
 std::string format_elapsed(std::uint64_t ms);
 // "3 min ago": what `then_ms` is seen from `now_ms`; "-" for 0.
+// "0.4": milliseconds of microseconds; "-": not known.
+std::string format_round_trip(std::uint32_t round_trip_us);
 std::string format_ago(std::uint64_t then_ms, std::uint64_t now_ms);
 // "512 MiB", "1.5 GiB".
 std::string format_size(std::uint64_t size_bytes);

@@ -28,6 +28,7 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     *view.mutable_calibration() = offer.calibration;
     view.set_memory_bytes(offer.memory_bytes);
     view.set_ask_per_ghz_h(offer.ask_per_ghz_h.units);
+    for (const PublicKey &renter : offer.free_for) view.add_free_for(to_address(renter));
     view.set_region(offer.region);
     view.set_isolation(offer.isolation);
     view.set_plain_network(offer.plain_network);
@@ -253,6 +254,7 @@ Result<wire::ControlReply> Daemon::peer_list() {
         view.set_received_bytes(peer.received_bytes);
         view.set_sent_bytes(peer.sent_bytes);
         view.set_software(peer.software);
+        view.set_round_trip_us(peer.round_trip_us);
     }
     return reply;
 }

@@ -25,6 +25,12 @@ Result<NetworkMember> parse_member(const wire::NetworkMember &member, bool has_h
     return parsed;
 }
 
+void format_member(const NetworkMember &member, wire::NetworkMember &out) {
+    out.set_node_key(to_bytes(member.node_key));
+    out.set_address(member.address);
+    out.set_host(member.host);
+}
+
 }  // namespace
 
 Bytes ChannelLabel::format() const {
@@ -43,6 +49,14 @@ Result<ChannelLabel> ChannelLabel::parse(std::string_view label) {
     parsed.from = read_u32_le(label);
     parsed.to = read_u32_le(label.substr(kNumberBytes));
     return parsed;
+}
+
+wire::LeaseNetwork format_members(const std::vector<NetworkMember> &members) {
+    wire::LeaseNetwork network;
+    format_member(members.front(), *network.mutable_renter());
+    for (std::size_t i = overlay::member_of_leg(0); i < members.size(); ++i)
+        format_member(members[i], *network.add_legs());
+    return network;
 }
 
 Result<std::vector<NetworkMember>> parse_members(const wire::LeaseNetwork &network,
@@ -86,6 +100,17 @@ bool LeaseNetwork::reaches_all() const {
     return std::all_of(ways_.begin(), ways_.end(), [renter_up](const Way &way) {
         return way.up || !way.wanted || (way.through_renter && renter_up);
     });
+}
+
+std::vector<wire::MemberDistance> LeaseNetwork::distances() const {
+    std::vector<wire::MemberDistance> distances;
+    for (std::uint32_t member = 0; member < ways_.size(); ++member) {
+        if (!ways_[member].up) continue;
+        wire::MemberDistance &distance = distances.emplace_back();
+        distance.set_member(member);
+        distance.set_round_trip_us(engine_.round_trip_us(member));
+    }
+    return distances;
 }
 
 void LeaseNetwork::want(std::uint32_t member) {

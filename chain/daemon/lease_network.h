@@ -43,6 +43,8 @@ struct ChannelLabel {
     static Result<ChannelLabel> parse(std::string_view label);
 };
 
+// What parse_members reads. Precondition: there is a renter.
+wire::LeaseNetwork format_members(const std::vector<NetworkMember> &members);
 // Members in their order, the renter first. Errors: kProtocol (a name, a key or a number of members
 // that cannot be).
 Result<std::vector<NetworkMember>> parse_members(const wire::LeaseNetwork &network,
@@ -70,6 +72,8 @@ public:
     const std::vector<NetworkMember> &members() const { return members_; }
     // Every member that is wanted, if by way of the renter.
     bool reaches_all() const;
+    // Of those to which there is a way of its own.
+    std::vector<wire::MemberDistance> distances() const;
     overlay::Engine::Counters counters() const { return engine_.counters(); }
 
 private:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/node.h"
 
+#include <map>
+
 namespace chain::daemon {
 
 Result<wire::TxBody> Node::prepare(wire::TxBody body) const {
@@ -16,6 +18,17 @@ Result<ledger::TxId> Node::submit(wire::TxBody body) const {
     CHAIN_ASSIGN(body, prepare(std::move(body)));
     CHAIN_ASSIGN(const KeyPair *key, wallet.key());
     return backend.submit(ledger::sign_tx(body, *key));
+}
+
+std::vector<market::Offer> Node::offers() const {
+    std::map<PublicKey, std::uint32_t> round_trips_us;
+    for (const p2p::PeerView &peer : network.peers())
+        round_trips_us[peer.node_key] = peer.round_trip_us;
+    std::vector<market::Offer> offers = book.offers();
+    for (market::Offer &offer : offers)
+        if (const auto found = round_trips_us.find(offer.node_key); found != round_trips_us.end())
+            offer.round_trip_us = found->second;
+    return offers;
 }
 
 Status Node::send_trade(const PublicKey &peer, const wire::TradeMessage &message) const {

@@ -35,6 +35,8 @@ struct Node {
     Result<ledger::TxId> submit(wire::TxBody body) const;
     // The body that `submit` would sign: for what others must co-sign.
     Result<wire::TxBody> prepare(wire::TxBody body) const;
+    // Those of the book, with the round trips that sessions have measured.
+    std::vector<market::Offer> offers() const;
     // Errors: those of Network::send.
     Status send_trade(const PublicKey &peer, const wire::TradeMessage &message) const;
 };

@@ -127,7 +127,11 @@ Status ProviderAgent::set_offer(const wire::OfferSetCall &call) {
         if (node_.network.listen_address().empty())
             return make_error(ErrorCode::kRefused,
                               "this daemon listens to no peers; start it with --listen");
+        std::vector<PublicKey> free_for;
+        for (const std::string &account : call.free_for())
+            CHAIN_TRY(provider::add_free_for(account, free_for));
         CHAIN_TRY(provider::probe_sandbox());
+        if (!free_for.empty()) options_.free_for = std::move(free_for);
         options_.ask_per_ghz_h = Amount{call.ask_per_ghz_h()};
         if (call.memory_bytes() > 0) options_.memory_bytes = call.memory_bytes();
         if (!call.host().empty()) options_.host = call.host();
@@ -174,6 +178,7 @@ void ProviderAgent::publish_offer() {
     *body.mutable_calibration() = calibration_;
     body.set_memory_bytes(options_.memory_bytes);
     body.set_ask_per_ghz_h(options_.ask_per_ghz_h.units);
+    for (const PublicKey &renter : options_.free_for) body.add_free_for(to_bytes(renter));
     body.set_region(options_.region);
     body.set_isolation(not_held_.empty() ? "full" : "partial");
     offered_gpus_ = free_gpus();
@@ -234,6 +239,32 @@ Status ProviderAgent::check_funds(const wire::OpenLease &open, const PublicKey &
     return ok_status();
 }
 
+// Of the leg; what it locks follows from it.
+Result<Amount> ProviderAgent::check_price(const wire::OpenLease &open, const wire::LeaseLeg &leg,
+                                          const PublicKey &renter) const {
+    if (leg.free()) {
+        const auto &free_for = options_.free_for;
+        if (std::find(free_for.begin(), free_for.end(), renter) == free_for.end())
+            return make_error(ErrorCode::kRefused, "I am not free for this account");
+        return Amount{0};  // and the ledger takes it only if nothing is locked
+    }
+    if (open.price_per_ghz_h() < options_.ask_per_ghz_h.units)
+        return make_error(ErrorCode::kRefused, "the price is below what I ask");
+    CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
+    CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
+    CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
+    CHAIN_ASSIGN(const Amount collateral,
+                 node_.backend.collateral(
+                     own->public_key(), {price, leg.slot_count(), leg.hz_max(), leg.cycles_max()}));
+    if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
+        return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
+    CHAIN_TRY(check_funds(open, renter));
+    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
+    if (account.balance < collateral)
+        return make_error(ErrorCode::kRefused, "the collateral is more than I have");
+    return price;
+}
+
 Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
                                                const wire::Propose &propose) const {
     CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
@@ -276,23 +307,10 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
         return make_error(ErrorCode::kRefused, propose.has_network()
                                                    ? "no lease can have a network of its own here"
                                                    : "no lease is let into this machine's network");
-    if (open.price_per_ghz_h() < options_.ask_per_ghz_h.units)
-        return make_error(ErrorCode::kRefused, "the price is below what I ask");
     if (leg.hz_max() != hz_)
         return make_error(ErrorCode::kRefused, "the frequency is not the one I offer");
-    CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
-    CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
-    CHAIN_ASSIGN(const Amount collateral,
-                 node_.backend.collateral(
-                     own->public_key(), {price, leg.slot_count(), leg.hz_max(), leg.cycles_max()}));
-    if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
-        return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
-    CHAIN_TRY(check_funds(open, renter));
-    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
-    if (account.balance < collateral)
-        return make_error(ErrorCode::kRefused, "the collateral is more than I have");
+    CHAIN_ASSIGN(terms.price_per_ghz_h, check_price(open, leg, renter));
     terms.renter = renter;
-    terms.price_per_ghz_h = price;
     terms.hz_max = leg.hz_max();
     terms.cycles_max = leg.cycles_max();
     terms.duration_ms = open.duration_ms();
@@ -303,6 +321,7 @@ Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
     if (propose.has_network()) {
         CHAIN_ASSIGN(terms.members, parse_members(propose.network(),
                                                   static_cast<std::uint32_t>(open.legs_size())));
+        terms.renter_has_ranks = propose.network().renter_has_ranks();
         if (terms.members[overlay::member_of_leg(key.leg)].node_key != node_.node_key.public_key())
             return make_error(ErrorCode::kProtocol, "the leg is another node's");
     }

@@ -80,6 +80,8 @@ private:
     Status take_gpus(std::uint32_t count, std::uint32_t billed_slots, LegTerms &terms) const;
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
+    Result<Amount> check_price(const wire::OpenLease &open, const wire::LeaseLeg &leg,
+                               const PublicKey &renter) const;
     Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
     bool disk_has_room() const;
     Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;

@@ -56,6 +56,7 @@ struct LegTerms {
     std::uint64_t memory_bytes = 0;
     Bytes32 manifest_hash{};
     std::string host;
+    bool renter_has_ranks = false;
     std::vector<NetworkMember> members;  // of the lease's network; empty: it has none of its own
     // How sure the lease's block must be before anything is done for it.
     TxStatus begins_at = TxStatus::kIncluded;

@@ -43,6 +43,7 @@ void ProviderLeg::begin_network() {
         [this](std::uint32_t member, bool up, const std::string &why) {
             on_member(member, up, why);
         });
+    if (terms_.renter_has_ranks) network_->want(overlay::kRenter);
     for (std::uint32_t member = overlay::member_of_leg(0); member < terms_.members.size(); ++member)
         network_->want(member);
     if (network_->reaches_all()) on_member(own_member(), true, {});  // alone
@@ -58,6 +59,8 @@ void ProviderLeg::on_member(std::uint32_t member, bool up, const std::string &wh
     wire::NetworkReport report;
     if (network_->reaches_all()) {
         report.set_up(true);
+        for (wire::MemberDistance &distance : network_->distances())
+            *report.add_distances() = std::move(distance);
     } else if (!up && member != overlay::kRenter) {
         report.set_leg(member - overlay::member_of_leg(0));
         // Not more: what answers at an address of this machine's network is not the renter's to

@@ -57,10 +57,25 @@ void RenterAgent::open(const ControlConnectionPtr &client, std::uint64_t request
     }
     auto demand = make_demand(call.spec());
     if (!demand.ok()) return client->fail(request_id, demand.error());
+    begin(client, request_id, call, std::move(*demand), {});
+}
+
+void RenterAgent::begin(const ControlConnectionPtr &client, std::uint64_t request_id,
+                        const wire::LeaseOpenCall &call, market::Demand demand, FailedGang before) {
+    if (!client->open()) return;
     const std::uint64_t number = next_++;
     auto lease = std::make_unique<RenterLease>(
-        node_, client, request_id, call, std::move(*demand),
-        [this, number] { node_.loop.post([this, number] { leases_.erase(number); }); });
+        node_, client, request_id, call, demand,
+        [this, number] { node_.loop.post([this, number] { leases_.erase(number); }); },
+        [this, client, request_id, call, demand](FailedGang failed) {
+            market::Demand others = demand;
+            others.avoid.push_back(to_address(failed.provider));
+            // Not from inside of the lease that failed.
+            node_.loop.post([this, client, request_id, call, others, failed] {
+                begin(client, request_id, call, others, failed);
+            });
+        },
+        std::move(before));
     RenterLease &started = *lease;
     leases_.emplace(number, std::move(lease));
     client->on_close([this, number] {
@@ -104,7 +119,7 @@ void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t reques
 Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
     CHAIN_ASSIGN(const market::Demand demand, make_demand(spec));
     CHAIN_ASSIGN(const market::Clearing clearing,
-                 market::clear(demand, node_.book.offers(), node_.backend.params()));
+                 market::clear(demand, node_.offers(), node_.backend.params()));
     wire::Explanation explanation;
     for (const market::Verdict &verdict : clearing.verdicts) {
         wire::OfferVerdict &entry = *explanation.add_verdicts();
@@ -112,7 +127,9 @@ Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
         entry.set_provider(to_address(verdict.offer.provider));
         entry.set_slots_offered(verdict.offer.slot_count);
         entry.set_slots_taken(verdict.slots_taken);
-        entry.set_ask_per_ghz_h(verdict.offer.ask_per_ghz_h.units);
+        entry.set_ask_per_ghz_h(
+            verdict.offer.is_free_for(demand.renter) ? 0 : verdict.offer.ask_per_ghz_h.units);
+        entry.set_round_trip_us(verdict.offer.round_trip_us);
         entry.set_matches(verdict.reasons.empty());
         for (const std::string &reason : verdict.reasons) entry.add_reasons(reason);
     }
@@ -120,6 +137,7 @@ Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
         explanation.set_summary(clearing.failure);
         return explanation;
     }
+    explanation.set_cleared(true);
     explanation.set_price_per_ghz_h(clearing.price_per_ghz_h.units);
     explanation.set_escrow(clearing.escrow.units);
     explanation.set_summary(std::to_string(demand.slot_count) + " slots on " +

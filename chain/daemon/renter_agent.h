@@ -50,6 +50,8 @@ public:
 
 private:
     Result<market::Demand> make_demand(const wire::LeaseSpec &spec) const;
+    void begin(const ControlConnectionPtr &client, std::uint64_t request_id,
+               const wire::LeaseOpenCall &call, market::Demand demand, FailedGang before);
     RenterLease *find(const ControlConnectionPtr &client);
     bool is_live(const ledger::LeaseId &id) const;
     void close_forgotten_leases();

@@ -33,13 +33,16 @@ std::string own_host_name() {
 
 RenterLease::RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t request_id,
                          wire::LeaseOpenCall call, market::Demand demand,
-                         std::function<void()> on_end)
+                         std::function<void()> on_end, std::function<void(FailedGang)> ask_others,
+                         FailedGang before)
     : node_(node),
       client_(std::move(client)),
       request_id_(request_id),
       call_(std::move(call)),
       demand_(std::move(demand)),
-      on_end_(std::move(on_end)) {}
+      on_end_(std::move(on_end)),
+      ask_others_(std::move(ask_others)),
+      before_(std::move(before)) {}
 
 RenterLease::~RenterLease() {
     *alive_ = false;
@@ -76,13 +79,18 @@ void RenterLease::remember() {
 
 void RenterLease::start() {
     wait_until_ms_ = node_.clock.steady_ms() + call_.spec().wait_ms();
+    if (before_.count > 0) {
+        files_ = before_.files;
+        reoffer_until_ms_ = node_.clock.steady_ms() + kReofferWaitMs;
+        return wait_for_market(kReofferPollMs);
+    }
     progress("files", std::to_string(call_.stage_in_size()) + " files");
     describe_files();
 }
 
 void RenterLease::clear_market() {
     phase_ = Phase::kClearing;
-    std::vector<market::Offer> offers = node_.book.offers();
+    std::vector<market::Offer> offers = node_.offers();
     std::erase_if(offers,
                   [&](const market::Offer &offer) { return refused_offers_.contains(offer.id); });
     auto clearing = market::clear(demand_, std::move(offers), node_.backend.params());
@@ -94,6 +102,9 @@ void RenterLease::clear_market() {
         if (!may_wait) {
             std::string why = clearing->failure;
             if (!last_refusal_.empty()) why += "; who matched has refused: " + last_refusal_;
+            if (before_.count > 0)
+                return fail(Error{before_.error.code,
+                                  before_.error.message + "; nobody takes its place: " + why});
             return fail(Error{clearing->failure_code, why});
         }
         progress("waiting", clearing->failure);
@@ -140,12 +151,14 @@ void RenterLease::agree() {
         leg.set_hz_max(award.offer.hz);
         leg.set_cycles_max(award.cycles_max);
         leg.set_escrow(award.escrow.units);
+        leg.set_offer_id(to_bytes(award.offer.id));
+        leg.set_free(award.is_free);
+        if (award.is_free) continue;  // nothing is locked on either side
         const auto collateral = node_.backend.collateral(
             award.offer.provider,
             {clearing_.price_per_ghz_h, award.billed_slots(), award.offer.hz, award.cycles_max});
         if (!collateral.ok()) return fail(collateral.error());
         leg.set_collateral(collateral->units);
-        leg.set_offer_id(to_bytes(award.offer.id));
     }
     auto prepared = node_.prepare(std::move(body));
     if (!prepared.ok()) return fail(prepared.error());
@@ -252,17 +265,22 @@ void RenterLease::fund() {
     bill.set_command(call_.command());
     bill.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
     bill.set_escrow(clearing_.escrow.units);
+    bill.set_home_slots(call_.spec().home_slots());
     bill.set_started_at_ms(node_.clock.unix_ms());
     for (const LegState &leg : legs_) {
         wire::BillLeg &entry = *bill.add_legs();
         entry.set_provider(to_address(leg.award.offer.provider));
         entry.set_slots(leg.award.billed_slots());
+        entry.set_free(leg.award.is_free);
         entry.set_gpu_count(leg.award.gpu_count);
         entry.set_gpu_slots(leg.award.billed_slots() - leg.award.slot_count);
         entry.set_host(leg.host);
         record_.add_vouchers();
     }
     remember();
+    distances_ =
+        market::Distances(overlay::member_of_leg(static_cast<std::uint32_t>(legs_.size())));
+    if (joins_network()) join_network();
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", format_tokens(clearing_.escrow),
         " tokens to be locked for ", demand_.slot_count, " slots on ", legs_.size(), " peers");
     progress("funding", format_tokens(clearing_.escrow) + " tokens");
@@ -287,7 +305,8 @@ void RenterLease::become_ready() {
     ready.set_plain_network(is_plain());
     ready.set_network_include(network_include());
     ready.set_job_folder(call_.job_folder());
-    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+    ready.set_home_slots(call_.spec().home_slots());
+    for (const std::uint32_t leg : leg_order()) {
         wire::LeaseNode &node = *ready.add_nodes();
         node.set_leg(leg);
         node.set_host(record_.bill().legs(static_cast<int>(leg)).host());

@@ -26,6 +26,7 @@
 #include "chain/daemon/results_taker.h"
 #include "chain/daemon/stage_pump.h"
 #include "chain/market/clearing.h"
+#include "chain/market/placement.h"
 #include "chain/wire/control.pb.h"
 
 namespace chain::daemon {
@@ -35,6 +36,7 @@ inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's led
 inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
 inline constexpr unsigned kAgreeRoundsMax = 4;
+inline constexpr unsigned kGangsMax = 3;  // on the ledger, for one job that has not begun
 inline constexpr std::uint64_t kNetworkWaitMs = 10'000;  // until all legs reach each other
 inline constexpr std::uint64_t kNetworkWaitMsPerLeg = 300;
 inline constexpr std::uint64_t kMarketPollMs = 500;
@@ -46,10 +48,21 @@ inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
 // What of the call is for stores.
 stage::S3Access s3_access(const wire::LeaseOpenCall &call);
 
+// A gang that was on the ledger and of which a leg failed before the job began.
+struct FailedGang {
+    unsigned count = 0;    // how many there were, with this one
+    PublicKey provider{};  // of the leg that failed,
+    Error error;           // and why
+    std::vector<stage::StagedFile> files;
+};
+
 class RenterLease {
 public:
+    // `ask_others`: for the same lease of other peers; it takes over what `client` waits for.
+    // `before`: the gang whose place this one takes; its count is 0 for the first.
     RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t request_id,
-                wire::LeaseOpenCall call, market::Demand demand, std::function<void()> on_end);
+                wire::LeaseOpenCall call, market::Demand demand, std::function<void()> on_end,
+                std::function<void(FailedGang)> ask_others, FailedGang before);
     ~RenterLease();
 
     void start();
@@ -116,10 +129,17 @@ private:
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
     bool is_plain() const { return call_.spec().plain_network(); }
     void name_hosts();
+    std::vector<NetworkMember> members() const;
     wire::LeaseNetwork describe_network() const;
     void on_network(std::uint32_t leg, const wire::NetworkReport &report);
     void relay(std::uint32_t leg, std::uint32_t other, const std::string &why);
-    void on_relay_lost(std::uint32_t member, const std::string &why);
+    bool has_home() const { return call_.spec().home_slots() > 0; }
+    bool joins_network() const { return has_home() && !is_plain(); }
+    bool reaches_all_legs() const { return !joins_network() || network_->reaches_all(); }
+    void join_network();
+    void on_member(std::uint32_t member, bool up, const std::string &why);
+    void on_member_lost(std::uint32_t member, const std::string &why);
+    std::vector<std::uint32_t> leg_order() const;
     void take_sockets();
     void on_stream(std::uint32_t leg, const wire::Stream &stream);
     void become_ready_if_all_are();
@@ -151,6 +171,9 @@ private:
     void close_one_sided();
     void finish();
     void fail(const Error &error);
+    // As fail(), unless others may take that leg's place.
+    void fail_leg(std::uint32_t leg, const Error &error);
+    void undo(const Error &error);
     void progress(const std::string &stage, const std::string &detail);
     void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
                bool over_limit = false);
@@ -168,6 +191,8 @@ private:
     const wire::LeaseOpenCall call_;
     market::Demand demand_;
     std::function<void()> on_end_;
+    std::function<void(FailedGang)> ask_others_;
+    const FailedGang before_;
 
     Phase phase_ = Phase::kHashing;
     std::vector<stage::StagedFile> files_;
@@ -179,8 +204,11 @@ private:
     ledger::LeaseId id_{};
     bool submitted_ = false;
     std::vector<LegState> legs_;
-    std::unique_ptr<LeaseNetwork> relay_;     // for legs that do not reach each other; null: none
+    // For ranks on this machine, and for legs that do not reach each other; null: none of these.
+    std::unique_ptr<LeaseNetwork> network_;
+    market::Distances distances_{0};          // between members
     FileDescriptor attach_socket_;            // from which mpirun's connections come,
+    bool device_comes_ = false;               // before them
     std::vector<std::uint32_t> attach_legs_;  // for these
     LoopHandle attach_watch_;
     wire::RenterRecord record_;

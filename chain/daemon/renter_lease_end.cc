@@ -119,7 +119,7 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     if (phase_ == Phase::kEnding) return check_ended();
     if (phase_ == Phase::kAgreeing) return refuse(leg, reason);
     if (phase_ == Phase::kFunding || phase_ == Phase::kStaging)
-        return fail(make_error(ErrorCode::kPeerLost, who, " was lost: ", reason));
+        return fail_leg(leg, make_error(ErrorCode::kPeerLost, who, " was lost: ", reason));
     // Its time or money is used up: the provider ends its leg for the same reason, and is no loss.
     if (!record_.bill().reason().empty()) return;
     const bool goes_on = call_.spec().tolerate_loss();
@@ -343,8 +343,24 @@ void RenterLease::finish() {
     on_end_();
 }
 
+// The gang is all or nothing: another one is asked, as a lease of its own.
+void RenterLease::fail_leg(std::uint32_t leg, const Error &error) {
+    if (phase_ == Phase::kEnded) return;
+    if (!submitted_ || before_.count + 1 >= kGangsMax) return fail(error);
+    progress("replacing", error.message);
+    undo(error);
+    ask_others_({before_.count + 1, legs_[leg].award.offer.provider, error, std::move(files_)});
+    on_end_();
+}
+
 void RenterLease::fail(const Error &error) {
     if (phase_ == Phase::kEnded) return;
+    undo(error);
+    client_->fail(request_id_, error);
+    on_end_();
+}
+
+void RenterLease::undo(const Error &error) {
     log(LogLevel::kNote, kCategory, "a lease came to nothing: ", error.message);
     if (submitted_) {
         record_.mutable_bill()->set_state("failed");
@@ -366,8 +382,6 @@ void RenterLease::fail(const Error &error) {
     phase_ = Phase::kEnded;
     deadline_.cancel();
     wait_timer_.cancel();
-    client_->fail(request_id_, error);
-    on_end_();
 }
 
 // mpirun ends non-zero then, also if every rank did well.

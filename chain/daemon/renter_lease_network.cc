@@ -20,16 +20,17 @@ constexpr std::string_view kCategory = "renter";
 
 }  // namespace
 
+std::vector<NetworkMember> RenterLease::members() const {
+    std::vector<NetworkMember> members;
+    members.push_back({node_.node_key.public_key(), node_.network.reachable_address(), {}});
+    for (const LegState &leg : legs_)
+        members.push_back({leg.award.offer.node_key, leg.award.offer.address, leg.host});
+    return members;
+}
+
 wire::LeaseNetwork RenterLease::describe_network() const {
-    wire::LeaseNetwork network;
-    network.mutable_renter()->set_node_key(to_bytes(node_.node_key.public_key()));
-    network.mutable_renter()->set_address(node_.network.reachable_address());
-    for (const LegState &leg : legs_) {
-        wire::NetworkMember &member = *network.add_legs();
-        member.set_node_key(to_bytes(leg.award.offer.node_key));
-        member.set_address(leg.award.offer.address);
-        member.set_host(leg.host);
-    }
+    wire::LeaseNetwork network = format_members(members());
+    network.set_renter_has_ranks(has_home());
     return network;
 }
 
@@ -37,7 +38,23 @@ void RenterLease::on_network(std::uint32_t leg, const wire::NetworkReport &repor
     if (phase_ < Phase::kFunding || phase_ >= Phase::kEnding || is_plain()) return;
     if (!report.up()) return relay(leg, report.leg(), report.reason());
     legs_[leg].connected = true;
+    for (const wire::MemberDistance &distance : report.distances())
+        distances_.measured(overlay::member_of_leg(leg), distance.member(),
+                            distance.round_trip_us());
     become_ready_if_all_are();
+}
+
+// In which their ranks are numbered; those of this machine come first.
+std::vector<std::uint32_t> RenterLease::leg_order() const {
+    market::Distances distances = distances_;
+    if (network_ != nullptr)
+        for (const wire::MemberDistance &distance : network_->distances())
+            distances.measured(overlay::kRenter, distance.member(), distance.round_trip_us());
+    std::vector<std::uint32_t> order;
+    for (const std::uint32_t member : market::neighbour_order(
+             distances, has_home() ? overlay::kRenter : overlay::member_of_leg(0)))
+        if (member != overlay::kRenter) order.push_back(member - overlay::member_of_leg(0));
+    return order;
 }
 
 void RenterLease::become_ready_if_all_are() {
@@ -47,14 +64,36 @@ void RenterLease::become_ready_if_all_are() {
     if (!staged) return;
     const auto missing = std::find_if(legs_.begin(), legs_.end(),
                                       [](const LegState &leg) { return !leg.connected; });
-    if (is_plain() || missing == legs_.end()) return become_ready();
+    if (is_plain() || (missing == legs_.end() && reaches_all_legs())) return become_ready();
     set_deadline(kNetworkWaitMs + kNetworkWaitMsPerLeg * legs_.size(), [this] {
-        for (const LegState &leg : legs_)
-            if (!leg.connected)
-                return fail(make_error(ErrorCode::kPeerLost,
-                                       name_peer(leg.award.offer.host, leg.award.offer.provider),
+        for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
+            const market::Offer &offer = legs_[leg].award.offer;
+            if (legs_[leg].connected) continue;
+            return fail_leg(leg,
+                            make_error(ErrorCode::kPeerLost, name_peer(offer.host, offer.provider),
                                        " did not reach the other peers in time"));
+        }
+        fail(make_error(ErrorCode::kPeerLost,
+                        "the ranks of this machine did not reach those of the peers in time"));
     });
+}
+
+// With ranks of this machine as a member like others, else only to pass packets on.
+void RenterLease::join_network() {
+    if (network_ != nullptr) return;
+    network_ = std::make_unique<LeaseNetwork>(
+        node_, id_, overlay::kRenter, members(),
+        [this](std::uint32_t member, bool up, const std::string &why) {
+            on_member(member, up, why);
+        });
+    if (!joins_network()) return;
+    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
+        network_->want(overlay::member_of_leg(leg));
+}
+
+void RenterLease::on_member(std::uint32_t member, bool up, const std::string &why) {
+    if (!up) return on_member_lost(member, why);
+    become_ready_if_all_are();
 }
 
 // Two legs of which neither reaches the other: what they say to each other goes through here.
@@ -65,17 +104,9 @@ void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::strin
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", pair,
         " do not reach each other (", plain_text(why, stage::kTextBytesMax),
         "): their packets go through this machine");
-    if (relay_ == nullptr) {
-        auto members = parse_members(describe_network(), static_cast<std::uint32_t>(legs_.size()));
-        if (!members.ok()) return;
-        relay_ = std::make_unique<LeaseNetwork>(
-            node_, id_, overlay::kRenter, std::move(*members),
-            [this](std::uint32_t member, bool up, const std::string &gone) {
-                if (!up) on_relay_lost(member, gone);
-            });
-    }
+    join_network();
     for (const auto &[here, there] : {std::pair(leg, other), std::pair(other, leg)}) {
-        relay_->want(overlay::member_of_leg(here));
+        network_->want(overlay::member_of_leg(here));
         wire::TradeMessage message = trade_message(leg_key(here));
         message.mutable_network_relay()->set_leg(there);
         static_cast<void>(node_.send_trade(legs_[here].award.offer.node_key, message));
@@ -84,13 +115,16 @@ void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::strin
 
 // Nobody's fault that could be proved: the job ends, or goes on without it, and both are paid for
 // what they did.
-void RenterLease::on_relay_lost(std::uint32_t member, const std::string &why) {
+void RenterLease::on_member_lost(std::uint32_t member, const std::string &why) {
     const std::uint32_t index = member - overlay::member_of_leg(0);
     LegState &leg = legs_[index];
     if (leg.failed) return;
     const std::string text =
-        leg.host + " does not reach the other peers, nor through this machine: " + why;
-    if (phase_ < Phase::kReady) return fail(make_error(ErrorCode::kPeerLost, text));
+        leg.host +
+        (joins_network() ? " does not reach this machine: "
+                         : " does not reach the other peers, nor through this machine: ") +
+        why;
+    if (phase_ < Phase::kReady) return fail_leg(index, make_error(ErrorCode::kPeerLost, text));
     if (phase_ >= Phase::kEnding) return;
     if (!call_.spec().tolerate_loss()) return end_soon(text);
     leg_lost(index, text, false);
@@ -102,7 +136,7 @@ void RenterLease::on_relay_lost(std::uint32_t member, const std::string &why) {
 }
 
 void RenterLease::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
-    if (relay_ != nullptr) relay_->take_channel(peer, from, std::move(channel));
+    if (network_ != nullptr) network_->take_channel(peer, from, std::move(channel));
 }
 
 // ---- mpirun's own connections
@@ -115,9 +149,14 @@ void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t reque
     for (const std::uint32_t leg : call.legs())
         if (leg >= legs_.size())
             return client->fail(request_id, make_error(ErrorCode::kInvalidInput, "no leg ", leg));
+    if (call.device() != joins_network())
+        return client->fail(request_id, make_error(ErrorCode::kInvalidInput,
+                                                   "a device comes with ranks of this machine, "
+                                                   "and only then"));
     auto socket = client->take_over();
     if (!socket.ok()) return client->fail(request_id, socket.error());
     attach_socket_ = std::move(*socket);
+    device_comes_ = call.device();
     attach_legs_.assign(call.legs().rbegin(), call.legs().rend());  // the next one is the last
     // At once: an orted may have its say before the connection is here.
     for (const std::uint32_t leg : call.legs())
@@ -128,7 +167,7 @@ void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t reque
 }
 
 void RenterLease::take_sockets() {
-    while (!attach_legs_.empty()) {
+    while (device_comes_ || !attach_legs_.empty()) {
         char byte = 0;
         int fd = -1;
         const ssize_t got = receive_descriptors(attach_socket_.get(), &byte, sizeof byte,
@@ -137,6 +176,10 @@ void RenterLease::take_sockets() {
         FileDescriptor socket(fd);
         // mpirun is gone, or broken: the connection of the lease says so, too
         if (got != 1 || !socket.valid()) break;
+        if (std::exchange(device_comes_, false)) {
+            network_->attach(std::move(socket));
+            continue;
+        }
         const std::uint32_t leg = attach_legs_.back();
         attach_legs_.pop_back();
         if (legs_[leg].stream != nullptr) legs_[leg].stream->attach(std::move(socket));

@@ -117,9 +117,9 @@ void RenterLease::on_stage_done(std::uint32_t leg, const wire::StageDone &done) 
     if (phase_ != Phase::kStaging) return;
     const market::Offer &offer = legs_[leg].award.offer;
     if (!done.error().empty())
-        return fail(make_error(
-            ErrorCode::kRefused, name_peer(offer.host, offer.provider),
-            " could not take the files: ", plain_text(done.error(), 4 * stage::kTextBytesMax)));
+        return fail_leg(leg, make_error(ErrorCode::kRefused, name_peer(offer.host, offer.provider),
+                                        " could not take the files: ",
+                                        plain_text(done.error(), 4 * stage::kTextBytesMax)));
     legs_[leg].staged = true;
     legs_[leg].pump.reset();
     become_ready_if_all_are();

@@ -160,11 +160,27 @@ INSTANTIATE_TEST_SUITE_P(
                 "one place"},
         BadFlag{&LeaseFlags::stage_out, "x,", ErrorCode::kInvalidInput, "--chain-stage-out"},
         BadFlag{&LeaseFlags::start, "12:00", ErrorCode::kNotYet, "--chain-start"},
-        BadFlag{&LeaseFlags::home, "1", ErrorCode::kNotYet, "--chain-home"},
+        BadFlag{&LeaseFlags::home, "one", ErrorCode::kInvalidInput, "--chain-home"},
+        BadFlag{&LeaseFlags::home, "-1", ErrorCode::kInvalidInput, "--chain-home"},
+        BadFlag{&LeaseFlags::home, "4097", ErrorCode::kInvalidInput, "--chain-home"},
         BadFlag{&LeaseFlags::relaunch, "often", ErrorCode::kInvalidInput, "--chain-relaunch"},
         BadFlag{&LeaseFlags::relaunch, "1001", ErrorCode::kInvalidInput, "--chain-relaunch"},
         BadFlag{&LeaseFlags::net, "wireguard", ErrorCode::kInvalidInput, "--chain-net"},
         BadFlag{&LeaseFlags::net, "carrier-pigeon", ErrorCode::kInvalidInput, "--chain-net"}));
+
+TEST(LeaseFlags, RanksAtHomeRunInNoImage) {
+    LeaseFlags flags = two_slots();
+    flags.home = "3";
+    auto order = parse_lease_flags(flags);
+    ASSERT_TRUE(order.ok()) << order.error().message;
+    EXPECT_EQ(order->spec.home_slots(), 3u);
+    flags.lease = "2,image=job.tar";
+    order = parse_lease_flags(flags);
+    ASSERT_FALSE(order.ok());
+    EXPECT_NE(order.error().message.find("image=job.tar"), std::string::npos);
+    flags.home = "0";
+    EXPECT_TRUE(parse_lease_flags(flags).ok());
+}
 
 TEST(LeaseFlags, LossesAreToleratedOnlyWhenAskedFor) {
     LeaseFlags flags = two_slots();

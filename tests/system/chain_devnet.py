@@ -133,6 +133,14 @@ class Run:
         )
 
 
+def hosts_of_ranks(run):
+    """Of `--tag-output hostname`, whose lines are [1,RANK]<stdout>:HOST, in the order of the ranks."""
+    lines = [line.split("<stdout>:") for line in run.out.splitlines() if "<stdout>:" in line]
+    ranks = {int(tag.strip("[]").split(",")[1]): host for tag, host in lines}
+    assert sorted(ranks) == list(range(len(lines))), run.text()
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
 class Job:
     """An mpirun that may still run."""
 

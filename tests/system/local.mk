@@ -11,18 +11,19 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/cheat_test.py tests/system/image_test.py tests/system/lease_network_test.py \
   tests/system/relaunch_test.py tests/system/gang_test.py tests/system/losses_test.py \
   tests/system/rootless_test.py tests/system/gpu_test.py tests/system/evil_orted_test.py \
-  tests/system/tolerate_loss_test.py
+  tests/system/tolerate_loss_test.py tests/system/home_test.py tests/system/near_test.py \
+  tests/system/real_gpu_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
   tests/system/net_lab.py tests/system/apart.py tests/system/talker.c tests/system/spawner.c tests/system/tolerant.c \
   tests/system/evil_orted.c tests/system/fake_nvml.c tests/system/swift_server.py \
-  tests/system/odd_machine.c
+  tests/system/odd_machine.c tests/system/knocker.c tests/system/gpu_spin.c
 
 # Programs of a renter: built with Open MPI's own wrapper, nothing of ours.
 renter_programs = tests/system/busy tests/system/errand tests/system/saver tests/system/escapee \
   tests/system/consumer tests/system/cheater tests/system/talker tests/system/spawner \
-  tests/system/tolerant
+  tests/system/tolerant tests/system/knocker tests/system/gpu_spin
 check_SCRIPTS += $(renter_programs)
 CLEANFILES += $(renter_programs)
 $(renter_programs): %: %.c

@@ -12,6 +12,7 @@
 
 #include "chain/base/namespaces.h"
 #include "chain/base/units.h"
+#include "chain/client/home_network.h"
 #include "chain/client/tries.h"
 
 extern "C" {
@@ -107,6 +108,11 @@ static std::string ras_parameter(const char *name) {
  * peers goes through the daemon, over a Unix socket: it needs no network. Before ORTE opens a port
  * or starts a thread. Where namespaces cannot be had, mpirun is as open as it always was. */
 static void leave_network(void) {
+    const std::string home = ras_parameter("home");
+    if (!home.empty() && home != "0") { /* if it cannot be had, the launch says so */
+        chain::client::HomeNetwork::enter();
+        return;
+    }
     if (chain::enter_empty_network(geteuid() != 0)) return;
     opal_output_verbose(1, orte_plm_base_framework.framework_output,
                         "plm:chain: mpirun's port can be reached from outside: %s",

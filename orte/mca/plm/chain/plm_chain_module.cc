@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "chain/base/file.h"
+#include "chain/client/home_network.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/text.h"
 #include "chain/client/tries.h"
@@ -368,7 +369,13 @@ static chain::Status attach(LeaseSession *session, const std::vector<wire::NodeL
         legs.push_back(launch.leg());
         sockets.push_back(std::move(*socket));
     }
-    return session->attach(legs, sockets);
+    chain::FileDescriptor device;
+    if (session->ready().home_slots() > 0) {
+        auto taken = chain::client::HomeNetwork::take_device();
+        if (!taken.ok()) return taken.error();
+        device = std::move(*taken);
+    }
+    return session->attach(legs, sockets, device);
 }
 
 static bool launch(orte_job_t *jdata, orte_job_t *daemons) {

@@ -107,8 +107,9 @@ static int component_register(void) {
     register_text("start", "--chain-start: reserve ahead; not yet in this version", OPAL_INFO_LVL_3,
                   &self->start, nullptr);
     register_text("home",
-                  "--chain-home: slots of this machine that join the job; not yet in this version",
-                  OPAL_INFO_LVL_3, &self->home, nullptr);
+                  "--chain-home: ranks that this machine runs itself, besides the leased ones; the "
+                  "first of all ranks are these",
+                  OPAL_INFO_LVL_1, &self->home, nullptr);
     register_text("relaunch",
                   "--chain-relaunch: start the job again when a peer is lost, this often at most, "
                   "with another peer in its place. OMPI_CHAIN_RESTART tells the program which "

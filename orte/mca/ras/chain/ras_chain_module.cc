@@ -12,6 +12,7 @@
 
 #include "chain/base/file.h"
 #include "chain/base/text.h"
+#include "chain/client/home_network.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/s3_access.h"
 #include "chain/client/stage_plan.h"
@@ -144,6 +145,10 @@ static void prepare_apps(orte_job_t *jdata, const wire::LeaseReady &ready) {
         if (!ready.network_include().empty())
             for (const char *name : {"OMPI_MCA_btl_tcp_if_include", "OMPI_MCA_oob_tcp_if_include"})
                 opal_setenv(name, ready.network_include().c_str(), replaces, &app->env);
+        /* The only ones that the daemon lets through to this machine. */
+        if (ready.home_slots() > 0 && !ready.plain_network())
+            for (const auto &[name, value] : chain::client::HomeNetwork::rank_parameters())
+                opal_setenv(("OMPI_MCA_" + name).c_str(), value.c_str(), true, &app->env);
         if (Tries::is_supervised())
             opal_setenv("OMPI_CHAIN_RESTART", std::to_string(Tries::number()).c_str(), true,
                         &app->env);
@@ -159,19 +164,24 @@ static void prepare_apps(orte_job_t *jdata, const wire::LeaseReady &ready) {
         OPAL_SET_BINDING_POLICY(opal_hwloc_binding_policy, OPAL_BIND_TO_NONE);
 }
 
+static void append_node(opal_list_t *nodes, const char *name, std::uint32_t slot_count) {
+    orte_node_t *node = OBJ_NEW(orte_node_t);
+    node->name = ::strdup(name);
+    node->state = ORTE_NODE_STATE_UP;
+    node->slots = static_cast<orte_std_cntr_t>(slot_count);
+    node->slots_inuse = 0;
+    node->slots_max = 0;
+    ORTE_FLAG_SET(node, ORTE_NODE_FLAG_SLOTS_GIVEN);
+    opal_list_append(nodes, &node->super);
+}
+
+/* The first ranks are those of this machine, if it has any. */
 static int insert_nodes(orte_job_t *jdata, const wire::LeaseReady &ready) {
     opal_list_t nodes;
     OBJ_CONSTRUCT(&nodes, opal_list_t);
-    for (const wire::LeaseNode &leased : ready.nodes()) {
-        orte_node_t *node = OBJ_NEW(orte_node_t);
-        node->name = ::strdup(leased.host().c_str());
-        node->state = ORTE_NODE_STATE_UP;
-        node->slots = static_cast<orte_std_cntr_t>(leased.slot_count());
-        node->slots_inuse = 0;
-        node->slots_max = 0;
-        ORTE_FLAG_SET(node, ORTE_NODE_FLAG_SLOTS_GIVEN);
-        opal_list_append(&nodes, &node->super);
-    }
+    if (ready.home_slots() > 0) append_node(&nodes, orte_process_info.nodename, ready.home_slots());
+    for (const wire::LeaseNode &leased : ready.nodes())
+        append_node(&nodes, leased.host().c_str(), leased.slot_count());
     const int rc = orte_ras_base_node_insert(&nodes, jdata);
     OBJ_DESTRUCT(&nodes);
     jdata->total_slots_alloc = orte_ras_base.total_slots_alloc;
@@ -290,7 +300,7 @@ static std::string format_explanation(const wire::Explanation &explanation) {
                        verdict.matches() ? "yes" : "no", why.empty() ? "-" : why});
     }
     std::string text = table.empty() ? "Nobody offers anything right now.\n" : table.format();
-    if (explanation.price_per_ghz_h() > 0)
+    if (explanation.cleared())
         text += "Price: " + chain::client::format_units(explanation.price_per_ghz_h()) +
                 " tokens per GHz·h. Escrow: " + chain::client::format_units(explanation.escrow()) +
                 " tokens.\n";
@@ -313,7 +323,7 @@ static int explain(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const std::string text = format_explanation(reply->explanation());
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
-    if (reply->explanation().price_per_ghz_h() <= 0) return end_job(jdata, 3);
+    if (!reply->explanation().cleared()) return end_job(jdata, 3);
     /* Nothing failed: the way of an abort would make the exit status 1. */
     orte_never_launched = true;
     orte_routing_is_enabled = false;
@@ -361,9 +371,16 @@ static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
 
 static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const auto apps = apps_of(jdata);
-    if (has_too_many_ranks(apps, order.spec.slot_count())) return end_job(jdata, 1);
+    if (has_too_many_ranks(apps, order.spec.slot_count() + order.spec.home_slots()))
+        return end_job(jdata, 1);
     const auto plan = plan_of(apps, order);
     if (!plan.ok()) return fail(jdata, "failed", plan.error());
+    if (order.spec.home_slots() > 0 && plan->peer_job_folder != plan->job_folder)
+        return fail(jdata, "failed",
+                    chain::make_error(ErrorCode::kInvalidInput, "ranks on this machine ",
+                                      "(--chain-home) and on peers need one name for the working ",
+                                      "folder, and peers have a ", plan->job_folder,
+                                      " of their own; work somewhere below your home folder."));
 
     wire::LeaseOpenCall call;
     *call.mutable_spec() = order.spec;

@@ -41,7 +41,8 @@ static opal_cmd_line_init_t flags[] = {
     WORD("start", "start", "Reserve ahead (not yet in this version)"),
     SWITCH("explain", "explain",
            "Show for each peer why it does or does not match, and lease nothing"),
-    WORD("home", "home", "Slots of this machine that join the job (not yet in this version)"),
+    WORD("home", "home",
+         "Ranks that this machine runs itself, besides the leased ones; rank 0 is the first"),
     WORD("stage-in", "stage_in",
          "More files, folders and s3:// objects for the peers, with commas between them; none "
          "sends the program only"),

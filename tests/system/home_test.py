@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Mixed supply: ranks of the renter's own machine, own machines that cost nothing, and bought peers in
+one job; and who reaches whom then."""
+
+import filecmp
+import os
+import socket
+import subprocess
+import sys
+
+from chain_devnet import BUILD_FOLDER, Devnet, hosts_of_ranks, run_tests, say
+
+TALKER = f"{BUILD_FOLDER}/tests/system/talker"
+KNOCKER = f"{BUILD_FOLDER}/tests/system/knocker"
+EDGES = f"{BUILD_FOLDER}/examples/edges/edges"
+PICTURE = "/usr/share/visp-images-data/ViSP-images/Klimt/Klimt.pgm"
+HERE = socket.gethostname().split(".")[0]
+
+
+def ranks_at_home(net):
+    """They are the first, cost nothing, and talk with the others."""
+    net.wait_offers()
+    run = net.mpirun("--chain-lease", 2, "--chain-home", 2, "-np", 4, "--tag-output", "hostname")
+    assert run.rc == 0, run.text()
+    hosts = [host.split(".")[0] for host in hosts_of_ranks(run)]
+    assert hosts[:2] == [HERE, HERE] and len(set(hosts)) == 3, run.text()
+    assert run.report["home_slots"] == 2 and len(run.report["legs"]) == 2, run.report
+    assert "(this machine)" in run.err and "free" in run.err, run.text()
+    run = net.mpirun("--chain-lease", 2, "--chain-home", 2, "-np", 4, TALKER, "home", 10)
+    assert "home: 4 ranks" in run.out, run.text()
+    say(f"   {run.out.strip()}, two at home, in {run.wall_s:.2f} s")
+    net.wait_nothing_locked()
+
+
+def as_many_as_there_are(net):
+    """Without -np all slots are used; more than there are is an error that says so."""
+    run = net.mpirun("--chain-lease", 2, "--chain-home", 1, "hostname")
+    assert run.rc == 0 and len(run.out.splitlines()) == 3, run.text()
+    run = net.mpirun("--chain-lease", 2, "--chain-home", 1, "-np", 4, "hostname")
+    assert run.rc == 1 and "4" in run.err and "3" in run.err, run.text()
+    run = net.mpirun("--chain-lease", 2, "--chain-home", "two", "-np", 2, "hostname")
+    assert run.rc == 1 and "--chain-home" in run.err, run.text()
+
+
+def the_same_picture(net):
+    """Files at home are read and written where they are; those of peers come there."""
+    if not os.path.exists(PICTURE):
+        say(f"   no {PICTURE}: apt-get install visp-images-data")
+        sys.exit(77)
+    job = net.start_mpirun("--chain-lease", 2, "--chain-home", 1, "-np", 3, EDGES, "-o", "drawn",
+                           PICTURE)
+    run = job.wait(60)
+    assert run.rc == 0, run.text()
+    subprocess.run(["mpirun", "-np", "1", EDGES, "-o", "alone", PICTURE], cwd=job.folder,
+                   env=net.environment, stdout=subprocess.DEVNULL, check=True, timeout=60)
+    [name] = os.listdir(f"{job.folder}/alone")
+    assert filecmp.cmp(f"{job.folder}/drawn/{name}", f"{job.folder}/alone/{name}", shallow=False)
+
+
+def nobody_knocks_at_mpirun(net):
+    """A peer's rank reaches ranks at home, and nothing else on the renter's machine."""
+    run = net.mpirun("--chain-lease", 1, "--chain-home", 1, "-np", 2, KNOCKER)
+    assert run.rc == 0, run.text()
+    ports = dict(line.split() for line in run.out.splitlines())
+    assert ports.pop("29990") == "reached", run.text()
+    ports = {port: word for port, word in ports.items() if not 20000 <= int(port) < 30000}
+    assert ports and set(ports.values()) == {"silent"}, run.text()
+    say(f"   {len(ports)} ports of mpirun and its helpers: silent")
+
+
+def own_machines_are_free(net):
+    """A machine of one's own costs nothing, comes first, and locks nothing."""
+    own, other = net.providers
+    renter = net.renter.call("wallet", "show")["address"]
+    own.call("offer", "set", "--slots", "2", "--ask", "5", "--free-for", renter)
+    net.wait_offers()
+    listed = {offer["host"]: offer for offer in net.renter.call("offer", "list", "--all")["offers"]}
+    assert listed[own.name]["free_for"] == [renter], listed
+    before = own.call("wallet", "show")["balance"]["units"]
+    run = net.mpirun("--chain-lease", 3, "--chain-home", 1, "-np", 4, TALKER, "mixed", 4)
+    assert run.rc == 0 and "mixed: 4 ranks" in run.out, run.text()
+    legs = {leg["host"]: leg for leg in run.report["legs"]}
+    assert legs[own.name]["slots"] == 2 and legs[own.name]["free"], run.report
+    assert legs[own.name]["paid"]["units"] == 0 and legs[own.name]["cycles"] > 0, run.report
+    assert legs[other.name]["paid"]["units"] > 0 and not legs[other.name]["free"], run.report
+    assert run.report["price_per_ghz_h"]["tokens"] == "0.01", run.report
+    net.wait_nothing_locked()
+    assert own.call("wallet", "show")["balance"]["units"] == before
+    # Alone they make a lease without any money in it, also for somebody who has none left to lock.
+    run = net.mpirun("--chain-lease", f"2,provider={own.name}", "--chain-max-price", "0.001", "-np", 2,
+                     "hostname")
+    assert run.rc == 0 and run.report["escrow"]["units"] == 0, run.text()
+    # Who claims to be free for somebody else's account gets nothing for it.
+    run = other.ask("lease", "explain", "1")
+    assert own.name in run.stdout and "5" in run.stdout, run.stdout + run.stderr
+    net.wait_nothing_locked()
+
+
+TESTS = [ranks_at_home, as_many_as_there_are, the_same_picture, nobody_knocks_at_mpirun,
+         own_machines_are_free]
+
+if __name__ == "__main__":
+    sys.exit(run_tests([(test.__name__, test) for test in TESTS], lambda: Devnet(providers=2)))
