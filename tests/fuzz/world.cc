@@ -21,7 +21,12 @@ void make_plausible(wire::OpenLease &action, const incentive::Params &params,
                     std::uint64_t now_ms) {
     action.set_price_per_ghz_h(action.price_per_ghz_h() & 0xffffffff);
     action.set_duration_ms(1 + action.duration_ms() % params.lease_duration_max_ms);
-    const std::uint64_t earliest_ms = now_ms + action.duration_ms();
+    std::uint64_t earliest_ms = now_ms + action.duration_ms();
+    if (action.starts_at_ms() > 0) {
+        action.set_starts_at_ms(now_ms + 1 +
+                                action.starts_at_ms() % params.reservation_ahead_max_ms);
+        earliest_ms = action.starts_at_ms() + action.duration_ms();
+    }
     action.set_expires_at_ms(earliest_ms + action.expires_at_ms() % params.settle_grace_ms);
     action.clear_manifest_hash();
     for (auto &leg : *action.mutable_legs()) {
@@ -31,6 +36,9 @@ void make_plausible(wire::OpenLease &action, const incentive::Params &params,
             incentive::cycles_bound(leg.slot_count(), leg.hz_max(), action.duration_ms());
         leg.set_cycles_max(1 + leg.cycles_max() % std::max<Cycles>(bound, 1));
         leg.clear_offer_id();
+        leg.set_escrow(0);
+        leg.set_collateral(0);
+        if (leg.free()) continue;
         const auto escrow = incentive::escrow(Amount{action.price_per_ghz_h()}, leg.cycles_max());
         if (!escrow.ok()) continue;
         leg.set_escrow(escrow->units);
@@ -48,9 +56,10 @@ void make_plausible(wire::VoucherBody &voucher, const ledger::StateReader &state
     const auto lease = state.lease(*id);
     if (!lease.ok() || lease->legs.empty()) return;
     voucher.set_leg(voucher.leg() % static_cast<std::uint32_t>(lease->legs.size()));
-    voucher.set_cycles(voucher.cycles() % (lease->legs[voucher.leg()].cycles_max + 1));
+    const ledger::Leg &leg = lease->legs[voucher.leg()];
+    voucher.set_cycles(voucher.cycles() % (leg.cycles_max + 1));
     voucher.set_waited_cycles(voucher.waited_cycles() % (voucher.cycles() + 1));
-    const auto due = incentive::payment(lease->price_per_ghz_h, voucher.cycles());
+    const auto due = incentive::payment(lease->price_of(leg), voucher.cycles());
     if (due.ok()) voucher.set_amount(due->units);
     if (voucher.meter_class() == wire::METER_CLASS_UNSPECIFIED)
         voucher.set_meter_class(wire::METER_CLASS_HW);

@@ -84,6 +84,10 @@ VIEWS = {
         ("end", "end", text), ("to the provider", "to_provider", number),
         ("burned", "burned", number), ("refund", "refund", number),
         ("penalty, burned", "penalty", number), ("collateral back", "collateral", number), ("forfeit, burned", "forfeit", number)]),
+    "deposit": ("deposit", [
+        ("reserved leg", "end", text), ("payment by voucher", "payment", number),
+        ("to the provider", "to_provider", number), ("burned", "burned", number),
+        ("refund", "refund", number), ("penalty, burned", "penalty", number)]),
     "split": ("split", [
         ("node", "node", number), ("provided, GHz·h", "cycles", ghz_h),
         ("income, units", "income", number)]),

@@ -145,6 +145,51 @@ void forfeits(Golden &golden, const Params &params) {
     }
 }
 
+// The leg of the hour, reserved: what its renter signed for, and how it ended.
+void deposits(Golden &golden, const Params &params) {
+    golden.table("deposit");
+    const LegTerms hour = leg_for(3'600'000);
+    const Amount locked = *escrow(kPrice, hour.cycles_max);
+    const Amount least = *deposit(locked, params);
+    constexpr Cycles kFew = 500'000'000'000;
+    using To = DueDeposit::To;
+    const struct {
+        const char *what, *due_to;
+        LegEnd end;
+        DueDeposit due;
+        Cycles cycles;
+    } cases[] = {
+        {"cancelled in time", "", LegEnd::kCancelled, {}, 0},
+        {"cancelled later", "provider", LegEnd::kCancelled, {least, To::kProvider}, 0},
+        {"no-show", "nobody", LegEnd::kNoShow, {least, To::kBurned}, 0},
+        {"completed", "provider", LegEnd::kCompleted, {least, To::kProvider}, kFew},
+        {"completed", "provider", LegEnd::kCompleted, {least, To::kProvider}, kUsed},
+        {"accused, and answered", "nobody", LegEnd::kCompleted, {least, To::kBurned}, kFew},
+        {"accused, and answered", "nobody", LegEnd::kCompleted, {least, To::kBurned}, kUsed},
+        {"disputed", "nobody", LegEnd::kDisputed, {least, To::kBurned}, kFew},
+        {"disputed", "nobody", LegEnd::kDisputed, {least, To::kBurned}, kUsed},
+    };
+    for (const auto &c : cases) {
+        const Amount paid = *payment(kPrice, c.cycles);
+        const auto parts = *settle_leg(locked, paid, Amount{}, c.end, params,
+                                       *unsigned_work(hour, c.cycles, params), c.due);
+        golden.row({{"end", c.what},
+                    {"due_to", c.due_to},
+                    {"escrow", locked},
+                    {"payment", paid},
+                    {"price_per_ghz_h", kPrice},
+                    {"slots", kSlots},
+                    {"hz_max", kHz},
+                    {"cycles_max", hour.cycles_max},
+                    {"cycles", c.cycles},
+                    {"deposit", least},
+                    {"to_provider", parts.to_provider},
+                    {"burned", parts.burned},
+                    {"refund", parts.refund},
+                    {"penalty", parts.penalty}});
+    }
+}
+
 // One row for each node: what it provided of all, and its income.
 void split_rows(Golden &golden, const char *table, Amount total) {
     golden.table(table);
@@ -332,6 +377,7 @@ TEST(Golden, TheWorkedExamples) {
                 {"unsigned_work_ms", params.unsigned_work_ms},
                 {"start_forfeit_ppm", params.start_forfeit_ppm},
                 {"lost_forfeit_ppm", params.lost_forfeit_ppm},
+                {"deposit_ppm", params.deposit_ppm},
                 {"slash_reporter_ppm", params.slash_reporter_ppm},
                 {"volume_half_units", params.volume_half_units},
                 {"shares_half", params.shares_half},
@@ -342,6 +388,7 @@ TEST(Golden, TheWorkedExamples) {
     payments(golden, params);
     collaterals(golden, params);
     forfeits(golden, params);
+    deposits(golden, params);
     split_rows(golden, "split", Amount{kToken});
     mining(golden);
     rewards(golden, params);

@@ -37,6 +37,11 @@ def collateral(row, params):
             "collateral": max(by_quality, up(price * at_risk, CYCLES_PER_GHZ_H))}
 
 
+def penalty_of_a_dispute(row, params):
+    not_signed = min(row["cycles_max"] - row["cycles"], cycles_in(row, params["unsigned_work_ms"]))
+    return up(row["price_per_ghz_h"] * not_signed, CYCLES_PER_GHZ_H)
+
+
 def forfeit(row, params):
     lost = {"not started": params["start_forfeit_ppm"], "never seen": params["lost_forfeit_ppm"],
             "lost": params["lost_forfeit_ppm"]}.get(row["end"], 0)
@@ -44,12 +49,22 @@ def forfeit(row, params):
     paid = row["payment"] if ran else 0
     burned = up(paid * params["burn_ppm"], PPM)
     gone = up(row["put_up"] * lost, PPM)
-    not_signed = min(row["cycles_max"] - row["cycles"], cycles_in(row, params["unsigned_work_ms"]))
-    penalty = min(row["escrow"] - paid, up(row["price_per_ghz_h"] * not_signed, CYCLES_PER_GHZ_H))
+    penalty = min(row["escrow"] - paid, penalty_of_a_dispute(row, params))
     penalty = penalty if row["end"] == "disputed" else 0
     return {"to_provider": paid - burned, "burned": burned,
             "refund": row["escrow"] - paid - penalty, "penalty": penalty,
             "collateral": row["put_up"] - gone, "forfeit": gone}
+
+
+def deposit(row, params):
+    least = up(row["escrow"] * params["deposit_ppm"], PPM)
+    paid = max(row["payment"], least if row["due_to"] == "provider" else 0)
+    penalty = max(0, least - paid) if row["due_to"] == "nobody" else 0
+    if row["end"] == "disputed":
+        penalty = max(penalty, min(row["escrow"] - paid, penalty_of_a_dispute(row, params)))
+    burned = up(paid * params["burn_ppm"], PPM)
+    return {"deposit": least, "to_provider": paid - burned, "burned": burned,
+            "refund": row["escrow"] - paid - penalty, "penalty": penalty}
 
 
 def split(rows):
@@ -135,7 +150,7 @@ def ratio(row, params):
             "from_a_half_q16": (row["done"] + params["prior_units"] // 2) * Q // whole}
 
 
-BY_ROW = {"payment": payment, "collateral": collateral, "forfeit": forfeit, "mining": mining,
-          "ask_floor": ask_floor, "rewards": rewards, "slash": slash, "decay": decay,
+BY_ROW = {"payment": payment, "collateral": collateral, "forfeit": forfeit, "deposit": deposit,
+          "mining": mining, "ask_floor": ask_floor, "rewards": rewards, "slash": slash, "decay": decay,
           "coefficient": coefficient, "cutting": coefficient, "ratio": ratio}
 BY_TABLE = {"split": split, "mining_split": split}

@@ -164,9 +164,12 @@ TEST(NoteLeg, EachEndCountsAsItShould) {
         LegEnd end;
         Reputation after;
     } cases[] = {
-        {LegEnd::kCompleted, credit}, {LegEnd::kLeft, volume},     {LegEnd::kDisputed, volume},
-        {LegEnd::kReclaimed, volume}, {LegEnd::kExpired, volume},  {LegEnd::kLost, blame},
-        {LegEnd::kNotStarted, blame}, {LegEnd::kNeverSeen, blame}, {LegEnd::kVoided, Reputation{}},
+        {LegEnd::kCompleted, credit},    {LegEnd::kLeft, volume},
+        {LegEnd::kDisputed, volume},     {LegEnd::kReclaimed, volume},
+        {LegEnd::kExpired, volume},      {LegEnd::kLost, blame},
+        {LegEnd::kNotStarted, blame},    {LegEnd::kNeverSeen, blame},
+        {LegEnd::kVoided, Reputation{}}, {LegEnd::kCancelled, volume},
+        {LegEnd::kNoShow, Reputation{}},
     };
     for (const auto &c : cases) {
         Reputation r;

@@ -143,6 +143,8 @@ TEST(SettleLeg, Table) {
         {LegEnd::kNotStarted, 100, 0, 11, 0, 0, 100, 0, 9, 2},  // 1.1: up
         {LegEnd::kNeverSeen, 100, 21, 10, 0, 0, 100, 0, 0, 10},
         {LegEnd::kVoided, 100, 21, 10, 0, 0, 100, 0, 10, 0},
+        {LegEnd::kCancelled, 100, 0, 10, 0, 0, 100, 0, 10, 0},
+        {LegEnd::kNoShow, 100, 0, 10, 0, 0, 100, 0, 10, 0},
     };
     for (const auto &c : cases) {
         const auto parts = settle_leg(Amount{c.escrow}, Amount{c.payment}, Amount{c.collateral},
@@ -161,8 +163,68 @@ TEST(SettleLeg, Table) {
             settle_leg(Amount{100}, Amount{101}, Amount{10}, static_cast<LegEnd>(end), params);
         ASSERT_FALSE(too_much.ok());
         EXPECT_EQ(too_much.error().code, chain::ErrorCode::kInvalidInput);
+        const auto too_large = settle_leg(Amount{100}, Amount{1}, Amount{10},
+                                          static_cast<LegEnd>(end), params, {}, {Amount{101}});
+        ASSERT_FALSE(too_large.ok());
+        EXPECT_EQ(too_large.error().code, chain::ErrorCode::kInvalidInput);
     }
     EXPECT_DEATH((void)settle_leg(Amount{1}, Amount{1}, Amount{1}, LegEnd::kRunning, params), "");
+}
+
+TEST(Deposit, RoundsUpAndStaysWithinTheEscrow) {
+    Params params;  // 10 %
+    const std::pair<std::int64_t, std::int64_t> cases[] = {
+        {0, 0},  {1, 1},  // no reservation is for nothing
+        {10, 1}, {11, 2}, {150'000'000, 15'000'000}, {kMaxAmountUnits, kMaxAmountUnits / 10},
+    };
+    for (const auto &[locked, least] : cases)
+        EXPECT_EQ(deposit(Amount{locked}, params)->units, least) << locked;
+    params.deposit_ppm = 0;
+    EXPECT_EQ(deposit(Amount{11}, params)->units, 0);
+    params.deposit_ppm = chain::kPpm;
+    EXPECT_EQ(deposit(Amount{11}, params)->units, 11);
+    EXPECT_EQ(deposit(Amount{kMaxAmountUnits}, params)->units, kMaxAmountUnits);
+    params.deposit_ppm = chain::kPpm + 1;
+    EXPECT_DEATH((void)deposit(Amount{1}, params), "");
+}
+
+TEST(SettleLeg, OfAReservation) {
+    const Params params;  // 5 % burned
+    constexpr DueDeposit kPaid{Amount{40}, DueDeposit::To::kProvider};
+    constexpr DueDeposit kBurned{Amount{40}, DueDeposit::To::kBurned};
+    const struct {
+        LegEnd end;
+        DueDeposit due;
+        std::int64_t payment, not_signed;
+        std::int64_t to_provider, burned, refund, penalty;
+    } cases[] = {
+        {LegEnd::kCompleted, kPaid, 39, 30, 38, 2, 60, 0},    // it is the least
+        {LegEnd::kCompleted, kPaid, 41, 30, 38, 3, 59, 0},    // and no more
+        {LegEnd::kCompleted, kBurned, 39, 30, 37, 2, 60, 1},  // so does one that burns
+        {LegEnd::kCompleted, kBurned, 41, 30, 38, 3, 59, 0},
+        {LegEnd::kCancelled, kPaid, 0, 30, 38, 2, 60, 0},
+        {LegEnd::kNoShow, kBurned, 0, 30, 0, 0, 60, 40},
+        {LegEnd::kLeft, kBurned, 15, 30, 14, 1, 60, 25},
+        {LegEnd::kDisputed, kBurned, 5, 30, 4, 1, 60, 35},  // the larger of the two
+        {LegEnd::kDisputed, kBurned, 20, 30, 19, 1, 50, 30},
+        {LegEnd::kDisputed, kBurned, 90, 30, 85, 5, 0, 10},
+        {LegEnd::kDisputed, kPaid, 5, 30, 38, 2, 30, 30},
+        {LegEnd::kNotStarted, kPaid, 0, 30, 0, 0, 100, 0},  // who never ran is paid nothing
+        {LegEnd::kNeverSeen, kBurned, 0, 30, 0, 0, 100, 0},
+        {LegEnd::kVoided, kBurned, 0, 30, 0, 0, 100, 0},
+    };
+    for (const auto &c : cases) {
+        const auto parts = settle_leg(Amount{100}, Amount{c.payment}, Amount{}, c.end, params,
+                                      Amount{c.not_signed}, c.due);
+        ASSERT_TRUE(parts.ok());
+        const LegSettlement expected{.to_provider = Amount{c.to_provider},
+                                     .burned = Amount{c.burned},
+                                     .refund = Amount{c.refund},
+                                     .penalty = Amount{c.penalty},
+                                     .collateral = {},
+                                     .forfeit = {}};
+        EXPECT_EQ(*parts, expected) << static_cast<int>(c.end) << " " << c.payment;
+    }
 }
 
 // The figures of docs/money_rules.md, Payment.
@@ -197,6 +259,7 @@ Params drawn_params(Draw &draw) {
     params.start_forfeit_ppm = ppm();
     params.lost_forfeit_ppm = ppm();
     params.unsigned_work_ms = draw.sized(std::numeric_limits<std::uint64_t>::max());
+    params.deposit_ppm = ppm();
     return params;
 }
 
@@ -231,7 +294,8 @@ TEST(SettleLeg, AddsUpForEveryEnd) {
             const auto end = static_cast<LegEnd>(i);
             const auto parts = settle_leg(*locked, paid, put_up, end, params, not_signed);
             if (!parts.ok()) return say("end", i, parts.error().message, figures(leg));
-            const bool ran = i <= 5 || end == LegEnd::kDisputed;
+            const bool ran =
+                end != LegEnd::kNotStarted && end != LegEnd::kNeverSeen && end != LegEnd::kVoided;
             const std::int64_t due = ran ? paid.units : 0;
             const std::int64_t penalty =
                 end == LegEnd::kDisputed ? std::min(not_signed.units, locked->units - paid.units)
@@ -245,6 +309,38 @@ TEST(SettleLeg, AddsUpForEveryEnd) {
                                parts->burned.units >= 0 && parts->collateral.units >= 0 &&
                                parts->forfeit.units >= 0;
             if (!right) return say("end", i, "paid", paid.units, "put up", put_up.units);
+        }
+        return "";
+    });
+}
+
+// Whatever was signed, a due deposit is what the leg costs at least, and no unit more than without
+// it if that was more; all of it goes to where it is due, and both sums stay exact.
+TEST(SettleLeg, ADepositIsTheLeastAndNoMore) {
+    for_all(100'000, [](Draw &draw) -> std::string {
+        const Params params = drawn_params(draw);
+        const Amount locked{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
+        const Amount paid{
+            static_cast<std::int64_t>(draw.up_to(static_cast<std::uint64_t>(locked.units)))};
+        const Amount not_signed{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
+        const Amount least = *deposit(locked, params);
+        const bool burns = draw.coin();
+        const DueDeposit due{least, burns ? DueDeposit::To::kBurned : DueDeposit::To::kProvider};
+        if (least > locked) return say("above the escrow", least.units, locked.units);
+        for (const LegEnd end : {LegEnd::kCompleted, LegEnd::kLeft, LegEnd::kDisputed}) {
+            const auto with = settle_leg(locked, paid, Amount{}, end, params, not_signed, due);
+            const auto without = settle_leg(locked, paid, Amount{}, end, params, not_signed);
+            const std::int64_t income = with->to_provider.units + with->burned.units;
+            const std::int64_t cost = locked.units - with->refund.units;
+            const std::int64_t usual = locked.units - without->refund.units;
+            const bool sums = income + with->penalty.units == cost && with->refund.units >= 0;
+            const bool right = burns
+                                   ? income == paid.units && cost == std::max(usual, least.units)
+                                   : income == std::max(paid.units, least.units) && cost >= usual &&
+                                         with->penalty.units <= without->penalty.units;
+            if (!sums || !right)
+                return say("end", static_cast<int>(end), "burns", burns, "escrow", locked.units,
+                           "paid", paid.units, "deposit", least.units);
         }
         return "";
     });

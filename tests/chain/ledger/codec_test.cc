@@ -159,6 +159,8 @@ TEST_F(Codec, GenesisRoundTripsAndNamesTheBadField) {
         {"\"burn_ppm\": 50000", "\"burn_ppm\": 0.5", "burn_ppm"},
         {"\"burn_ppm\": 50000", "\"burn_ppm\": 4294967297", "burn_ppm"},
         {"\"burn_ppm\": 50000,", "", "burn_ppm"},
+        {"\"deposit_ppm\": 100000", "\"deposit_ppm\": 1000001", "deposit_ppm"},
+        {"\"deposit_ppm\": 100000", "\"deposit_pm\": 100000", "deposit_pm"},
         {"\"legs_max\": 256", "\"legs_max\": 257", "legs_max"},
         {"\"chain_name\": \"test\"", "\"chain_name\": \"te st\"", "chain_name"},
         {"\"chain_name\": \"test\"", "\"chain_nam\": \"test\"", "chain_nam"},
@@ -181,6 +183,22 @@ TEST_F(Codec, GenesisRoundTripsAndNamesTheBadField) {
     EXPECT_FALSE(parse_genesis(std::string(100'000, '[')).ok());
 }
 
+// A network that was founded before there were reservations keeps its file, and so its chain id.
+TEST_F(Codec, AGenesisFromBeforeReservationsMeansTheDefaults) {
+    std::string text = format_genesis(world_.genesis);
+    for (const std::string field :
+         {"reservation_ahead_max_ms", "reservation_notice_ms", "deposit_ppm"}) {
+        const std::size_t at = text.find("    \"" + field);
+        ASSERT_NE(at, std::string::npos);
+        text.erase(at, text.find('\n', at) + 1 - at);
+    }
+    const auto parsed = parse_genesis(text);
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+    EXPECT_EQ(parsed->params.reservation_ahead_max_ms, 30ULL * 24 * 3600 * 1000);
+    EXPECT_EQ(parsed->params.reservation_notice_ms, 3'600'000u);
+    EXPECT_EQ(parsed->params.deposit_ppm, 100'000u);
+}
+
 // The stored bytes enter the digest, so they must never change by themselves.
 TEST(Records, BytesArePinned) {
     const Account account{.balance = Amount{300}, .nonce = 2, .escrow = Amount{5}};
@@ -195,8 +213,23 @@ TEST(Records, BytesArePinned) {
     EXPECT_EQ(to_hex(encode_lease(lease)),
               "0a2001000000000000000000000000000000000000000000000000000000000000001007"
               "3a240a2000000000000000000000000000000000000000000000000000000000000000023802");
-    const Lease again = *decode_lease(Bytes32{}, encode_lease(lease));
+    Lease again = *decode_lease(Bytes32{}, encode_lease(lease));
     EXPECT_EQ(again.legs[0].state, LegState::kSettled);
+    EXPECT_FALSE(again.is_reserved());
+    // What other leases do not have comes after the rest of the record.
+    lease.starts_at_ms = 300;
+    lease.legs[0].free = lease.legs[0].released = true;
+    lease.legs[0].end = LegEnd::kNoShow;
+    EXPECT_EQ(to_hex(encode_lease(lease)),
+              "0a2001000000000000000000000000000000000000000000000000000000000000001007"
+              "3a2d0a2000000000000000000000000000000000000000000000000000000000000000023802"
+              "a0010bc80101d00101"
+              "40ac02");
+    again = *decode_lease(Bytes32{}, encode_lease(lease));
+    EXPECT_EQ(again.starts_at_ms, 300u);
+    EXPECT_EQ(again.begins_at_ms(), 300u);
+    EXPECT_TRUE(again.legs[0].free && again.legs[0].released);
+    EXPECT_EQ(again.legs[0].end, LegEnd::kNoShow);
 }
 
 TEST(StateDigest, DoesNotDependOnOrderAndRemovingIsTheInverse) {

@@ -180,6 +180,47 @@ TEST_F(Entries, Transactions) {
     EXPECT_EQ(sealer_->state_digest(), digest);
 }
 
+TEST_F(Entries, ReservationsAndFreeLegs) {
+    const auto lease = [&](unsigned provider, const std::function<void(wire::OpenLease &)> &spoil) {
+        wire::TxBody body = world_.open_lease(2, 0, {provider}, now_ms());
+        spoil(*body.mutable_open_lease());
+        return tx(body, provider == 2 ? std::vector<unsigned>{2} : std::vector<unsigned>{2, 3});
+    };
+    const auto starts_at = [&](std::uint64_t starts_at_ms) {
+        return lease(3, [=](auto &action) {
+            action.set_starts_at_ms(starts_at_ms);
+            action.set_expires_at_ms(starts_at_ms + 180'000);
+        });
+    };
+    const std::uint64_t ahead_ms = world_.genesis.params.reservation_ahead_max_ms;
+    expect_refusals(
+        {
+            {"a reservation of the past", starts_at(kGenesisTimeMs), ErrorCode::kInvalidInput},
+            {"one too far ahead", starts_at(now_ms() + 2 * ahead_ms), ErrorCode::kInvalidInput},
+            {"one beyond all times", starts_at(~0ULL), ErrorCode::kInvalidInput},
+            {"one that expires before it starts",
+             lease(3, [&](auto &action) { action.set_starts_at_ms(now_ms() + 3'600'000); }),
+             ErrorCode::kInvalidInput},
+            {"a free leg with an escrow",
+             lease(3,
+                   [](auto &action) {
+                       action.mutable_legs(0)->set_free(true);
+                       action.mutable_legs(0)->set_collateral(0);
+                   }),
+             ErrorCode::kInvalidInput},
+            {"a free leg with collateral",
+             lease(2,
+                   [](auto &action) {
+                       action.mutable_legs(0)->set_free(true);
+                       action.mutable_legs(0)->set_escrow(0);
+                   }),
+             ErrorCode::kInvalidInput},
+            {"a lease with oneself that is not free", lease(2, [](auto &) {}),
+             ErrorCode::kInvalidInput},
+        },
+        give_tx);
+}
+
 TEST_F(Entries, Vouchers) {
     const wire::SignedVoucher right = world_.voucher(0, lease_, 0, 1, 1'000);
     const auto spoiled = [&](const std::function<void(wire::SignedVoucher &)> &spoil) {

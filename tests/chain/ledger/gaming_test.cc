@@ -74,6 +74,29 @@ public:
             if (started) must(start(provider, id), {provider});
         return id;
     }
+    // Two minutes ahead: too late to cancel for nothing. `own`: with a free leg of the renter's.
+    LeaseId reservation(bool own = false) {
+        wire::TxBody body = world_.open_lease(kRenter, nonce(kRenter), {kFirst}, now_ms_, kPrice);
+        wire::OpenLease &action = *body.mutable_open_lease();
+        action.set_starts_at_ms(now_ms_ + 120'000);
+        action.set_expires_at_ms(now_ms_ + 120'000 + 180'000);
+        if (own) {
+            wire::LeaseLeg &leg = *action.add_legs();
+            leg = action.legs(0);
+            leg.set_provider(to_bytes(world_.keys[kRenter].public_key()));
+            leg.set_free(true);
+            leg.set_escrow(0);
+            leg.set_collateral(0);
+        }
+        must(body, {kRenter, kFirst});
+        return tx_id(body.SerializeAsString());
+    }
+    LeaseId begun_reservation() {
+        const LeaseId id = reservation();
+        pass(120'000);
+        must(start(kFirst, id), {kFirst});
+        return id;
+    }
     void pass(std::uint64_t ms) { now_ms_ += ms; }
     void pass_window() { pass(world_.genesis.params.challenge_window_ms); }
 
@@ -365,6 +388,66 @@ TEST(Gaming, FailureFarming) {
         play.settle(id);
         expect_no_gain({"never starting", "holds a renter's escrow and does not come",
                         play.wealth({kFirst}), "never seen: all of the collateral burns"});
+    }
+}
+
+TEST(Gaming, BreakingAReservation) {
+    Play honest;  // cancels, late
+    honest.close(kRenter, honest.reservation());
+    const std::int64_t cancelled = honest.wealth({kRenter});
+    EXPECT_LT(cancelled, 0);
+    {
+        Play play;
+        const LeaseId id = play.begun_reservation();
+        play.pass(play.world().genesis.params.start_window_ms);
+        play.close(kFirst, id);
+        expect_no_gain({"broken reservation", "stays away instead of cancelling",
+                        play.wealth({kRenter}) - cancelled, "the deposit burns all the same"});
+        expect_no_gain({"broken reservation", "a provider reports its start and is not there",
+                        play.wealth({kFirst}), "a deposit that was not agreed to is nobody's"});
+    }
+    {
+        Play play;
+        const LeaseId id = play.begun_reservation();
+        play.must(play.lost(id, {0}), {kRenter});
+        play.must(play.start(kFirst, id), {kFirst});
+        play.settle(id);
+        expect_no_gain({"broken reservation", "says that the provider is not there",
+                        play.wealth({kRenter}) - cancelled, "an answer keeps the deposit due"});
+    }
+    {
+        Play play;
+        const LeaseId id = play.begun_reservation();
+        play.pass(1);
+        play.claim(kFirst, play.voucher(id, 0, 1));
+        play.must(play.lost(id, {0}), {kRenter});
+        play.close(kFirst, id);
+        expect_no_gain({"broken reservation", "signs for one millisecond, then accuses",
+                        play.wealth({kRenter}) + worth(1) - cancelled,
+                        "what the payment lacks of the deposit burns"});
+        expect_no_gain({"broken reservation", "a provider stops at once, and answers",
+                        play.wealth({kFirst}) - worth(1), "it is paid what was signed for"});
+    }
+    {
+        constexpr std::uint64_t kSignedMs = 2'000, kAllMs = kSignedMs + kUnsignedMs;
+        Play worked, play;
+        const LeaseId paid = worked.begun_reservation();
+        worked.pass(kAllMs);
+        worked.close(kFirst, paid, {worked.voucher(paid, 0, kAllMs, 9, true)});
+        const LeaseId id = play.begun_reservation();
+        play.pass(kAllMs);
+        play.close(kFirst, id, {play.voucher(id, 0, kSignedMs)}, true);
+        expect_no_gain({"broken reservation", "stops signing after 2 s",
+                        play.wealth({kRenter}) - worked.wealth({kRenter}),
+                        "a dispute costs the deposit at least"});
+    }
+    {
+        Play play;
+        const LeaseId id = play.reservation(true);
+        play.must(play.start(kRenter, id, false), {kRenter});
+        play.close(kRenter, id);
+        expect_no_gain({"broken reservation", "its own machine does not start: is the gang void?",
+                        play.wealth({kRenter}) - cancelled, "a free leg voids no gang"});
     }
 }
 

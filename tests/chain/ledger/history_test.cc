@@ -34,12 +34,19 @@ protected:
         return world_.sign(world_.transfer(from, nonce(from) + later, to, units), {from});
     }
     // Account 0 leases from account 1, which settles after kWorkedMs with `cycles` on the meter.
-    void trade(std::uint64_t time_ms, std::int64_t price, Cycles cycles) {
-        const auto tx = world_.sign(world_.open_lease(0, nonce(0), {1}, time_ms, price), {0, 1});
+    void trade(std::uint64_t time_ms, std::int64_t price, Cycles cycles, bool free = false) {
+        wire::TxBody body = world_.open_lease(0, nonce(0), {1}, time_ms, price);
+        if (free) {
+            wire::LeaseLeg &leg = *body.mutable_open_lease()->mutable_legs(0);
+            leg.set_free(true);
+            leg.set_escrow(0);
+            leg.set_collateral(0);
+        }
+        const auto tx = world_.sign(body, {0, 1});
         append({tx}, time_ms);
         const LeaseId id = tx_id(tx.body());
         std::vector<wire::SignedVoucher> vouchers;
-        auto final = world_.voucher_body(id, 0, 1, cycles, price);
+        auto final = world_.voucher_body(id, 0, 1, cycles, free ? 0 : price);
         final.set_final(true);
         vouchers.push_back(sign_voucher(final, world_.keys[0]));
         append({world_.sign(world_.close(1, nonce(1), id, vouchers), {1})}, time_ms + kWorkedMs);
@@ -130,8 +137,10 @@ TEST_F(HistoryTest, PricesByHourAgainstFiguresDoneByHand) {
     trade(hour_ms + 1'000, 30'000'000, 3'600'000'000);   // 0.001 GHz·h
     trade(hour_ms + 20'000, 10'000'000, 7'200'000'000);  // 0.002
     trade(hour_ms + 40'000, 99'000'000, 0);              // no work, no price
-    trade(hour_ms + 5 * kHourMs, 1'000'000'001, 1);      // alone in its hour
-    trade(hour_ms + 6 * kHourMs, 5, 1'000'000);          // halves go up: (5 + 6) / 2
+    trade(hour_ms + 60'000, 98'000'000, 7'200'000'000, true);
+    trade(hour_ms + 3 * kHourMs, 98'000'000, 7'200'000'000, true);  // no trade in this hour
+    trade(hour_ms + 5 * kHourMs, 1'000'000'001, 1);                 // alone in its hour
+    trade(hour_ms + 6 * kHourMs, 5, 1'000'000);                     // halves go up: (5 + 6) / 2
     trade(hour_ms + 6 * kHourMs + 20'000, 6, 1'000'000);
     const auto hours = chain_->prices(0, ~0ULL, 100);
     ASSERT_TRUE(hours.ok()) << hours.error().message;

@@ -6,9 +6,10 @@ tests_ledger_test_SOURCES = tests/chain/ledger/account_cache_test.cc \
   tests/chain/ledger/backend_test.cc tests/chain/ledger/block_writer_test.cc \
   tests/chain/ledger/chain_test.cc \
   tests/chain/ledger/codec_test.cc tests/chain/ledger/entry_test.cc \
-  tests/chain/ledger/history_test.cc tests/chain/ledger/lease_end_test.cc \
+  tests/chain/ledger/free_leg_test.cc tests/chain/ledger/history_test.cc \
+  tests/chain/ledger/lease_end_test.cc \
   tests/chain/ledger/naive_history.h tests/chain/ledger/overlay_test.cc \
-  tests/chain/ledger/power_loss_test.cc \
+  tests/chain/ledger/power_loss_test.cc tests/chain/ledger/reservation_test.cc \
   tests/chain/ledger/schedule_test.cc tests/chain/ledger/stake_test.cc \
   tests/chain/ledger/transition_fixture.h tests/chain/ledger/transition_test.cc \
   tests/chain/ledger/tx_cache_test.cc

@@ -120,7 +120,7 @@ private:
                 const Leg &leg = lease.legs[i];
                 if (settled[i] || leg.state != LegState::kSettled) continue;
                 settled[i] = true;
-                if (leg.cycles > 0)
+                if (leg.cycles > 0 && !leg.free)
                     trades_[time_ms / 3'600'000].push_back(
                         {lease.price_per_ghz_h.units, leg.cycles, leg.payment.units});
             }

@@ -85,6 +85,7 @@ private:
         unsigned renter;
         std::int64_t price;
         unsigned leg_count;
+        bool first_is_free;
     };
 
     // From nothing to more than anybody has.
@@ -101,10 +102,21 @@ private:
                 signers.push_back(provider);
         }
         const std::int64_t price = amount_of(step.c);
-        const wire::TxBody body = world_.open_lease(sender, nonce, providers, now_ms, price);
+        wire::TxBody body = world_.open_lease(sender, nonce, providers, now_ms, price);
+        wire::OpenLease &action = *body.mutable_open_lease();
+        if (step.c % 3 == 0) {
+            action.set_starts_at_ms(now_ms + 1 + step.b % 60'000);
+            action.set_expires_at_ms(action.starts_at_ms() + 180'000);
+        }
+        const bool is_free = step.c % 5 == 0;
+        if (is_free) {
+            action.mutable_legs(0)->set_free(true);
+            action.mutable_legs(0)->set_escrow(0);
+            action.mutable_legs(0)->set_collateral(0);
+        }
         const wire::SignedTx tx = world_.sign(body, signers);
         leases_.push_back(
-            {tx_id(tx.body()), sender, price, static_cast<unsigned>(providers.size())});
+            {tx_id(tx.body()), sender, price, static_cast<unsigned>(providers.size()), is_free});
         return tx;
     }
 
@@ -113,8 +125,10 @@ private:
     wire::SignedVoucher voucher(const Step &step) const {
         const Opened &lease = lease_of(step);
         const std::uint64_t sequence = 1 + step.c % 8;
-        return world_.voucher(lease.renter, lease.id, step.c / 8 % (lease.leg_count + 1), sequence,
-                              sequence * 30'000'000'000, lease.price);
+        const unsigned leg = step.c / 8 % (lease.leg_count + 1);
+        const std::int64_t price = leg == 0 && lease.first_is_free ? 0 : lease.price;
+        return world_.voucher(lease.renter, lease.id, leg, sequence, sequence * 30'000'000'000,
+                              price);
     }
 
     const World &world_;
