@@ -7,6 +7,7 @@ libompi_chain_la_SOURCES += \
   chain/client/text.cc chain/client/text.h \
   chain/client/tries.cc chain/client/tries.h
 libompi_chain_la_SOURCES += \
+  chain/client/home_files.cc chain/client/home_files.h \
   chain/client/home_network.cc chain/client/home_network.h \
   chain/client/lease_session.cc chain/client/lease_session.h \
   chain/client/lease_spec.cc chain/client/lease_spec.h \

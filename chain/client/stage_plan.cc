@@ -148,7 +148,7 @@ private:
             return false;
         const bool in_job_folder = !name_below(path, plan_.job_folder).empty();
         if (is_system_path(path) && (!in_job_folder || plan_.job_folder == "/")) {
-            const std::string copy = ".chain-in/" + std::to_string(system_copies_.size()) + "-" +
+            const std::string copy = ".chain-in/" + std::to_string(system_copies_.size()) + "/" +
                                      fs::path(path).filename().string();
             const auto [row, is_new] = system_copies_.emplace(path, copy);
             if (is_new) CHAIN_TRY(add_item(path, copy));

@@ -35,6 +35,7 @@ void bring_bill_up_to(const ledger::Lease &lease, wire::Bill &bill) {
         wire::BillLeg &entry = *bill.mutable_legs(static_cast<int>(i));
         entry.set_provider(to_address(leg.provider));
         entry.set_slots(leg.slot_count);
+        entry.set_free(leg.free);
         entry.set_state(std::string(leg_state_name(leg.state)));
         escrow += leg.escrow.units;
         if (leg.state == ledger::LegState::kSettled || leg.payment.units >= entry.paid()) {

@@ -63,7 +63,8 @@ void RenterLease::end_soon(const std::string &reason, bool over_limit) {
 void RenterLease::sign_voucher(std::uint32_t leg, const wire::Reading &reading, bool final) {
     const auto key = node_.wallet.key();
     if (!key.ok()) return;  // locked while running: the provider stops after its grace
-    const auto amount = incentive::payment(clearing_.price_per_ghz_h, reading.cycles());
+    const auto amount =
+        incentive::payment(legs_[leg].award.price_of(clearing_.price_per_ghz_h), reading.cycles());
     CHAIN_CHECK(amount.ok());
     wire::VoucherBody body;
     body.set_lease_id(to_bytes(id_));

@@ -81,7 +81,7 @@ std::uint32_t share_evenly(std::vector<Verdict> &verdicts, std::size_t first, st
 
 // What is locked for `cycles` of it.
 Result<Amount> escrow_of(const Award &award, Cycles cycles, Amount price_per_ghz_h) {
-    return incentive::escrow(award.is_free ? Amount{0} : price_per_ghz_h, cycles);
+    return incentive::escrow(award.price_of(price_per_ghz_h), cycles);
 }
 
 Status price_award(Award &award, Cycles cycles_max, Amount price_per_ghz_h) {

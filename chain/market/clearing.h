@@ -43,6 +43,9 @@ struct Award {
     Amount escrow;
     std::uint32_t gpu_count = 0;  // the first of the offer's
     bool is_free = false;         // a machine of the renter's own: nothing is locked or paid
+    Amount price_of(Amount lease_price_per_ghz_h) const {
+        return is_free ? Amount{0} : lease_price_per_ghz_h;
+    }
     // What the ledger counts: with the slots that the GPUs equal.
     std::uint32_t billed_slots() const {
         return slot_count + gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz);

@@ -94,9 +94,9 @@ TEST_F(StagePlanTest, SystemFilesAreCopiedAndTheArgumentIsRewritten) {
     const auto result = plan({"./filter", "/usr/lib/os-release", "--again=/usr/lib/os-release",
                               "/proc/cpuinfo", "/dev/null", "/etc/passwd"});
     ASSERT_TRUE(result.ok());
-    EXPECT_EQ(names(*result), (Names{"filter", ".chain-in/0-os-release"}));
-    EXPECT_EQ(result->apps[0].argv[1], work_ + "/.chain-in/0-os-release");
-    EXPECT_EQ(result->apps[0].argv[2], "--again=" + work_ + "/.chain-in/0-os-release");
+    EXPECT_EQ(names(*result), (Names{"filter", ".chain-in/0/os-release"}));
+    EXPECT_EQ(result->apps[0].argv[1], work_ + "/.chain-in/0/os-release");
+    EXPECT_EQ(result->apps[0].argv[2], "--again=" + work_ + "/.chain-in/0/os-release");
     EXPECT_EQ(result->apps[0].argv[3], "/proc/cpuinfo");
     EXPECT_EQ(result->apps[0].argv[5], "/etc/passwd") << "peers have their own";
 }

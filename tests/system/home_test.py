@@ -55,6 +55,7 @@ def the_same_picture(net):
                    env=net.environment, stdout=subprocess.DEVNULL, check=True, timeout=60)
     [name] = os.listdir(f"{job.folder}/alone")
     assert filecmp.cmp(f"{job.folder}/drawn/{name}", f"{job.folder}/alone/{name}", shallow=False)
+    assert not os.path.exists(f"{job.folder}/.chain-in"), os.listdir(job.folder)
 
 
 def nobody_knocks_at_mpirun(net):

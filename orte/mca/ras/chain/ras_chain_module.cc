@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "chain/base/file.h"
 #include "chain/base/text.h"
+#include "chain/client/home_files.h"
 #include "chain/client/home_network.h"
 #include "chain/client/lease_session.h"
 #include "chain/client/s3_access.h"
@@ -50,6 +52,8 @@ static opal_event_t open_timer;
 static bool news_event_active = false;
 /* Absolute; kept here because parameters are gone when finalize() runs. */
 static std::string report_path;
+/* Until mpirun ends. */
+static std::unique_ptr<chain::client::HomeFiles> home_files;
 
 static std::string text_of(const char *value) {
     return value == nullptr ? std::string() : std::string(value);
@@ -375,12 +379,11 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
         return end_job(jdata, 1);
     const auto plan = plan_of(apps, order);
     if (!plan.ok()) return fail(jdata, "failed", plan.error());
-    if (order.spec.home_slots() > 0 && plan->peer_job_folder != plan->job_folder)
-        return fail(jdata, "failed",
-                    chain::make_error(ErrorCode::kInvalidInput, "ranks on this machine ",
-                                      "(--chain-home) and on peers need one name for the working ",
-                                      "folder, and peers have a ", plan->job_folder,
-                                      " of their own; work somewhere below your home folder."));
+    if (order.spec.home_slots() > 0) {
+        auto files = chain::client::HomeFiles::make(*plan);
+        if (!files.ok()) return fail(jdata, "failed", files.error());
+        home_files = std::move(*files);
+    }
 
     wire::LeaseOpenCall call;
     *call.mutable_spec() = order.spec;
@@ -457,6 +460,7 @@ static void write_report(const wire::Bill &bill) {
 static int finalize(void) {
     stop_listening();
     pending_job = nullptr;
+    home_files.reset();
     LeaseSession *session = LeaseSession::current();
     if (session == nullptr) return ORTE_SUCCESS;
     /* A lease without escrow leaves nothing to bill: the end of the connection cancels it. */
