@@ -416,14 +416,17 @@ TEST(Gaming, BreakingAReservation) {
                         play.wealth({kRenter}) - cancelled, "an answer keeps the deposit due"});
     }
     {
-        Play play;
+        Play agreed, play;
+        const LeaseId used = agreed.begun_reservation();
+        agreed.pass(1);
+        agreed.close(kFirst, used, {agreed.voucher(used, 0, 1, 9, true)});
         const LeaseId id = play.begun_reservation();
         play.pass(1);
         play.claim(kFirst, play.voucher(id, 0, 1));
         play.must(play.lost(id, {0}), {kRenter});
         play.close(kFirst, id);
         expect_no_gain({"broken reservation", "signs for one millisecond, then accuses",
-                        play.wealth({kRenter}) + worth(1) - cancelled,
+                        play.wealth({kRenter}) - agreed.wealth({kRenter}),
                         "what the payment lacks of the deposit burns"});
         expect_no_gain({"broken reservation", "a provider stops at once, and answers",
                         play.wealth({kFirst}) - worth(1), "it is paid what was signed for"});
