@@ -30,8 +30,8 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.
 libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \
-  -DOMPI_CHAIN_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"'
-libompi_chain_cli_la_LIBADD = libompi-chain.la
+  -DOMPI_CHAIN_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"' $(ICAL_CFLAGS)
+libompi_chain_cli_la_LIBADD = libompi-chain.la $(ICAL_LIBS)
 
 bin_PROGRAMS += bin/ompi-chain
 bin_ompi_chain_SOURCES = chain/cli/main.cc

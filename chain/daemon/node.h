@@ -17,6 +17,9 @@
 
 namespace chain::daemon {
 
+// When its time is over, the renter ends a lease; its providers do, so much later.
+inline constexpr std::uint64_t kEndPatienceMs = 5'000;
+
 struct Node {
     Loop &loop;
     WorkerPool &workers;

@@ -112,6 +112,11 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
                            bool over_limit) {
     LegState &state = legs_[leg];
     if (state.lost || phase_ == Phase::kEnded) return;
+    if (is_reserved() && !state.funded && phase_ < Phase::kReady) {  // asked again, for a while
+        state.asked_at_ms = 0;
+        state.refusal = reason;
+        return;
+    }
     state.lost = peer_gone;
     const bool was_failed = std::exchange(state.failed, true);
     const market::Offer &offer = state.award.offer;
@@ -346,6 +351,7 @@ void RenterLease::finish() {
 void RenterLease::fail(const Error &error) {
     if (phase_ == Phase::kEnded) return;
     log(LogLevel::kNote, kCategory, "a lease came to nothing: ", error.message);
+    if (is_reserved()) return back_out(error);
     if (submitted_) {
         record_.mutable_bill()->set_state("failed");
         record_.mutable_bill()->set_ended_by("renter");

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,13 @@ struct Award {
     Cycles cycles_max = 0;
     Amount escrow;
     std::uint32_t gpu_count = 0;  // the first of the offer's
+    // Slots that they equalled when they were reserved; nullopt: as the offer has them.
+    std::optional<std::uint32_t> reserved_gpu_slots;
     // What the ledger counts: with the slots that the GPUs equal.
     std::uint32_t billed_slots() const {
-        return slot_count + gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz);
+        return slot_count + (reserved_gpu_slots
+                                 ? *reserved_gpu_slots
+                                 : gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz));
     }
 };
 
