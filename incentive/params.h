@@ -60,6 +60,17 @@ struct Params {
     // After a leg's settlement, how long the renter may rate it.
     std::uint64_t rate_window_ms = 7ULL * 24 * 3600 * 1000;
 
+    // ---- reservations: leases for a time to come. Genesis files from before there were any rely
+    // on these defaults.
+
+    // How far ahead: a provider's collateral and a renter's escrow are locked for so long.
+    std::uint64_t reservation_ahead_max_ms = 30ULL * 24 * 3600 * 1000;
+    // Until so long before the start its renter cancels for nothing: long enough for the providers
+    // to lend the time to somebody else.
+    std::uint64_t reservation_notice_ms = 3'600'000;
+    // Of a leg's escrow: the least that a renter owes who cancels later, or does not come.
+    std::uint32_t deposit_ppm = 100'000;
+
     // ---- stake
 
     // From unstaking until the tokens are free: evidence of a vote that breaks a rule has this long

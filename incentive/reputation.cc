@@ -100,13 +100,15 @@ void note_leg_as_provider(Reputation &provider, LegEnd end, Amount burned, Amoun
         case LegEnd::kLeft:
         case LegEnd::kDisputed:
         case LegEnd::kReclaimed:
-        case LegEnd::kExpired: add_to(provider.burned_as_provider, burned); return;
+        case LegEnd::kExpired:
+        case LegEnd::kCancelled: add_to(provider.burned_as_provider, burned); return;
         case LegEnd::kLost:
         case LegEnd::kNotStarted:
         case LegEnd::kNeverSeen:
             add_to(provider.failed, at_stake);
             add_to(provider.late, at_stake);
             return;
+        case LegEnd::kNoShow:
         case LegEnd::kVoided: return;
         case LegEnd::kRunning: break;
     }

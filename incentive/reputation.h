@@ -47,8 +47,11 @@ Reputation faded_to(const Reputation &reputation, std::uint64_t step);
 // next to nothing, and would weigh next to nothing.
 //   kCompleted                        done, on_time and volume, by `burned`
 //   kLeft, kDisputed, kReclaimed, kExpired   volume only, by `burned`: no credit, no blame
+//   kCancelled                        the same, of the fee that a paid deposit burned: it costs
+//   what
+//                                     any volume costs, and nothing was done or kept in time
 //   kLost, kNotStarted, kNeverSeen    failed and late, by `at_stake`
-//   kVoided                           nothing
+//   kVoided, kNoShow                  nothing
 // Precondition: end is not kRunning.
 void note_leg_as_provider(Reputation &provider, LegEnd end, Amount burned, Amount at_stake);
 void note_leg_as_renter(Reputation &renter, Amount burned);

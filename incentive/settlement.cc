@@ -48,6 +48,12 @@ Result<Amount> unsigned_work(const LegTerms &leg, Cycles cycles, const Params &p
     return escrow(leg.price_per_ghz_h, std::min(leg.cycles_max - cycles, most));
 }
 
+// escrow x deposit_ppm / 10^6, units of token: up; deposit_ppm <= 10^6, so at most the escrow.
+Result<Amount> deposit(Amount escrow, const Params &params) {
+    CHAIN_CHECK(params.deposit_ppm <= chain::kPpm);
+    return chain::scale_up(escrow, params.deposit_ppm, chain::kPpm);
+}
+
 // slots x cycles/s x ms / 1000: down.
 Cycles cycles_bound(std::uint32_t slot_count, std::uint64_t hz, std::uint64_t elapsed_ms) {
     using Wide = unsigned __int128;
@@ -74,7 +80,9 @@ std::uint32_t forfeit_ppm(LegEnd end, const Params &params) {
         case LegEnd::kReclaimed:
         case LegEnd::kExpired:
         case LegEnd::kVoided:
-        case LegEnd::kDisputed: return 0;
+        case LegEnd::kDisputed:
+        case LegEnd::kCancelled:
+        case LegEnd::kNoShow: return 0;
         case LegEnd::kRunning: break;
     }
     CHAIN_CHECK(false && "a leg is settled only once it has ended");
@@ -87,23 +95,34 @@ bool never_ran(LegEnd end) {
 
 }  // namespace
 
-// burned = payment x burn_ppm / 10^6, up; to_provider = payment - burned
-// refund = escrow - payment - penalty
+// paid = max(payment, deposit that is the provider's)
+// burned = paid x burn_ppm / 10^6, up; to_provider = paid - burned
+// penalty = max(unsigned work, deposit that burns - paid), at most escrow - paid
+// refund = escrow - paid - penalty
 // forfeit = collateral x ppm of the end / 10^6, up; collateral back = the rest
 // Only the two products are rounded, both at the provider's cost; the rest is subtraction, so both
 // sums are exact.
 Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collateral, LegEnd end,
-                                 const Params &params, Amount unsigned_work) {
-    if (payment > escrow)
-        return make_error(ErrorCode::kInvalidInput, "a payment of ", chain::format_tokens(payment),
-                          " tokens exceeds the escrow of ", chain::format_tokens(escrow));
-    const Amount paid = never_ran(end) ? Amount{} : payment;
+                                 const Params &params, Amount unsigned_work,
+                                 const DueDeposit &due) {
+    for (const Amount owed : {payment, due.amount})
+        if (owed > escrow)
+            return make_error(ErrorCode::kInvalidInput, "a payment of ", chain::format_tokens(owed),
+                              " tokens exceeds the escrow of ", chain::format_tokens(escrow));
+    const Amount least = never_ran(end) ? Amount{} : due.amount;
+    Amount paid = never_ran(end) ? Amount{} : payment;
+    if (due.to == DueDeposit::To::kProvider) paid = std::max(paid, least);
     LegSettlement parts;
     // Up, at the provider's cost: no payment, however small, gives reputation for free.
     CHAIN_ASSIGN(parts.burned, chain::scale_up(paid, params.burn_ppm, chain::kPpm));
     CHAIN_ASSIGN(parts.to_provider, chain::subtract(paid, parts.burned));
     CHAIN_ASSIGN(const Amount unused, chain::subtract(escrow, paid));
     if (end == LegEnd::kDisputed) parts.penalty = std::min(unsigned_work, unused);
+    // Within the escrow, as the deposit is.
+    if (least > paid) {
+        CHAIN_ASSIGN(const Amount missing, chain::subtract(least, paid));
+        parts.penalty = std::max(parts.penalty, missing);
+    }
     CHAIN_ASSIGN(parts.refund, chain::subtract(unused, parts.penalty));
     CHAIN_ASSIGN(parts.forfeit, chain::scale_up(collateral, forfeit_ppm(end, params), chain::kPpm));
     CHAIN_ASSIGN(parts.collateral, chain::subtract(collateral, parts.forfeit));

@@ -54,8 +54,11 @@ enum class LegEnd : std::uint32_t {
     kNeverSeen = 7,   // it did not report its start in time
     kVoided = 8,      // another leg of its gang did not start
     kDisputed = 9,    // its provider closed it and said that work was not signed for
+    // Of reservations only:
+    kCancelled = 10,  // its renter gave it up before any work was signed for, and said so
+    kNoShow = 11,     // its provider was there, no work was signed for, and its renter did not say
 };
-inline constexpr std::uint32_t kLegEndCount = 10;
+inline constexpr std::uint32_t kLegEndCount = 12;
 
 // The most that the renter of a leg may owe without having signed for it, after `cycles` that it
 // did sign for: price x min(cycles_max - cycles, slots x hz x unsigned_work_ms) / 3.6e12, rounded
@@ -63,11 +66,25 @@ inline constexpr std::uint32_t kLegEndCount = 10;
 // cycles_max.
 Result<Amount> unsigned_work(const LegTerms &leg, Cycles cycles, const Params &params);
 
+// The least that a reserved leg costs a renter who does not come: escrow x deposit_ppm / 10^6,
+// rounded up at the renter's cost, so that no reservation is for nothing; never above the escrow.
+// Errors: kTooLarge. Precondition: deposit_ppm <= 10^6.
+Result<Amount> deposit(Amount escrow, const Params &params);
+
+// A deposit that is due, and whose the part of it is that the payment does not reach. On the
+// renter's own word it is the provider's; while the two contradict each other it burns, so that
+// neither gains by it.
+struct DueDeposit {
+    enum class To { kProvider, kBurned };
+    Amount amount;
+    To to = To::kProvider;
+};
+
 struct LegSettlement {
     Amount to_provider;  // payment - burned
     Amount burned;       // payment x burn_ppm / 10^6, rounded up
     Amount refund;       // to the renter: escrow - payment - penalty
-    Amount penalty;      // of the renter's, burned: of a leg that ended in a dispute
+    Amount penalty;      // of the renter's, burned: of a dispute, or of a deposit
     Amount collateral;   // back to the provider
     Amount forfeit;      // the rest of the collateral: burned, never the renter's
     friend bool operator==(const LegSettlement &, const LegSettlement &) = default;
@@ -75,11 +92,13 @@ struct LegSettlement {
 
 // Splits a leg's escrow and collateral, to the unit:
 //   to_provider + burned + refund + penalty = escrow,  collateral + forfeit = what was put up.
-// A leg of a gang that did not start is paid nothing, whatever `payment` says. The forfeit is
-// rounded up, at the provider's cost; it goes to nobody, so nobody gains by making a leg fail.
-// Errors: kInvalidInput when payment > escrow. Precondition: end is not kRunning.
-// `unsigned_work` is the penalty if `end` is kDisputed, as far as the escrow has it.
+// A leg of a gang that did not start is paid nothing, whatever `payment` and `due` say. The forfeit
+// is rounded up, at the provider's cost; it goes to nobody, so nobody gains by making a leg fail.
+// Errors: kInvalidInput when payment or deposit > escrow. Precondition: end is not kRunning.
+// `unsigned_work` is the penalty if `end` is kDisputed, as far as the escrow has it. The payment is
+// at least a due deposit that is the provider's; payment and penalty are at least one that burns.
 Result<LegSettlement> settle_leg(Amount escrow, Amount payment, Amount collateral, LegEnd end,
-                                 const Params &params, Amount unsigned_work = {});
+                                 const Params &params, Amount unsigned_work = {},
+                                 const DueDeposit &due = {});
 
 }  // namespace incentive

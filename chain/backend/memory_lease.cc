@@ -41,7 +41,8 @@ Result<Leg> MemoryModel::checked_leg(const wire::LeaseLeg &asked, const Lease &l
     leg.slot_count = asked.slot_count();
     leg.hz_max = asked.hz_max();
     leg.cycles_max = asked.cycles_max();
-    if (leg.provider == lease.renter) return invalid("a lease with oneself");
+    leg.free = asked.free();
+    if (leg.provider == lease.renter && !leg.free) return invalid("a lease with oneself");
     if (leg.slot_count == 0 || leg.slot_count > params().slots_per_leg_max)
         return invalid("no slots, or too many");
     if (leg.hz_max == 0 || leg.hz_max > ledger::kHzMax) return invalid("no hertz, or too many");
@@ -49,6 +50,11 @@ Result<Leg> MemoryModel::checked_leg(const wire::LeaseLeg &asked, const Lease &l
         leg.cycles_max > incentive::cycles_bound(leg.slot_count, leg.hz_max, lease.duration_ms))
         return invalid("no cycles, or more than the slots can use in the duration");
     if (!asked.offer_id().empty()) CHAIN_TRY(to_bytes32(asked.offer_id(), "offer id"));
+    if (leg.free) {
+        if (asked.escrow() != 0 || asked.collateral() != 0)
+            return invalid("a free leg locks money");
+        return leg;
+    }
     CHAIN_ASSIGN(leg.escrow, incentive::escrow(lease.price_per_ghz_h, leg.cycles_max));
     if (asked.escrow() != leg.escrow.units) return invalid("the escrow is not the formula's");
     const incentive::LegTerms terms{lease.price_per_ghz_h, leg.slot_count, leg.hz_max,
@@ -70,13 +76,18 @@ Status MemoryModel::open_lease(const ledger::Tx &tx) {
     lease.id = tx.id;
     lease.renter = tx.sender;
     lease.opened_at_ms = now_ms_;
+    lease.starts_at_ms = action.starts_at_ms();
     lease.duration_ms = action.duration_ms();
     lease.expires_at_ms = action.expires_at_ms();
     if (lease.duration_ms == 0 || lease.duration_ms > params().lease_duration_max_ms)
         return invalid("it takes no time, or too much");
+    if (lease.is_reserved() && (lease.starts_at_ms <= now_ms_ ||
+                                lease.starts_at_ms - now_ms_ > params().reservation_ahead_max_ms))
+        return invalid("it does not start later, or too late");
+    const std::uint64_t start_ms = lease.begins_at_ms();
     const std::uint64_t latest =
-        now_ms_ + params().lease_duration_max_ms + params().settle_grace_ms;
-    if (lease.expires_at_ms < now_ms_ + lease.duration_ms || lease.expires_at_ms > latest)
+        start_ms + params().lease_duration_max_ms + params().settle_grace_ms;
+    if (lease.expires_at_ms < start_ms + lease.duration_ms || lease.expires_at_ms > latest)
         return invalid("it expires too early or too late");
     if (!action.manifest_hash().empty())
         CHAIN_TRY(to_bytes32(action.manifest_hash(), "manifest hash"));
@@ -105,7 +116,8 @@ Status MemoryModel::check_voucher(const Voucher &voucher, const Lease &lease) co
     const Leg &leg = lease.legs[body.leg()];
     if (body.sequence() == 0) return invalid("vouchers are numbered from 1");
     if (body.cycles() > leg.cycles_max) return invalid("more cycles than agreed");
-    const std::uint64_t elapsed_ms = now_ms_ - lease.opened_at_ms;
+    if (now_ms_ < lease.begins_at_ms()) return invalid("a voucher before the start");
+    const std::uint64_t elapsed_ms = now_ms_ - lease.begins_at_ms();
     if (body.cycles() > incentive::cycles_bound(leg.slot_count, leg.hz_max, elapsed_ms))
         return invalid("more cycles than the slots can have used");
     if (body.waited_cycles() > body.cycles()) return invalid("waited longer than it ran");
@@ -113,7 +125,8 @@ Status MemoryModel::check_voucher(const Voucher &voucher, const Lease &lease) co
         body.meter_class() != wire::METER_CLASS_SAMPLED &&
         body.meter_class() != wire::METER_CLASS_CALIBRATED)
         return invalid("an unknown class of meter");
-    CHAIN_ASSIGN(const Amount due, incentive::payment(lease.price_per_ghz_h, body.cycles()));
+    const Amount price = leg.free ? Amount{} : lease.price_per_ghz_h;
+    CHAIN_ASSIGN(const Amount due, incentive::payment(price, body.cycles()));
     if (body.amount() != due.units) return invalid("the amount is not that of the cycles");
     return ok_status();
 }

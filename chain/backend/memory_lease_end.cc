@@ -81,15 +81,51 @@ void MemoryModel::void_gang(Lease &lease) const {
     }
 }
 
+// The table of the deposit: whose it is, and what the end is called then.
+incentive::DueDeposit MemoryModel::due_deposit(const Lease &lease, const Leg &leg, Amount deposit,
+                                               LegEnd &end) const {
+    using To = incentive::DueDeposit::To;
+    const incentive::DueDeposit none, paid{deposit, To::kProvider}, burned{deposit, To::kBurned};
+    if (end == LegEnd::kCancelled)
+        return now_ms_ + params().reservation_notice_ms <= lease.starts_at_ms ? none : paid;
+    if (leg.voided || leg.reclaimed_at_ms > 0 || was_never_seen(leg)) return none;
+    // The provider closes while the renter might still come.
+    const bool is_early = is_open(leg) && !leg.has_voucher() &&
+                          now_ms_ < lease.starts_at_ms + params().start_window_ms;
+    switch (end) {
+        case LegEnd::kCompleted: {
+            const bool on_its_word = leg.has_final_voucher || leg.released;
+            if (!leg.has_voucher()) end = on_its_word ? LegEnd::kCancelled : LegEnd::kNoShow;
+            return on_its_word ? paid : burned;
+        }
+        case LegEnd::kDisputed: return is_early ? none : burned;
+        case LegEnd::kLeft:
+            if (leg.has_voucher()) return leg.accused ? burned : none;
+            if (is_early) return none;
+            end = LegEnd::kNoShow;
+            return burned;
+        case LegEnd::kExpired:
+            if (leg.has_voucher()) return none;
+            end = LegEnd::kNoShow;
+            return burned;
+        default: return none;
+    }
+}
+
 Status MemoryModel::settle(Lease &lease, Leg &leg, LegEnd end) {
     CHAIN_CHECK(!is_settled(leg));
+    incentive::DueDeposit due;
+    if (lease.is_reserved()) {
+        CHAIN_ASSIGN(const Amount deposit, incentive::deposit(leg.escrow, params()));
+        due = due_deposit(lease, leg, deposit, end);
+    }
+    const Amount price = leg.free ? Amount{} : lease.price_per_ghz_h;
     CHAIN_ASSIGN(const Amount unsigned_work,
-                 incentive::unsigned_work(
-                     {lease.price_per_ghz_h, leg.slot_count, leg.hz_max, leg.cycles_max},
-                     leg.cycles, params()));
+                 incentive::unsigned_work({price, leg.slot_count, leg.hz_max, leg.cycles_max},
+                                          leg.cycles, params()));
     CHAIN_ASSIGN(const incentive::LegSettlement parts,
                  incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end, params(),
-                                       unsigned_work));
+                                       unsigned_work, due));
     ledger::Account &renter = accounts_[lease.renter];
     CHAIN_TRY(move_out(renter.escrow, leg.escrow));
     CHAIN_TRY(move_in(renter.balance, parts.refund));
@@ -99,12 +135,14 @@ Status MemoryModel::settle(Lease &lease, Leg &leg, LegEnd end) {
     CHAIN_TRY(move_in(provider.balance, parts.collateral));
     leg.state = LegState::kSettled;
     leg.end = end;
+    CHAIN_ASSIGN(leg.payment, add(parts.to_provider, parts.burned));
     leg.burned = parts.burned;
     leg.forfeit = parts.forfeit;
     leg.penalty = parts.penalty;
     leg.settled_at_ms = now_ms_;
     if (lease.settled()) lease.ended_at_ms = now_ms_;
 
+    if (leg.free) return ok_status();
     CHAIN_ASSIGN(const Amount at_stake, incentive::fee_at_stake(leg.escrow, params()));
     incentive::Reputation of_provider = reputation(leg.provider, now_ms_);
     incentive::note_leg_as_provider(of_provider, end, leg.burned, at_stake);
@@ -118,7 +156,10 @@ Status MemoryModel::settle(Lease &lease, Leg &leg, LegEnd end) {
 Status MemoryModel::report_start(const PublicKey &sender, const wire::ReportStart &action) {
     CHAIN_ASSIGN(Lease * lease, find_lease(action.lease_id()));
     if (!has_leg(*lease, sender)) return no_part();
+    if (action.started() && now_ms_ < lease->begins_at_ms())
+        return conflict("it has not begun, so nothing has started");
     bool changed = false;
+    bool incomplete = false;
     for (Leg &leg : lease->legs) {
         if (leg.provider != sender || is_settled(leg)) continue;
         if (action.started()) {
@@ -129,10 +170,11 @@ Status MemoryModel::report_start(const PublicKey &sender, const wire::ReportStar
         } else if (is_open(leg) && was_never_seen(leg)) {
             CHAIN_TRY(settle(*lease, leg, LegEnd::kNotStarted));
             changed = true;
+            incomplete = incomplete || !leg.free;
         }
     }
     if (!changed) return conflict("this report changes nothing");
-    if (!action.started()) void_gang(*lease);
+    if (incomplete) void_gang(*lease);
     return ok_status();
 }
 
@@ -175,7 +217,7 @@ Status MemoryModel::close_by_provider(const PublicKey &sender, Lease &lease, boo
         if (leg.provider != sender || is_settled(leg)) continue;
         const LegEnd end = end_by_provider(leg, disputed);
         CHAIN_TRY(settle(lease, leg, end));
-        incomplete = incomplete || end == LegEnd::kNotStarted;
+        incomplete = incomplete || (end == LegEnd::kNotStarted && !leg.free);
         changed = true;
     }
     if (!changed) return conflict("all legs of the sender are settled");
@@ -185,6 +227,13 @@ Status MemoryModel::close_by_provider(const PublicKey &sender, Lease &lease, boo
 
 Status MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease) {
     if (lease.settled()) return conflict("all is settled");
+    if (now_ms_ < lease.begins_at_ms()) {
+        if (action.lost_legs_size() > 0)
+            return make_error(ErrorCode::kInvalidInput, "lost before it begins");
+        for (Leg &leg : lease.legs)
+            if (is_open(leg)) CHAIN_TRY(settle(lease, leg, LegEnd::kCancelled));
+        return ok_status();
+    }
     for (int i = 0; i < action.lost_legs_size(); ++i) {
         const bool rises = i == 0 || action.lost_legs(i) > action.lost_legs(i - 1);
         if (!rises || action.lost_legs(i) >= lease.legs.size())
@@ -197,6 +246,8 @@ Status MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease
         const bool is_named = std::find(action.lost_legs().begin(), action.lost_legs().end(), i) !=
                               action.lost_legs().end();
         leg.accused = is_named && leg.reclaimed_at_ms == 0;
+        leg.released = !is_named && lease.is_reserved();
+        if (leg.provider == lease.renter) CHAIN_TRY(settle(lease, leg, end_by_silence(leg)));
     }
     return ok_status();
 }
@@ -204,10 +255,10 @@ Status MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease
 Status MemoryModel::expire_lease(const wire::ExpireLease &action) {
     CHAIN_ASSIGN(Lease * lease, find_lease(action.lease_id()));
     bool changed = false;
-    if (now_ms_ >= lease->opened_at_ms + params().start_window_ms) {
+    if (now_ms_ >= lease->begins_at_ms() + params().start_window_ms) {
         bool incomplete = false;
         for (Leg &leg : lease->legs) {
-            if (!is_open(leg) || !was_never_seen(leg)) continue;
+            if (!is_open(leg) || !was_never_seen(leg) || leg.free) continue;
             leg.accused = true;
             incomplete = true;
         }
@@ -235,8 +286,8 @@ Status MemoryModel::rate(const PublicKey &sender, const wire::Rate &action) {
         return make_error(ErrorCode::kInvalidInput, "there is no such leg");
     Leg &leg = lease->legs[action.leg()];
     if (!is_settled(leg)) return conflict("the leg is not settled");
-    if (leg.burned == Amount{})
-        return make_error(ErrorCode::kPermission, "a word about what was not paid");
+    if (leg.burned == Amount{} || leg.end == LegEnd::kCancelled)
+        return make_error(ErrorCode::kPermission, "a word about what was not paid, or not served");
     if (leg.rated) return conflict("the leg is rated");
     if (now_ms_ > leg.settled_at_ms + params().rate_window_ms) return conflict("it is too late");
     incentive::Rating rating;

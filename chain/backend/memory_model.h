@@ -81,6 +81,9 @@ private:
     Status rate(const PublicKey &sender, const wire::Rate &action);
     void start_closing(ledger::Leg &leg) const;
     void void_gang(ledger::Lease &lease) const;
+    // Of a reserved leg.
+    incentive::DueDeposit due_deposit(const ledger::Lease &lease, const ledger::Leg &leg,
+                                      Amount deposit, ledger::LegEnd &end) const;
     Status settle(ledger::Lease &lease, ledger::Leg &leg, ledger::LegEnd end);
 
     // Errors: kProtocol (no id), kNotFound.

@@ -43,6 +43,8 @@ std::string_view leg_end_name(LegEnd end) {
         case LegEnd::kNeverSeen: return "never-seen";
         case LegEnd::kVoided: return "voided";
         case LegEnd::kDisputed: return "disputed";
+        case LegEnd::kCancelled: return "cancelled";
+        case LegEnd::kNoShow: return "no-show";
     }
     CHAIN_CHECK(false);
 }
@@ -86,7 +88,8 @@ std::string describe_tx(const wire::TxBody &body) {
         case wire::TxBody::kOpenLease: {
             std::uint64_t slot_count = 0;
             for (const auto &leg : body.open_lease().legs()) slot_count += leg.slot_count();
-            return "leases " + std::to_string(slot_count) + " slots in " +
+            return (body.open_lease().starts_at_ms() > 0 ? "reserves " : "leases ") +
+                   std::to_string(slot_count) + " slots in " +
                    std::to_string(body.open_lease().legs_size()) +
                    (body.open_lease().legs_size() == 1 ? " leg at " : " legs at ") +
                    tokens_of(body.open_lease().price_per_ghz_h()) + " per GHz·h";

@@ -36,6 +36,9 @@ void for_each_param(incentive::Params &params, const Visit &visit) {
     visit("challenge_window_ms", params.challenge_window_ms, U64{1}, 30 * kDayMs);
     visit("settle_grace_ms", params.settle_grace_ms, U64{0}, 30 * kDayMs);
     visit("rate_window_ms", params.rate_window_ms, U64{0}, 366 * kDayMs);
+    visit("reservation_ahead_max_ms", params.reservation_ahead_max_ms, U64{0}, 366 * kDayMs);
+    visit("reservation_notice_ms", params.reservation_notice_ms, U64{0}, 366 * kDayMs);
+    visit("deposit_ppm", params.deposit_ppm, 0u, kPpm);
     visit("unbonding_ms", params.unbonding_ms, U64{0}, 366 * kDayMs);
     visit("slash_reporter_ppm", params.slash_reporter_ppm, 0u, kPpm);
     visit("reward_pool_units", params.reward_pool_units, U64{0}, most);
@@ -53,6 +56,12 @@ void for_each_param(incentive::Params &params, const Visit &visit) {
     visit("lease_duration_max_ms", params.lease_duration_max_ms, U64{1}, 366 * kDayMs);
     visit("payout_shares_max", params.payout_shares_max, 1u, 1'024u);
     visit("block_txs_max", params.block_txs_max, 1u, 100'000u);
+}
+
+// Came after there were networks. A file that lacks one means the default, which therefore stays.
+bool came_later(std::string_view field) {
+    return field == "reservation_ahead_max_ms" || field == "reservation_notice_ms" ||
+           field == "deposit_ppm";
 }
 
 template <class Visit>
@@ -98,12 +107,13 @@ Status refuse_other_fields(const Json &json, const std::set<std::string> &known)
     return ok_status();
 }
 
-// All numbers that `for_each` visits, and `known` fields; no others.
+// All numbers that `for_each` visits, but for those that came later, and `known` fields; no others.
 template <class ForEach>
 Status read_numbers(const Json &json, std::set<std::string> known, const ForEach &for_each) {
     Status status = ok_status();
     for_each([&](const char *field, auto &number, auto minimum, auto maximum) {
         known.insert(field);
+        if (came_later(field) && !json.contains(field)) return;
         const auto read = read_number(json, field, minimum, maximum);
         if (read.ok())
             number = static_cast<std::decay_t<decltype(number)>>(*read);

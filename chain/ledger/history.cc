@@ -108,11 +108,16 @@ Result<HourSums> decode_hour(std::string_view bytes) {
     return sums;
 }
 
+// Free ones have no price, and must not weigh on that of the others.
+bool is_trade(const Leg &leg) {
+    return leg.state == LegState::kSettled && leg.cycles > 0 && !leg.free;
+}
+
 // Legs that the change from `before` to `after` settled, and that were worked on.
 void add_settled(const std::optional<Lease> &before, const Lease &after, HourSums &sums) {
     for (std::size_t i = 0; i < after.legs.size(); ++i) {
         const Leg &leg = after.legs[i];
-        if (leg.state != LegState::kSettled || leg.cycles == 0) continue;
+        if (!is_trade(leg)) continue;
         if (before && before->legs[i].state == LegState::kSettled) continue;
         sums.add_leg(after.price_per_ghz_h, leg);
     }
@@ -125,10 +130,7 @@ Status add_settled(const IndexedBlock &block, HourSums &sums) {
         const std::optional<Bytes> &old_value = *next_old_value++;
         if (!value || !is_state_key(key, kStateLease)) continue;
         CHAIN_ASSIGN(const Lease lease, decode_lease(LeaseId{}, *value));
-        const bool any_settled = std::any_of(
-            lease.legs.begin(), lease.legs.end(),
-            [](const Leg &leg) { return leg.state == LegState::kSettled && leg.cycles > 0; });
-        if (!any_settled) continue;
+        if (std::none_of(lease.legs.begin(), lease.legs.end(), is_trade)) continue;
         std::optional<Lease> old_lease;
         if (old_value) {
             CHAIN_ASSIGN(old_lease, decode_lease(LeaseId{}, *old_value));

@@ -106,7 +106,7 @@ struct HistoryPage {
     bool more = false;                  // there are older ones
 };
 
-// Legs that were settled in one hour with cycles on their meter.
+// Legs that were settled in one hour with cycles on their meter; free ones are no trade.
 struct PriceHour {
     std::uint64_t hour = 0;  // hours since 1970-01-01 00:00 UTC, by the time of the block
     std::uint64_t leg_count = 0;

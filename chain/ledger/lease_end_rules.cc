@@ -14,10 +14,58 @@ Error refused(std::string_view why) {
     return make_error(ErrorCode::kInvalidInput, why);
 }
 
+// Neither reported, nor ever paid for.
+bool has_not_started(const Leg &leg) {
+    return !leg.started && !leg.has_voucher();
+}
+
+// ---- reservations: what a leg's end is called, and whether its deposit is due
+
+using DepositTo = incentive::DueDeposit::To;
+
+struct Ending {
+    LegEnd end = LegEnd::kRunning;
+    std::optional<DepositTo> deposit;  // nullopt: not due
+};
+
+// Only for legs that were there for their renter. Its own word gives the deposit to the provider;
+// where the two contradict each other, or the renter is silent, it burns: a provider that only says
+// that it started earns nothing, and a renter that only stays away saves nothing.
+Ending with_deposit(const Lease &lease, const Leg &leg, LegEnd end, const TxContext &context) {
+    if (leg.voided || leg.reclaimed_at_ms != 0 || has_not_started(leg)) return {end, {}};
+    const bool in_vain = !leg.has_voucher();
+    if (end == LegEnd::kCompleted) {
+        if (leg.has_final_voucher || leg.released)
+            return {in_vain ? LegEnd::kCancelled : end, DepositTo::kProvider};
+        return {in_vain ? LegEnd::kNoShow : end, DepositTo::kBurned};
+    }
+    // For its coming a renter has as long as a provider has for its start.
+    const bool may_still_come =
+        in_vain && leg.state == LegState::kOpen && end != LegEnd::kExpired &&
+        context.time_ms < lease.begins_at_ms() + context.params().start_window_ms;
+    if (may_still_come) return {end, {}};
+    if (end == LegEnd::kDisputed) return {end, DepositTo::kBurned};
+    if (end != LegEnd::kLeft && end != LegEnd::kExpired) return {end, {}};
+    if (in_vain) return {LegEnd::kNoShow, DepositTo::kBurned};
+    if (leg.accused) return {end, DepositTo::kBurned};
+    return {end, {}};
+}
+
+Ending ending_of(const Lease &lease, const Leg &leg, LegEnd end, const TxContext &context) {
+    if (!lease.is_reserved()) return {end, {}};
+    if (end != LegEnd::kCancelled) return with_deposit(lease, leg, end, context);
+    const bool in_time =
+        context.time_ms + context.params().reservation_notice_ms <= lease.starts_at_ms;
+    if (in_time) return {end, {}};
+    return {end, DepositTo::kProvider};
+}
+
 // ---- settling one leg
 
+// A free leg cost nothing, so it says nothing about anybody.
 Status note_reputation(Overlay &state, const Lease &lease, const Leg &leg,
                        const TxContext &context) {
+    if (leg.free) return ok_status();
     CHAIN_ASSIGN(const Amount at_stake, incentive::fee_at_stake(leg.escrow, context.params()));
     CHAIN_ASSIGN(incentive::Reputation provider, state.reputation(leg.provider, context.step()));
     incentive::note_leg_as_provider(provider, leg.end, leg.burned, at_stake);
@@ -30,13 +78,19 @@ Status note_reputation(Overlay &state, const Lease &lease, const Leg &leg,
 
 Status settle(Overlay &state, Lease &lease, Leg &leg, LegEnd end, const TxContext &context) {
     CHAIN_CHECK(leg.state != LegState::kSettled);
-    CHAIN_ASSIGN(const Amount unsigned_work,
-                 incentive::unsigned_work(
-                     {lease.price_per_ghz_h, leg.slot_count, leg.hz_max, leg.cycles_max},
-                     leg.cycles, context.params()));
+    const Ending ending = ending_of(lease, leg, end, context);
+    incentive::DueDeposit due;
+    if (ending.deposit) {
+        due.to = *ending.deposit;
+        CHAIN_ASSIGN(due.amount, incentive::deposit(leg.escrow, context.params()));
+    }
+    CHAIN_ASSIGN(
+        const Amount unsigned_work,
+        incentive::unsigned_work({lease.price_of(leg), leg.slot_count, leg.hz_max, leg.cycles_max},
+                                 leg.cycles, context.params()));
     CHAIN_ASSIGN(const incentive::LegSettlement parts,
-                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, end,
-                                       context.params(), unsigned_work));
+                 incentive::settle_leg(leg.escrow, leg.payment, leg.collateral, ending.end,
+                                       context.params(), unsigned_work, due));
     CHAIN_ASSIGN(Account renter, state.account(lease.renter));
     CHAIN_ASSIGN(renter.escrow, subtract(renter.escrow, leg.escrow));
     CHAIN_ASSIGN(renter.balance, add(renter.balance, parts.refund));
@@ -51,7 +105,7 @@ Status settle(Overlay &state, Lease &lease, Leg &leg, LegEnd end, const TxContex
     leg.forfeit = parts.forfeit;
     leg.penalty = parts.penalty;
     leg.state = LegState::kSettled;
-    leg.end = end;
+    leg.end = ending.end;
     leg.settled_at_ms = context.time_ms;
     if (lease.settled()) {
         lease.ended_at_ms = context.time_ms;
@@ -67,7 +121,8 @@ void open_window(Leg &leg, const TxContext &context) {
 }
 
 // A gang of which one leg does not start is charged nothing. The others get the window to show
-// vouchers: what the renter signed in spite of it, it pays.
+// vouchers: what the renter signed in spite of it, it pays. A free leg does not void it: who has
+// nothing to lose by not starting could have all others go unpaid.
 void void_gang(Lease &lease, const TxContext &context) {
     for (Leg &leg : lease.legs) {
         if (leg.state != LegState::kOpen) continue;
@@ -77,11 +132,6 @@ void void_gang(Lease &lease, const TxContext &context) {
 }
 
 // ---- how a leg ended
-
-// Neither reported, nor ever paid for.
-bool has_not_started(const Leg &leg) {
-    return !leg.started && !leg.has_voucher();
-}
 
 // Its provider closes it, now.
 LegEnd end_by_provider(const Leg &leg, bool disputed) {
@@ -121,7 +171,7 @@ Status close_as_provider(Overlay &state, Lease &lease, const PublicKey &provider
         const LegEnd end = end_by_provider(leg, disputed);
         CHAIN_TRY(settle(state, lease, leg, end, context));
         settled_any = true;
-        one_did_not_start |= end == LegEnd::kNotStarted;
+        one_did_not_start |= end == LegEnd::kNotStarted && !leg.free;
     }
     if (!settled_any)
         return make_error(ErrorCode::kConflict, "your legs of lease ", short_hex(lease.id),
@@ -130,10 +180,22 @@ Status close_as_provider(Overlay &state, Lease &lease, const PublicKey &provider
     return ok_status();
 }
 
-Status close_as_renter(const wire::CloseLease &action, Lease &lease, const TxContext &context) {
+// A reservation that is given up before its start. There is nothing to challenge.
+Status cancel(Overlay &state, const wire::CloseLease &action, Lease &lease,
+              const TxContext &context) {
+    if (action.lost_legs_size() > 0) return refused("nobody is lost before the lease begins");
+    for (Leg &leg : lease.legs)
+        if (leg.state == LegState::kOpen)
+            CHAIN_TRY(settle(state, lease, leg, LegEnd::kCancelled, context));
+    return ok_status();
+}
+
+Status close_as_renter(Overlay &state, const wire::CloseLease &action, Lease &lease,
+                       const TxContext &context) {
     if (lease.settled())
         return make_error(ErrorCode::kConflict, "lease ", short_hex(lease.id),
                           " is settled already");
+    if (context.time_ms < lease.begins_at_ms()) return cancel(state, action, lease, context);
     int next_lost = 0;
     for (std::size_t i = 0; i < lease.legs.size(); ++i) {
         Leg &leg = lease.legs[i];
@@ -142,6 +204,10 @@ Status close_as_renter(const wire::CloseLease &action, Lease &lease, const TxCon
         if (leg.state != LegState::kOpen) continue;  // a second close prolongs nothing
         open_window(leg, context);
         leg.accused = lost && leg.reclaimed_at_ms == 0;
+        leg.released = lease.is_reserved() && !lost;
+        // Nobody else could answer.
+        if (leg.provider == lease.renter)
+            CHAIN_TRY(settle(state, lease, leg, end_by_window(leg), context));
     }
     if (next_lost != action.lost_legs_size())
         return refused("the lost legs must be legs of the lease, in rising order");
@@ -152,10 +218,10 @@ Status close_as_renter(const wire::CloseLease &action, Lease &lease, const TxCon
 
 bool accuse_late_starters(Lease &lease, const TxContext &context) {
     const std::uint64_t window_ms = context.params().start_window_ms;
-    if (context.time_ms < lease.opened_at_ms + window_ms) return false;
+    if (context.time_ms < lease.begins_at_ms() + window_ms) return false;
     bool any = false;
     for (Leg &leg : lease.legs) {
-        if (leg.state != LegState::kOpen || !has_not_started(leg)) continue;
+        if (leg.state != LegState::kOpen || !has_not_started(leg) || leg.free) continue;
         leg.accused = any = true;
     }
     if (any) void_gang(lease, context);
@@ -179,7 +245,11 @@ Result<Lease> lease_of_provider(const Overlay &state, const Tx &tx, std::string_
 Status report_start(Overlay &state, const Tx &tx, const TxContext &context) {
     const wire::ReportStart &action = tx.body.report_start();
     CHAIN_ASSIGN(Lease lease, lease_of_provider(state, tx, action.lease_id()));
+    if (action.started() && context.time_ms < lease.begins_at_ms())
+        return make_error(ErrorCode::kConflict, "lease ", short_hex(lease.id), " begins at ",
+                          lease.begins_at_ms(), ": no leg of it has started");
     bool changed = false;
+    bool voids = false;
     for (Leg &leg : lease.legs) {
         if (leg.provider != tx.sender || leg.state == LegState::kSettled) continue;
         if (action.started()) {
@@ -189,13 +259,14 @@ Status report_start(Overlay &state, const Tx &tx, const TxContext &context) {
         } else if (leg.state == LegState::kOpen && has_not_started(leg)) {
             CHAIN_TRY(settle(state, lease, leg, LegEnd::kNotStarted, context));
             changed = true;
+            voids |= !leg.free;
         }
     }
     if (!changed)
         return make_error(ErrorCode::kConflict, "your legs of lease ", short_hex(lease.id),
                           action.started() ? " are reported already, or settled"
                                            : " have started, or are closing or settled");
-    if (!action.started()) void_gang(lease, context);
+    if (voids) void_gang(lease, context);
     state.put_lease(lease);
     return ok_status();
 }
@@ -234,7 +305,7 @@ Status close_lease(Overlay &state, const Tx &tx, const TxContext &context) {
     if (is_renter && action.disputed()) return refused("only a provider disputes what was signed");
     CHAIN_TRY(record_vouchers(action, lease, context));
     if (is_renter)
-        CHAIN_TRY(close_as_renter(action, lease, context));
+        CHAIN_TRY(close_as_renter(state, action, lease, context));
     else
         CHAIN_TRY(close_as_provider(state, lease, tx.sender, action.disputed(), context));
     state.put_lease(lease);
@@ -301,8 +372,9 @@ Status rate(Overlay &state, const Tx &tx, const TxContext &context) {
     if (leg.state != LegState::kSettled)
         return make_error(ErrorCode::kConflict, "a leg is rated once it is settled");
     if (leg.rated) return make_error(ErrorCode::kConflict, "the leg is rated already");
-    if (leg.burned.units == 0)
-        return make_error(ErrorCode::kPermission, "the leg was not paid, so its renter has no say");
+    if (leg.burned.units == 0 || leg.end == LegEnd::kCancelled)
+        return make_error(ErrorCode::kPermission,
+                          "the leg was not paid, or cancelled, so its renter has no say");
     if (context.time_ms > leg.settled_at_ms + context.params().rate_window_ms)
         return make_error(ErrorCode::kConflict, "the time to rate the leg has passed");
     CHAIN_ASSIGN(const incentive::Rating rating, read_rating(action));

@@ -13,6 +13,17 @@ Error refused(std::string_view why) {
 
 // ---- opening
 
+// A reservation is for a time to come, and locks its money no longer than is allowed.
+Status check_start(const wire::OpenLease &action, const TxContext &context) {
+    if (action.starts_at_ms() == 0) return ok_status();
+    // Block times are below 2^62 and this is below 2^35: the sum fits.
+    const std::uint64_t latest = context.time_ms + context.params().reservation_ahead_max_ms;
+    if (action.starts_at_ms() > context.time_ms && action.starts_at_ms() <= latest)
+        return ok_status();
+    return make_error(ErrorCode::kInvalidInput, "a reservation starts after ", context.time_ms,
+                      " and by ", latest, ", not at ", action.starts_at_ms());
+}
+
 Status check_terms(const wire::OpenLease &action, const TxContext &context) {
     const incentive::Params &params = context.params();
     if (action.legs_size() == 0) return refused("a lease needs at least one leg");
@@ -22,10 +33,13 @@ Status check_terms(const wire::OpenLease &action, const TxContext &context) {
     if (action.duration_ms() == 0 || action.duration_ms() > params.lease_duration_max_ms)
         return make_error(ErrorCode::kInvalidInput, "a lease runs 1 to ",
                           params.lease_duration_max_ms, " ms, not ", action.duration_ms());
+    CHAIN_TRY(check_start(action, context));
     // Times in a genesis file and in blocks are below 2^63, so the sums fit.
-    const std::uint64_t earliest = context.time_ms + action.duration_ms();
+    const std::uint64_t begins_at_ms =
+        action.starts_at_ms() > 0 ? action.starts_at_ms() : context.time_ms;
+    const std::uint64_t earliest = begins_at_ms + action.duration_ms();
     const std::uint64_t latest =
-        context.time_ms + params.lease_duration_max_ms + params.settle_grace_ms;
+        begins_at_ms + params.lease_duration_max_ms + params.settle_grace_ms;
     if (action.expires_at_ms() < earliest || action.expires_at_ms() > latest)
         return make_error(ErrorCode::kInvalidInput, "the lease's expiry ", action.expires_at_ms(),
                           " is outside ", earliest, "..", latest);
@@ -37,6 +51,10 @@ Status check_terms(const wire::OpenLease &action, const TxContext &context) {
 // The provider signed how much it puts up; its reputation may have changed since, so more is well.
 Status check_money(const StateReader &state, const wire::LeaseLeg &in, Amount price, Leg &leg,
                    const TxContext &context) {
+    if (leg.free) {
+        if (in.escrow() == 0 && in.collateral() == 0) return ok_status();
+        return refused("a free leg locks nothing: its escrow and its collateral are 0");
+    }
     CHAIN_ASSIGN(leg.escrow, incentive::escrow(price, leg.cycles_max));
     if (in.escrow() != leg.escrow.units)
         return make_error(ErrorCode::kInvalidInput, "the leg's escrow must be ", leg.escrow.units,
@@ -60,8 +78,11 @@ Result<Leg> check_leg(const StateReader &state, const wire::LeaseLeg &in, const 
     const std::uint64_t duration_ms = lease.duration_ms;
     Leg leg;
     CHAIN_ASSIGN(leg.provider, to_bytes32(in.provider(), "a leg's provider"));
+    leg.free = in.free();
     // A lease with oneself would buy volume at the price of the burned part alone, in one record.
-    if (leg.provider == lease.renter) return refused("nobody leases from themselves");
+    // A free one moves nothing: it is the renter's own machine beside those that it leases.
+    if (leg.provider == lease.renter && !leg.free)
+        return refused("nobody leases from themselves, but for a free leg");
     leg.slot_count = in.slot_count();
     if (leg.slot_count == 0 || leg.slot_count > params.slots_per_leg_max)
         return make_error(ErrorCode::kInvalidInput, "a leg has 1 to ", params.slots_per_leg_max,
@@ -111,9 +132,12 @@ Status check_voucher(const wire::VoucherBody &voucher, const Lease &lease, const
     if (voucher.cycles() > leg.cycles_max)
         return make_error(ErrorCode::kInvalidInput, "the voucher's ", voucher.cycles(),
                           " cycles exceed the leg's ", leg.cycles_max);
+    if (context.time_ms < lease.begins_at_ms())
+        return make_error(ErrorCode::kInvalidInput, "a voucher of a lease that begins at ",
+                          lease.begins_at_ms(), " only");
     // A bound that nobody can talk away, even if the two sides agree.
     const Cycles possible =
-        incentive::cycles_bound(leg.slot_count, leg.hz_max, context.time_ms - lease.opened_at_ms);
+        incentive::cycles_bound(leg.slot_count, leg.hz_max, context.time_ms - lease.begins_at_ms());
     if (voucher.cycles() > possible)
         return make_error(ErrorCode::kInvalidInput, "the voucher's ", voucher.cycles(),
                           " cycles exceed what ", leg.slot_count, " slots can have done by now, ",
@@ -123,7 +147,7 @@ Status check_voucher(const wire::VoucherBody &voucher, const Lease &lease, const
     if (voucher.meter_class() == wire::METER_CLASS_UNSPECIFIED ||
         !wire::MeterClass_IsValid(voucher.meter_class()))
         return refused("the voucher names no known class of meter");
-    CHAIN_ASSIGN(const Amount due, incentive::payment(lease.price_per_ghz_h, voucher.cycles()));
+    CHAIN_ASSIGN(const Amount due, incentive::payment(lease.price_of(leg), voucher.cycles()));
     if (voucher.amount() != due.units)
         return make_error(ErrorCode::kInvalidInput, "the voucher's amount must be ", due.units,
                           " units, not ", voucher.amount());
@@ -172,6 +196,7 @@ Status open_lease(Overlay &state, const Tx &tx, const TxContext &context) {
     lease.renter = tx.sender;
     CHAIN_ASSIGN(lease.price_per_ghz_h, amount_from_units(action.price_per_ghz_h()));
     lease.opened_at_ms = context.time_ms;
+    lease.starts_at_ms = action.starts_at_ms();
     lease.duration_ms = action.duration_ms();
     lease.expires_at_ms = action.expires_at_ms();
     for (const wire::LeaseLeg &in : action.legs()) {

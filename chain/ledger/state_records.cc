@@ -44,6 +44,8 @@ record::LegRecord to_record(const Leg &leg) {
     out.set_settled_at_ms(leg.settled_at_ms);
     out.set_rated(leg.rated);
     out.set_penalty(leg.penalty.units);
+    out.set_free(leg.free);
+    out.set_released(leg.released);
     return out;
 }
 
@@ -78,6 +80,8 @@ Result<Leg> from_record(const record::LegRecord &in) {
     leg.end = static_cast<LegEnd>(in.end());
     leg.settled_at_ms = in.settled_at_ms();
     leg.rated = in.rated();
+    leg.free = in.free();
+    leg.released = in.released();
     return leg;
 }
 
@@ -124,6 +128,7 @@ Bytes encode_lease(const Lease &lease) {
     out.set_duration_ms(lease.duration_ms);
     out.set_expires_at_ms(lease.expires_at_ms);
     out.set_ended_at_ms(lease.ended_at_ms);
+    out.set_starts_at_ms(lease.starts_at_ms);
     for (const Leg &leg : lease.legs) *out.add_legs() = to_record(leg);
     return serialise(out);
 }
@@ -141,6 +146,7 @@ Result<Lease> decode_lease(const LeaseId &id, std::string_view bytes) {
     lease.duration_ms = in.duration_ms();
     lease.expires_at_ms = in.expires_at_ms();
     lease.ended_at_ms = in.ended_at_ms();
+    lease.starts_at_ms = in.starts_at_ms();
     for (const auto &leg_record : in.legs()) {
         CHAIN_ASSIGN(Leg leg, from_record(leg_record));
         lease.legs.push_back(leg);

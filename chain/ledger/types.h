@@ -48,11 +48,13 @@ struct Leg {
     Cycles cycles_max = 0;
     Amount escrow;
     Amount collateral;
+    bool free = false;  // costs nothing, whatever the lease's price
     LegState state = LegState::kOpen;
     std::uint64_t closes_at_ms = 0;     // block time from which a closing leg may be settled
     bool started = false;               // its provider said so
     bool accused = false;               // of being lost, or of not having started; not answered yet
     bool voided = false;                // another leg of the gang did not start
+    bool released = false;              // of a reservation: its renter closed it without accusing
     std::uint64_t reclaimed_at_ms = 0;  // of its provider's notice; 0: none
     // From the highest voucher recorded:
     std::uint64_t voucher_sequence = 0;
@@ -77,10 +79,17 @@ struct Lease {
     PublicKey renter{};
     Amount price_per_ghz_h;
     std::uint64_t opened_at_ms = 0;  // block time
+    std::uint64_t starts_at_ms = 0;  // agreed block time; 0: at once
     std::uint64_t duration_ms = 0;
     std::uint64_t expires_at_ms = 0;
     std::uint64_t ended_at_ms = 0;  // block time of the last leg's settlement
     std::vector<Leg> legs;
+    // For a time to come.
+    bool is_reserved() const { return starts_at_ms > 0; }
+    // From here all its clocks run.
+    std::uint64_t begins_at_ms() const { return is_reserved() ? starts_at_ms : opened_at_ms; }
+    // Of a leg's cycles, per GHz·h.
+    Amount price_of(const Leg &leg) const { return leg.free ? Amount{} : price_per_ghz_h; }
     bool settled() const;
     // A leg's challenge window has passed at `time_ms`, or the lease's expiry: ExpireLease would
     // settle something.
