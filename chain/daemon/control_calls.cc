@@ -202,6 +202,7 @@ Result<wire::ControlReply> Daemon::lease_list(const wire::LeaseListCall &call) {
     CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
     wire::ControlReply reply;
     wire::LeaseList &list = *reply.mutable_leases();
+    list.set_reservation_ahead_max_ms(ledger_->params().reservation_ahead_max_ms);
     for (wire::Bill &bill : renter_->bills_under_way()) *list.add_leases() = std::move(bill);
     for (const ledger::Lease &lease : leases)
         if (call.all() || !lease.settled()) *list.add_leases() = bill_of(lease, account);

@@ -58,7 +58,9 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
       options_(std::move(options)),
       publish_(std::move(publish)),
       results_(node, options_.stores),
-      bookings_(node, [this] { return is_open() && hz_ > 0 && cannot_lend_.empty(); }) {
+      bookings_(node, [this] {
+          return is_open() && options_.slot_count > 0 && hz_ > 0 && cannot_lend_.empty();
+      }) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {

@@ -168,6 +168,43 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{&LeaseFlags::net, "wireguard", ErrorCode::kInvalidInput, "--chain-net"},
         BadFlag{&LeaseFlags::net, "carrier-pigeon", ErrorCode::kInvalidInput, "--chain-net"}));
 
+TEST(LeaseFlags, AStartMakesAReservation) {
+    LeaseFlags flags = two_slots();
+    flags.start = "+2h";
+    const auto order = parse_lease_flags(flags, kNowMs);
+    ASSERT_TRUE(order.ok()) << order.error().message;
+    EXPECT_EQ(order->spec.starts_at_ms(), kNowMs + 2 * 3'600'000);
+    EXPECT_TRUE(order->reservation.empty());
+    EXPECT_EQ(parse_lease_flags(two_slots(), kNowMs)->spec.starts_at_ms(), 0u);
+}
+
+TEST(LeaseFlags, AReservationHasItsTermsAlready) {
+    LeaseFlags flags;
+    for (const char *text : {"next", "3f9a1c2e", "3F"}) {
+        flags.reservation = text;
+        const auto order = parse_lease_flags(flags, kNowMs);
+        ASSERT_TRUE(order.ok()) << text << ": " << order.error().message;
+        EXPECT_EQ(order->reservation, text);
+    }
+    for (const char *text : {"first", "3f9g", "3f 9a", "-1"}) {
+        flags.reservation = text;
+        const auto order = parse_lease_flags(flags, kNowMs);
+        ASSERT_FALSE(order.ok()) << text;
+        EXPECT_NE(order.error().message.find("--chain-reservation"), std::string::npos);
+    }
+    for (const auto &[flag, value] :
+         {std::pair(&LeaseFlags::lease, "2"), std::pair(&LeaseFlags::start, "+1h"),
+          std::pair(&LeaseFlags::budget, "1"), std::pair(&LeaseFlags::max_price, "1"),
+          std::pair(&LeaseFlags::relaunch, "2")}) {
+        LeaseFlags both;
+        both.reservation = "next";
+        both.*flag = value;
+        const auto order = parse_lease_flags(both, kNowMs);
+        ASSERT_FALSE(order.ok()) << value;
+        EXPECT_EQ(order.error().code, ErrorCode::kInvalidInput);
+    }
+}
+
 TEST(LeaseFlags, LossesAreToleratedOnlyWhenAskedFor) {
     LeaseFlags flags = two_slots();
     auto order = parse_lease_flags(flags, kNowMs);
