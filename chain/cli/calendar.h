@@ -24,9 +24,9 @@ inline constexpr std::size_t kEventDatesMax = 1'000;     // RDATE and EXDATE of 
 inline constexpr std::size_t kEventRulesMax = 8;         // RRULE of one event
 inline constexpr std::size_t kRecurrencesMax = 100'000;  // of one rule, from its first on
 inline constexpr std::size_t kCalendarOccurrencesMax =
-    500;                                          // of one event, within the time asked for
-inline constexpr int kCalendarProcessorSMax = 20;            // to work all of it out
-inline constexpr std::size_t kZoneRulesMax = 64;  // of one VTIMEZONE
+    500;                                           // of one event, within the time asked for
+inline constexpr int kCalendarProcessorSMax = 20;  // to work all of it out
+inline constexpr std::size_t kZoneRulesMax = 64;   // of one VTIMEZONE
 
 // How an event says what it needs, as after mpirun's --chain-lease.
 inline constexpr const char *kLeaseProperty = "X-OMPI-CHAIN-LEASE";

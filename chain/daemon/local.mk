@@ -21,6 +21,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/orte_spawn.cc chain/daemon/orte_spawn.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
   chain/daemon/provider_booking.cc chain/daemon/provider_owner.cc \
+  chain/daemon/provider_propose.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
   chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_network.cc \
   chain/daemon/provider_leg_room.cc \

@@ -21,9 +21,9 @@ void check_event(const cli::CalendarEvent &event) {
                 event.lease.find('\n') == std::string::npos);
     for (const cli::Occurrence &one : event.occurrences)
         CHAIN_CHECK(one.start_ms > kFromMs && one.start_ms <= kUntilMs);
-    CHAIN_CHECK(std::is_sorted(
-        event.occurrences.begin(), event.occurrences.end(),
-        [](const auto &a, const auto &b) { return a.start_ms < b.start_ms; }));
+    CHAIN_CHECK(
+        std::is_sorted(event.occurrences.begin(), event.occurrences.end(),
+                       [](const auto &a, const auto &b) { return a.start_ms < b.start_ms; }));
 }
 
 }  // namespace

@@ -131,8 +131,9 @@ void put_calendars() {
                   "X-OMPI-CHAIN-LEASE:2,mem=1G\r\n") +
             end);
     put("calendar", "moved",
-        begin + event("DTSTART:20261201T070000Z\r\nDTEND:20261201T080000Z\r\n"
-                      "RDATE:20261203T070000Z,20261204T070000Z\r\n") +
+        begin +
+            event("DTSTART:20261201T070000Z\r\nDTEND:20261201T080000Z\r\n"
+                  "RDATE:20261203T070000Z,20261204T070000Z\r\n") +
             event("RECURRENCE-ID:20261203T070000Z\r\nDTSTART:20261203T090000Z\r\n"
                   "STATUS:CANCELLED\r\n") +
             end);
