@@ -206,6 +206,7 @@ Status MemoryModel::close_lease(const PublicKey &sender, const wire::CloseLease 
         CHAIN_TRY(check_voucher(voucher, *lease));
         (void)record_if_higher(voucher, *lease);
     }
+    if (lease->is_reserved()) (void)accuse_late_starters(*lease);
     return is_renter ? close_by_renter(action, *lease)
                      : close_by_provider(sender, *lease, action.disputed());
 }
@@ -252,19 +253,21 @@ Status MemoryModel::close_by_renter(const wire::CloseLease &action, Lease &lease
     return ok_status();
 }
 
+bool MemoryModel::accuse_late_starters(Lease &lease) const {
+    if (now_ms_ < lease.begins_at_ms() + params().start_window_ms) return false;
+    bool incomplete = false;
+    for (Leg &leg : lease.legs) {
+        if (!is_open(leg) || !was_never_seen(leg) || leg.free) continue;
+        leg.accused = true;
+        incomplete = true;
+    }
+    if (incomplete) void_gang(lease);
+    return incomplete;
+}
+
 Status MemoryModel::expire_lease(const wire::ExpireLease &action) {
     CHAIN_ASSIGN(Lease * lease, find_lease(action.lease_id()));
-    bool changed = false;
-    if (now_ms_ >= lease->begins_at_ms() + params().start_window_ms) {
-        bool incomplete = false;
-        for (Leg &leg : lease->legs) {
-            if (!is_open(leg) || !was_never_seen(leg) || leg.free) continue;
-            leg.accused = true;
-            incomplete = true;
-        }
-        if (incomplete) void_gang(*lease);
-        changed = incomplete;
-    }
+    bool changed = accuse_late_starters(*lease);
     for (Leg &leg : lease->legs) {
         if (leg.state == LegState::kClosing && now_ms_ >= leg.closes_at_ms) {
             CHAIN_TRY(settle(*lease, leg, end_by_silence(leg)));

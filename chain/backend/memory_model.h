@@ -81,6 +81,7 @@ private:
     Status rate(const PublicKey &sender, const wire::Rate &action);
     void start_closing(ledger::Leg &leg) const;
     void void_gang(ledger::Lease &lease) const;
+    bool accuse_late_starters(ledger::Lease &lease) const;  // whether there are any
     // Of a reserved leg.
     incentive::DueDeposit due_deposit(const ledger::Lease &lease, const ledger::Leg &leg,
                                       Amount deposit, ledger::LegEnd &end) const;

@@ -304,6 +304,8 @@ Status close_lease(Overlay &state, const Tx &tx, const TxContext &context) {
         return refused("only the renter says which legs are lost");
     if (is_renter && action.disputed()) return refused("only a provider disputes what was signed");
     CHAIN_TRY(record_vouchers(action, lease, context));
+    // Who closes before somebody sends ExpireLease must not make a gang whole that was not.
+    if (lease.is_reserved()) (void)accuse_late_starters(lease, context);
     if (is_renter)
         CHAIN_TRY(close_as_renter(state, action, lease, context));
     else

@@ -24,7 +24,34 @@ struct Coverage {
     std::map<std::string, std::uint64_t> accepted, refused;  // by kind
     std::map<std::string, std::uint64_t> errors;             // by code
     std::array<std::uint64_t, incentive::kLegEndCount> ends{};
+    // What reservations and free legs came to.
+    std::map<std::string, std::uint64_t> ways;
 };
+
+void note_ways(const ledger::Lease &lease, const ledger::Leg &leg,
+               std::map<std::string, std::uint64_t> &ways) {
+    const bool is_settled = leg.state == ledger::LegState::kSettled;
+    ways["free, the renter's own"] += is_settled && leg.free && leg.provider == lease.renter;
+    ways["free, another's, worked"] +=
+        is_settled && leg.cycles > 0 && leg.free && leg.provider != lease.renter;
+    if (!is_settled || !lease.is_reserved() || leg.free || leg.escrow.units == 0) return;
+    const auto signed_for = incentive::payment(lease.price_per_ghz_h, leg.cycles);
+    const bool worked = leg.has_voucher();
+    const bool is_completed = leg.end == LegEnd::kCompleted;
+    const bool began = leg.settled_at_ms >= lease.starts_at_ms;
+    ways["cancelled for nothing"] += leg.end == LegEnd::kCancelled && leg.payment.units == 0;
+    ways["cancelled, paid"] += leg.end == LegEnd::kCancelled && leg.payment.units > 0 && !began;
+    ways["not come, and said so"] += leg.end == LegEnd::kCancelled && began;
+    ways["completed, more than signed for"] += is_completed && leg.payment > *signed_for;
+    ways["completed, as signed for"] +=
+        is_completed && leg.penalty.units == 0 && leg.payment == *signed_for;
+    ways["answered, the rest burned"] += is_completed && leg.penalty.units > 0;
+    ways["left, accused"] += leg.end == LegEnd::kLeft && leg.penalty.units > 0;
+    ways["left in time, or with a voucher"] += leg.end == LegEnd::kLeft && leg.penalty.units == 0;
+    ways["disputed"] += leg.end == LegEnd::kDisputed && worked;
+    ways["voided, paid"] += is_completed && leg.voided;
+    ways["withdrawn before the start"] += leg.end == LegEnd::kNotStarted && !began;
+}
 
 // The embedded ledger's rules on a store in memory, one block per transaction.
 class Embedded {
@@ -130,8 +157,10 @@ public:
         }
         if (coverage != nullptr)
             for (const auto &[id, entry] : model_.leases())
-                for (const ledger::Leg &leg : entry.lease.legs)
+                for (const ledger::Leg &leg : entry.lease.legs) {
                     coverage->ends[static_cast<std::size_t>(leg.end)] += 1;
+                    note_ways(entry.lease, leg, coverage->ways);
+                }
         if (model_.state_digest() != embedded_.tip().digest.digest())
             return "the states differ" + difference(world_, model_, embedded_.state());
         return look_closely ? recounted() : std::string();
@@ -212,6 +241,8 @@ void print(const Coverage &coverage) {
     std::cout << "\nends of legs:";
     for (std::size_t i = 0; i < coverage.ends.size(); ++i)
         std::cout << "  " << i << ": " << coverage.ends[i];
+    std::cout << "\nof reservations and free legs:";
+    for (const auto &[name, count] : coverage.ways) std::cout << "  " << name << " " << count;
     std::cout << "\n";
 }
 
@@ -248,6 +279,7 @@ TEST(Differential, TheModelAndTheLedgerAgreeOnRandomSchedules) {
         EXPECT_GT(coverage.errors[name], 0u) << "nothing was refused with " << name;
     for (std::size_t i = 0; i < coverage.ends.size(); ++i)
         EXPECT_GT(coverage.ends[i], 0u) << "no leg came to end " << i;
+    for (const auto &[name, count] : coverage.ways) EXPECT_GT(count, 0u) << "no leg was: " << name;
 }
 
 }  // namespace

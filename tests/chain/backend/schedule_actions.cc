@@ -11,7 +11,10 @@ namespace chain {
 bool Player::on_lease(wire::TxBody &body, StepKind kind, Dice &dice, const MemoryModel &model) {
     const Lease *lease = pick_lease(dice, model);
     if (lease == nullptr) return false;
-    const auto leg = static_cast<std::uint32_t>(dice.below(lease->legs.size()));
+    const std::uint32_t leg = pick_leg(*lease, dice);
+    // What happens to a reservation mostly happens once it has begun.
+    if (now_ms < lease->begins_at_ms() && kind != StepKind::kClose && !dice.one_in(4))
+        now_ms = lease->begins_at_ms() + dice.below(3) * 5'000;
     // Who may do it, mostly; the sender is somebody already.
     const bool by_renter = kind == StepKind::kRate || (kind == StepKind::kClose && dice.one_in(2));
     if (!dice.one_in(16))
@@ -44,9 +47,24 @@ bool Player::on_lease(wire::TxBody &body, StepKind kind, Dice &dice, const Memor
     return false;
 }
 
+// Mostly one that can still come to something: accused, not started, or else open.
+std::uint32_t Player::pick_leg(const Lease &lease, Dice &dice) {
+    const auto any = static_cast<std::uint32_t>(dice.below(lease.legs.size()));
+    if (dice.one_in(4)) return any;
+    std::uint32_t best = any;
+    const auto rank = [&](std::uint32_t i) {
+        const ledger::Leg &leg = lease.legs[i];
+        if (leg.state == ledger::LegState::kSettled) return 0;
+        return leg.accused ? 3 : leg.started ? 1 : 2;
+    };
+    for (std::uint32_t i = 0; i < lease.legs.size(); ++i)
+        if (rank(i) > rank(best)) best = i;
+    return best;
+}
+
 wire::SignedVoucher Player::voucher(const Lease &lease, std::uint32_t leg_index, Dice &dice) const {
     const ledger::Leg &leg = lease.legs[leg_index];
-    const std::uint64_t elapsed_ms = now_ms - std::min(now_ms, lease.opened_at_ms);
+    const std::uint64_t elapsed_ms = now_ms - std::min(now_ms, lease.begins_at_ms());
     const Cycles possible =
         std::min(leg.cycles_max, incentive::cycles_bound(leg.slot_count, leg.hz_max, elapsed_ms));
     Cycles cycles = dice.one_of<Cycles>({possible, possible / 2, possible / 8 * dice.below(8),
@@ -63,7 +81,8 @@ wire::SignedVoucher Player::voucher(const Lease &lease, std::uint32_t leg_index,
     body.set_sequence(dice.one_in(8) ? 1 : sequence);
     body.set_cycles(cycles);
     body.set_waited_cycles(dice.one_of<Cycles>({0, cycles / 3, cycles}));
-    const auto payment = incentive::payment(lease.price_per_ghz_h, cycles);
+    const bool is_free = leg.free != (wrong && dice.one_in(8));
+    const auto payment = incentive::payment(is_free ? Amount{} : lease.price_per_ghz_h, cycles);
     body.set_amount(payment.ok() ? payment->units : 0);
     body.set_meter_class(dice.one_of(
         {wire::METER_CLASS_HW, wire::METER_CLASS_SAMPLED, wire::METER_CLASS_CALIBRATED}));

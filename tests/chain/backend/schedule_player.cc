@@ -11,10 +11,12 @@ namespace {
 constexpr unsigned kAccounts = 4;
 constexpr std::uint64_t kSecondMs = 1'000, kMinuteMs = 60'000, kDayMs = 86'400'000;
 
-// How often a kind comes, in the order of StepKind: mostly leases, and mostly stake.
-constexpr std::array<std::array<unsigned, 16>, 2> kWeights = {{
+// How often a kind comes, in the order of StepKind: mostly leases, mostly stake, and the lives of
+// one or two leases.
+constexpr std::array<std::array<unsigned, 16>, 3> kWeights = {{
     {7, 6, 7, 8, 6, 3, 3, 1, 1, 2, 2, 2, 2, 2, 2, 8},
     {1, 0, 1, 1, 1, 0, 1, 1, 1, 5, 3, 4, 6, 7, 2, 5},
+    {1, 8, 4, 6, 5, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 3},
 }};
 
 Bytes32 hash_of(std::uint64_t number) {
@@ -48,7 +50,8 @@ std::uint64_t Dice::number() {
 }
 
 std::vector<Step> random_steps(std::mt19937_64 &random) {
-    const auto &weights = kWeights[random() % 4 == 0 ? 1 : 0];
+    const std::uint64_t mood = random() % 8;
+    const auto &weights = kWeights[mood < 2 ? 1 : mood < 5 ? 2 : 0];
     unsigned sum = 0;
     for (const unsigned weight : weights) sum += weight;
     std::vector<Step> steps(10 + random() % 25);
@@ -89,6 +92,8 @@ ledger::World schedule_world(unsigned variant) {
         params.audit_fee_min_units = 20'000;
         params.rate_window_ms = 2 * kMinuteMs;
         params.unbonding_ms = kMinuteMs;
+        params.reservation_ahead_max_ms = 10 * kMinuteMs;
+        params.reservation_notice_ms = 30 * kSecondMs;
         made.sealer = world.keys[0].public_key();
     } else if (variant == 2) {
         // Windows that overlap; forfeits of a part; low bounds.
@@ -104,6 +109,10 @@ ledger::World schedule_world(unsigned variant) {
         params.slash_reporter_ppm = 999'999;
         params.rate_window_ms = 0;
         params.unbonding_ms = 0;
+        // The whole escrow; cancelled in time whenever it is cancelled.
+        params.reservation_ahead_max_ms = kMinuteMs;
+        params.reservation_notice_ms = 0;
+        params.deposit_ppm = 1'000'000;
         params.legs_max = 2;
         params.slots_per_leg_max = 4;
         params.payout_shares_max = 2;
@@ -234,9 +243,16 @@ void Player::wait(Dice &dice, const MemoryModel &model) {
         return;
     }
     const ledger::Leg &leg = lease->legs[dice.below(lease->legs.size())];
+    const std::uint64_t begins_at_ms = lease->begins_at_ms();
+    if (now_ms < begins_at_ms && dice.one_in(2)) {
+        const std::uint64_t notice_ms = std::min(params.reservation_notice_ms, begins_at_ms);
+        now_ms = std::max(now_ms, begins_at_ms - (dice.one_in(4) ? notice_ms : 0) - 1 +
+                                      dice.below(dice.one_in(2) ? 3 : 10 * kSecondMs));
+        return;
+    }
     const std::uint64_t due = dice.one_of<std::uint64_t>(
-        {lease->opened_at_ms + params.start_window_ms, lease->expires_at_ms, leg.closes_at_ms,
-         leg.closes_at_ms, lease->opened_at_ms + lease->duration_ms,
+        {begins_at_ms + params.start_window_ms, lease->expires_at_ms, leg.closes_at_ms,
+         leg.closes_at_ms, begins_at_ms + lease->duration_ms,
          leg.settled_at_ms + params.rate_window_ms});
     if (due > 0) now_ms = std::max(now_ms, due - 1 + dice.below(3));
 }
@@ -250,8 +266,10 @@ void Player::open(wire::TxBody &body, Dice &dice, const MemoryModel &model) {
     action->set_duration_ms(dice.one_of<std::uint64_t>(
         {60 * kSecondMs, 60 * kSecondMs, 60 * kSecondMs, 10 * kSecondMs, 10 * kMinuteMs,
          dice.one_in(8) ? params.lease_duration_max_ms + dice.below(2) : kSecondMs}));
-    const std::uint64_t earliest = now_ms + action->duration_ms();
-    const std::uint64_t latest = now_ms + params.lease_duration_max_ms + params.settle_grace_ms;
+    const std::uint64_t begins_at_ms = dice.one_in(2) ? start(*action, dice) : now_ms;
+    const std::uint64_t earliest = begins_at_ms + action->duration_ms();
+    const std::uint64_t latest =
+        begins_at_ms + params.lease_duration_max_ms + params.settle_grace_ms;
     action->set_expires_at_ms(dice.one_of<std::uint64_t>(
         {earliest + params.settle_grace_ms, earliest + params.settle_grace_ms, earliest,
          earliest + 5 * kSecondMs, earliest + 5 * kMinuteMs,
@@ -261,9 +279,31 @@ void Player::open(wire::TxBody &body, Dice &dice, const MemoryModel &model) {
     const auto renter = dice.below(kAccounts);
     body.set_sender(to_bytes(world_.keys[renter].public_key()));
     for (std::uint64_t i = 0; i < leg_count; ++i) {
-        const auto provider = (renter + (dice.one_in(64) ? 0 : 1 + dice.below(3))) % kAccounts;
-        *action->add_legs() = leg(*action, world_.keys[provider].public_key(), dice, model);
+        const bool free = dice.one_in(6);
+        const bool own = dice.one_in(free ? 2 : 64);
+        const auto provider = (renter + (own ? 0 : 1 + dice.below(3))) % kAccounts;
+        wire::LeaseLeg &added = *action->add_legs();
+        added = leg(*action, world_.keys[provider].public_key(), dice, model);
+        if (!free) continue;
+        added.set_free(true);
+        added.set_escrow(dice.one_in(32) ? 1 : 0);
+        added.set_collateral(dice.one_in(32) ? 1 : 0);
     }
+}
+
+// Makes a reservation of it; when it starts. Mostly soon, so that it does.
+std::uint64_t Player::start(wire::OpenLease &action, Dice &dice) const {
+    const incentive::Params &params = world_.genesis.params;
+    const std::uint64_t most = params.reservation_ahead_max_ms;
+    std::uint64_t ahead_ms = dice.one_of<std::uint64_t>(
+        {1, 30 * kSecondMs, 30 * kSecondMs, 45 * kSecondMs, kMinuteMs,
+         params.reservation_notice_ms - 1 + dice.below(3), params.reservation_notice_ms * 2, most});
+    ahead_ms = std::min(ahead_ms, most);
+    if (dice.one_in(12)) ahead_ms = most + 1;
+    action.set_starts_at_ms(now_ms + ahead_ms);
+    if (dice.one_in(32)) action.set_starts_at_ms(now_ms - dice.below(2));
+    if (dice.one_in(64)) action.set_starts_at_ms(~std::uint64_t{0} - dice.below(2));
+    return action.starts_at_ms();
 }
 
 wire::LeaseLeg Player::leg(const wire::OpenLease &action, const PublicKey &provider, Dice &dice,

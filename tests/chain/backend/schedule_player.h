@@ -90,6 +90,7 @@ private:
     bool fill(wire::TxBody &body, const Step &step, Dice &dice, const MemoryModel &model);
     void wait(Dice &dice, const MemoryModel &model);
     void open(wire::TxBody &body, Dice &dice, const MemoryModel &model);
+    std::uint64_t start(wire::OpenLease &action, Dice &dice) const;
     wire::LeaseLeg leg(const wire::OpenLease &action, const PublicKey &provider, Dice &dice,
                        const MemoryModel &model) const;
     wire::SignedVoucher voucher(const Lease &lease, std::uint32_t leg, Dice &dice) const;
@@ -101,6 +102,7 @@ private:
     const wire::SignedVote &vote(unsigned validator, Dice &dice, std::uint64_t target_max);
     // A lease of the model's, the newer ones more often; nullptr: there is none.
     const Lease *pick_lease(Dice &dice, const MemoryModel &model) const;
+    static std::uint32_t pick_leg(const Lease &lease, Dice &dice);
     PublicKey pick_account(Dice &dice) const;
     // Mostly one of those that have something there; by its number in the world.
     unsigned pick_holder(Dice &dice, const MemoryModel &model, Amount ledger::Account::*held) const;

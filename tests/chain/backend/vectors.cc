@@ -83,7 +83,8 @@ Naming naming_of(const FieldDescriptor &field) {
 
 // What a vector leaves out where the protocol's default says it: lists, flags, choices, and these.
 bool may_be_left_out(const FieldDescriptor &field) {
-    static const std::set<std::string_view> kOptional = {"offer_id", "manifest_hash", "replaces"};
+    static const std::set<std::string_view> kOptional = {"offer_id", "manifest_hash", "replaces",
+                                                         "starts_at_ms"};
     return field.is_repeated() || field.type() == FieldDescriptor::TYPE_BOOL ||
            field.type() == FieldDescriptor::TYPE_ENUM || kOptional.contains(field.name());
 }
@@ -256,9 +257,9 @@ Status Reader::read_signed(const Json &json, std::string_view where, Message &si
 
 // ---- what is checked
 
-const std::set<std::string_view> kEnds = {"running",    "completed", "left",   "reclaimed",
-                                          "lost",       "expired",   "voided", "not-started",
-                                          "never-seen", "disputed"};
+const std::set<std::string_view> kEnds = {"running",    "completed", "left",      "reclaimed",
+                                          "lost",       "expired",   "voided",    "not-started",
+                                          "never-seen", "disputed",  "cancelled", "no-show"};
 const std::set<std::string_view> kStates = {"open", "closing", "settled"};
 
 Result<std::string> read_checked_word(const Json &json, std::string_view where,

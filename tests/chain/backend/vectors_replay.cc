@@ -145,9 +145,12 @@ wire::SignedTx Replay::make_tx(const Step &step) {
     const auto nonce = subject_.backend().next_nonce(sender);
     CHAIN_CHECK(nonce.ok());
     body.set_nonce(*nonce);
-    if (body.has_open_lease())
-        body.mutable_open_lease()->set_expires_at_ms(vector_.genesis.time_ms +
-                                                     body.open_lease().expires_at_ms());
+    if (body.has_open_lease()) {
+        wire::OpenLease &lease = *body.mutable_open_lease();
+        lease.set_expires_at_ms(vector_.genesis.time_ms + lease.expires_at_ms());
+        if (lease.starts_at_ms() > 0)
+            lease.set_starts_at_ms(vector_.genesis.time_ms + lease.starts_at_ms());
+    }
     wire::SignedTx tx;
     tx.set_body(body.SerializeAsString());
     for (const std::string &signer : signers) ledger::add_signature(tx, key(signer));

@@ -15,13 +15,25 @@ namespace {
 
 using Path = std::filesystem::path;
 
-const std::set<std::string> kLifeCycles = {
-    "accused-answers",     "budget-exhausted", "dispute",
-    "double-claim",        "expiry",           "final-word",
-    "leg-never-starts",    "mining-payout",    "normal-lease",
-    "old-voucher",         "provider-lost",    "rating",
-    "reclaim-notice",      "renter-silent",    "stake-and-evidence",
-    "transfer-and-reward", "voided-but-paid"};
+const std::set<std::string> kLifeCycles = {"accused-answers",
+                                           "budget-exhausted",
+                                           "dispute",
+                                           "double-claim",
+                                           "expiry",
+                                           "final-word",
+                                           "leg-never-starts",
+                                           "mining-payout",
+                                           "normal-lease",
+                                           "old-voucher",
+                                           "provider-lost",
+                                           "rating",
+                                           "reclaim-notice",
+                                           "renter-silent",
+                                           "reservation-cancelled",
+                                           "reservation-no-show",
+                                           "stake-and-evidence",
+                                           "transfer-and-reward",
+                                           "voided-but-paid"};
 
 std::vector<Path> files() {
     std::vector<Path> paths;
