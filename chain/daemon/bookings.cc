@@ -15,8 +15,9 @@ market::Period period_of(const wire::BookingRecord &record) {
     return {record.starts_at_ms(), record.starts_at_ms() + record.duration_ms()};
 }
 
+// A free leg keeps nobody waiting.
 bool has_started(const ledger::Leg &leg) {
-    return leg.started || leg.has_voucher();
+    return leg.started || leg.has_voucher() || leg.free;
 }
 
 wire::TxBody report_start(const LegKey &key, bool started) {

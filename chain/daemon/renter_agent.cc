@@ -149,8 +149,10 @@ void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t reques
 
 Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
     CHAIN_ASSIGN(const market::Demand demand, make_demand(spec));
+    const bool is_ahead = spec.starts_at_ms() > 0;
     CHAIN_ASSIGN(const market::Clearing clearing,
-                 market::clear(demand, node_.book.offers(), node_.backend.params()));
+                 market::clear(demand, is_ahead ? node_.book.offers_ahead() : node_.book.offers(),
+                               node_.backend.params()));
     wire::Explanation explanation;
     for (const market::Verdict &verdict : clearing.verdicts) {
         wire::OfferVerdict &entry = *explanation.add_verdicts();

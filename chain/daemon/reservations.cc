@@ -351,7 +351,8 @@ void Reservations::on_new_block() {
 bool Reservations::is_void(const ledger::Lease &lease) const {
     return lease.is_reserved() && node_.backend.chain_time_ms() >= window_end_ms(lease) &&
            std::any_of(lease.legs.begin(), lease.legs.end(), [](const ledger::Leg &leg) {
-               return leg.state == ledger::LegState::kOpen && !leg.started && !leg.has_voucher();
+               return leg.state == ledger::LegState::kOpen && !leg.free && !leg.started &&
+                      !leg.has_voucher();
            });
 }
 

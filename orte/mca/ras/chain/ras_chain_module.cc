@@ -190,15 +190,7 @@ static void stop_listening(void) {
 }
 
 static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
-                               std::uint32_t slot_count) {
-    std::uint64_t rank_count = 0;
-    for (const orte_app_context_t *app : apps)
-        rank_count += static_cast<std::uint64_t>(app->num_procs > 0 ? app->num_procs : 0);
-    if (rank_count <= slot_count) return false;
-    orte_show_help("help-ras-chain.txt", "too-many-ranks", true, static_cast<int>(rank_count),
-                   slot_count);
-    return true;
-}
+                               std::uint32_t slot_count);
 
 static void finish_allocation(orte_job_t *jdata, const wire::LeaseReady &ready) {
     for (const wire::LeaseNode &node : ready.nodes()) {
@@ -391,6 +383,17 @@ static void apply_plan(const std::vector<orte_app_context_t *> &apps,
         replace(apps[i]->app, plan.apps[i].argv[0]);
         replace(apps[i]->cwd, plan.apps[i].cwd);
     }
+}
+
+static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
+                               std::uint32_t slot_count) {
+    std::uint64_t rank_count = 0;
+    for (const orte_app_context_t *app : apps)
+        rank_count += static_cast<std::uint64_t>(app->num_procs > 0 ? app->num_procs : 0);
+    if (rank_count <= slot_count) return false;
+    orte_show_help("help-ras-chain.txt", "too-many-ranks", true, static_cast<int>(rank_count),
+                   slot_count);
+    return true;
 }
 
 static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
