@@ -12,6 +12,7 @@ EXTRA_DIST += \
   docs/staging.md \
   docs/glossary.md \
   docs/peer_protocol.md \
+  docs/reservations.md \
   docs/control_protocol.md \
   docs/ledger_rules.md \
   docs/money_rules.md \

@@ -14,9 +14,10 @@ namespace {
 std::vector<Command> all_commands() {
     std::vector<Command> all;
     for (auto part : {wallet_commands(), backup_commands(), transfer_commands(), stake_commands(),
-                      offer_commands(), lease_commands(), market_commands(), peer_commands(),
-                      block_commands(), node_commands(), network_commands(), validator_commands(),
-                      devnet_commands(), provide_commands(), bundle_commands(), image_commands()})
+                      offer_commands(), lease_commands(), reserve_commands(), market_commands(),
+                      peer_commands(), block_commands(), node_commands(), network_commands(),
+                      validator_commands(), devnet_commands(), provide_commands(),
+                      bundle_commands(), image_commands()})
         all.insert(all.end(), part.begin(), part.end());
     return all;
 }

@@ -97,7 +97,8 @@ std::vector<Command> transfer_commands();
 std::vector<Command> stake_commands();  // and `lease rate`
 std::vector<Command> offer_commands();
 std::vector<Command> lease_commands();
-std::vector<Command> market_commands();  // and `wallet history`
+std::vector<Command> reserve_commands();  // `lease reserve`, `lease cancel`
+std::vector<Command> market_commands();   // and `wallet history`
 std::vector<Command> peer_commands();
 std::vector<Command> block_commands();  // and `tx show`
 std::vector<Command> node_commands();

@@ -37,12 +37,13 @@ constexpr std::uint64_t kChallengeWindowMs = 3000;
 constexpr std::uint64_t kSettleGraceMs = 10'000;
 
 std::string plan_text(const DevnetPlan &plan) {
-    const nlohmann::ordered_json json = {{"format", kFormat},
-                                         {"providers", plan.provider_count},
-                                         {"slots", plan.slot_count},
-                                         {"ask_per_ghz_h", format_tokens(plan.ask_per_ghz_h)},
-                                         {"tokens", format_tokens(plan.tokens)},
-                                         {"port_base", plan.port_base}};
+    nlohmann::ordered_json json = {{"format", kFormat},
+                                   {"providers", plan.provider_count},
+                                   {"slots", plan.slot_count},
+                                   {"ask_per_ghz_h", format_tokens(plan.ask_per_ghz_h)},
+                                   {"tokens", format_tokens(plan.tokens)},
+                                   {"port_base", plan.port_base}};
+    if (!plan.rules.empty()) json["rules"] = plan.rules;
     return json.dump(2) + "\n";
 }
 
@@ -75,7 +76,27 @@ Result<DevnetPlan> parse_plan(const std::string &path, const std::string &text) 
     if (!number("port_base", 0, 65535, plan.port_base)) return corrupt("port_base");
     if (!amount("ask_per_ghz_h", plan.ask_per_ghz_h)) return corrupt("ask_per_ghz_h");
     if (!amount("tokens", plan.tokens)) return corrupt("tokens");
+    const auto rules = json.value("rules", nlohmann::json::object());
+    if (!rules.is_object()) return corrupt("rules");
+    for (const auto &[name, value] : rules.items()) {
+        if (!value.is_number_unsigned()) return corrupt("rules");
+        plan.rules[name] = value.get<std::uint64_t>();
+    }
     return plan;
+}
+
+// The genesis with the rules that were asked for. Errors: kInvalidInput, with the rule that is
+// none.
+Result<std::string> genesis_text(const ledger::Genesis &genesis,
+                                 const std::map<std::string, std::uint64_t> &rules) {
+    std::string text = ledger::format_genesis(genesis);
+    if (rules.empty()) return text;
+    auto json = nlohmann::ordered_json::parse(text);
+    for (const auto &[name, value] : rules) json["params"][name] = value;
+    text = json.dump(2) + "\n";
+    if (const auto parsed = ledger::parse_genesis(text); !parsed.ok())
+        return make_error(ErrorCode::kInvalidInput, "--rule: ", parsed.error().message);
+    return text;
 }
 
 Status check_socket_paths(const std::vector<DevnetNode> &nodes) {
@@ -190,7 +211,8 @@ Status Devnet::complete(std::ostream &talk) {
         if (node.role == DevnetNode::Role::kSealer) genesis.sealer = key;
         genesis.allocations.emplace_back(key, plan_.tokens);
     }
-    return write_file_atomic(genesis_path, ledger::format_genesis(genesis), 0600);
+    CHAIN_ASSIGN(const std::string text, genesis_text(genesis, plan_.rules));
+    return write_file_atomic(genesis_path, text, 0600);
 }
 
 unsigned Devnet::running_count() const {

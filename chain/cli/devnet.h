@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <iosfwd>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct DevnetPlan {
     Amount ask_per_ghz_h;
     Amount tokens;           // that each node starts with
     unsigned port_base = 0;  // sealer's; the others follow. 0: any free ports
+    // Of the genesis' params, those that are not a devnet's own.
+    std::map<std::string, std::uint64_t> rules;
 };
 
 struct DevnetNode {

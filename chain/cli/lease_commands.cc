@@ -7,6 +7,7 @@
 #include "chain/cli/cli.h"
 #include "chain/client/json.h"
 #include "chain/client/lease_spec.h"
+#include "chain/client/start_time.h"
 #include "chain/client/text.h"
 
 namespace chain::cli {
@@ -21,7 +22,12 @@ constexpr int kFetchTimeoutMs = -1;  // the daemon says when it gives up
 std::string last_column(const wire::Bill &bill) {
     if (!bill.reason().empty() && bill.reason() != client::kJobEnded)
         return bill.ended_by().empty() ? bill.reason() : bill.ended_by() + ": " + bill.reason();
-    return bill.command();
+    return bill.command().empty() ? bill.title() : bill.command();
+}
+
+std::string start_column(const wire::Bill &bill, std::uint64_t now_ms) {
+    return bill.state() == "reserved" ? client::format_local(bill.starts_at_ms())
+                                      : client::format_ago(bill.started_at_ms(), now_ms);
 }
 
 Result<int> run_list(Invocation &invocation) {
@@ -53,9 +59,8 @@ Result<int> run_list(Invocation &invocation) {
             cycles += leg.cycles();
         }
         table.add_row({client::short_id(bill.lease_id()), bill.state(), bill.role(),
-                       client::format_ago(bill.started_at_ms(), now_ms), std::to_string(slots),
-                       format_ghz_hours(cycles), client::format_units(bill.paid()),
-                       last_column(bill)});
+                       start_column(bill, now_ms), std::to_string(slots), format_ghz_hours(cycles),
+                       client::format_units(bill.paid()), last_column(bill)});
     }
     if (!table.empty())
         console.out << table.format();
@@ -105,7 +110,8 @@ Result<int> run_explain(Invocation &invocation) {
     flags.max_price = arguments.value("max-price");
     flags.budget = arguments.value("budget");
     flags.time = arguments.value("time");
-    CHAIN_ASSIGN(const client::LeaseOrder order, client::parse_lease_flags(flags));
+    CHAIN_ASSIGN(const client::LeaseOrder order,
+                 client::parse_lease_flags(flags, system_clock().unix_ms()));
     wire::ControlRequest request;
     *request.mutable_lease_explain()->mutable_spec() = order.spec;
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
@@ -151,7 +157,7 @@ std::vector<Command> lease_commands() {
     return {
         {.noun = "lease",
          .verb = "list",
-         .summary = "My leases that run now; with --all past ones, too",
+         .summary = "My leases that run now or are reserved; with --all past ones, too",
          .examples = "  ompi-chain lease list\n"
                      "  ompi-chain lease list --all\n",
          .details = "The last column says why a lease waits or ended, else what runs in it.\n",

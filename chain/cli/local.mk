@@ -5,6 +5,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/backup_commands.cc \
   chain/cli/block_commands.cc \
   chain/cli/bundle.cc chain/cli/bundle.h chain/cli/bundle_command.cc \
+  chain/cli/calendar.cc chain/cli/calendar.h \
   chain/cli/cli.cc chain/cli/cli.h \
   chain/cli/console.cc \
   chain/cli/devnet.cc chain/cli/devnet.h \
@@ -14,6 +15,7 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/help.cc \
   chain/cli/image_command.cc \
   chain/cli/lease_commands.cc \
+  chain/cli/reserve_command.cc \
   chain/cli/market_commands.cc \
   chain/cli/network_commands.cc \
   chain/cli/network_validators.cc chain/cli/network_validators.h \
@@ -30,8 +32,8 @@ libompi_chain_cli_la_SOURCES = \
   chain/cli/wallet_commands.cc
 # What only configure knows: where programs and Open MPI's own components are.
 libompi_chain_cli_la_CPPFLAGS = $(AM_CPPFLAGS) -DOMPI_CHAIN_BINDIR='"$(bindir)"' \
-  -DOMPI_CHAIN_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"'
-libompi_chain_cli_la_LIBADD = libompi-chain.la
+  -DOMPI_CHAIN_COMPONENT_DIR='"$(OMPI_COMPONENT_DIR)"' $(ICAL_CFLAGS)
+libompi_chain_cli_la_LIBADD = libompi-chain.la $(ICAL_LIBS)
 
 bin_PROGRAMS += bin/ompi-chain
 bin_ompi_chain_SOURCES = chain/cli/main.cc

@@ -7,6 +7,7 @@
 #include "chain/base/units.h"
 #include "chain/client/client.h"
 #include "chain/client/json.h"
+#include "chain/client/start_time.h"
 #include "chain/client/text.h"
 
 namespace chain::client {
@@ -174,7 +175,26 @@ Json json_leg(const wire::BillLeg &leg) {
 
 }  // namespace
 
+std::string format_reservation_text(const wire::Bill &bill) {
+    std::string out = "Lease " + short_id(printable(bill.lease_id())) + " reserved: from " +
+                      format_local(bill.starts_at_ms()) + " for " +
+                      format_elapsed(bill.spec().duration_ms()) + " at most\n";
+    if (!bill.title().empty()) out += shorten("  " + printable(bill.title()), kLineColumns) + "\n";
+    Table peers({{"peer", Align::kLeft, kHostColumns}, {"slots", Align::kRight}});
+    for (const auto &leg : bill.legs()) peers.add_row({leg.host(), std::to_string(leg.slots())});
+    if (!peers.empty()) out += peers.format(kIndent) + "\n";
+    Table money({{"", Align::kLeft}, {"", Align::kPoint}, {"", Align::kLeft}});
+    money.add_row({"price", format_units(bill.price_per_ghz_h()), "tokens per GHz·h"});
+    money.add_row({"escrow", format_units(bill.escrow()), "locked until it ends"});
+    const std::string free_until = bill.cancel_by_ms() == 0
+                                       ? std::string()
+                                       : "; nothing before " + format_local(bill.cancel_by_ms());
+    money.add_row({"deposit", format_units(bill.deposit()), "what cancelling costs" + free_until});
+    return out + money.format(kIndent);
+}
+
 std::string format_bill_text(const wire::Bill &bill, bool per_rank) {
+    if (bill.state() == "reserved" && bill.role() == "renter") return format_reservation_text(bill);
     std::string out = title_line(bill) + end_lines(bill) + leg_table(bill);
     if (per_rank)
         if (const std::string ranks = rank_table(bill); !ranks.empty()) out += "\n" + ranks;
@@ -226,6 +246,11 @@ Json json_bill(const wire::Bill &bill) {
             {"command", bill.command()},
             {"ended_by", bill.ended_by()},
             {"reason", bill.reason()},
+            {"title", bill.title()},
+            {"event", bill.event_uid()},
+            {"starts_at", json_time(bill.starts_at_ms())},
+            {"cancel_by", json_time(bill.cancel_by_ms())},
+            {"deposit", json_amount(bill.deposit())},
             {"started_at", json_time(bill.started_at_ms())},
             {"ended_at", json_time(bill.ended_at_ms())},
             {"price_per_ghz_h", json_amount(bill.price_per_ghz_h())},

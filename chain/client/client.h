@@ -73,6 +73,8 @@ inline constexpr std::string_view kJobEnded = "the job ended";
 // The bill as people read it (stderr of mpirun, `lease show`) and as --chain-report writes it.
 std::string format_bill_text(const wire::Bill &bill, bool per_rank);
 std::string format_bill_json(const wire::Bill &bill);
+// What was reserved: when, from whom, for how much, and what it costs to cancel it.
+std::string format_reservation_text(const wire::Bill &bill);
 // Per peer, why it would be taken or not, and the price that would hold (--chain-explain, `lease
 // explain`).
 std::string format_explanation_text(const wire::Explanation &explanation);

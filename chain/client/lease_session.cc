@@ -86,7 +86,7 @@ std::optional<SessionNews> LeaseSession::next_news() {
         auto reply = client_.poll(0);
         if (!reply.ok()) {
             lost_ = true;
-            return SessionNews{SessionNews::Kind::kConnectionLost, {}, reply.error(), {}};
+            return SessionNews{SessionNews::Kind::kConnectionLost, {}, reply.error(), {}, {}};
         }
         if (!*reply) return std::nullopt;
         if (auto news = understand(**reply)) return news;
@@ -123,6 +123,10 @@ SessionNews LeaseSession::understand_open(const wire::ControlReply &reply) {
         news.text = reply.lease_progress().stage();
         if (!reply.lease_progress().detail().empty())
             news.text += ": " + reply.lease_progress().detail();
+    } else if (reply.has_bill()) {
+        news.kind = SessionNews::Kind::kReserved;
+        news.bill = reply.bill();
+        funded_ = call_.reservation().empty();  // else it stays reserved, whatever happens here
     } else if (reply.has_error()) {
         news.error = Error{error_code_from_name(reply.error().code()), reply.error().message()};
     } else if (!reply.has_lease_ready()) {

@@ -21,6 +21,7 @@ namespace chain::client {
 struct SessionNews {
     enum class Kind {
         kProgress,       // text: stage and detail
+        kReserved,       // bill: it waits for its time
         kReady,          // the lease runs; nodes() and ready() are there
         kOpenFailed,     // error
         kLaunched,       // the daemon took the launch
@@ -32,6 +33,7 @@ struct SessionNews {
     std::string text;
     Error error;
     wire::LeaseEvent event;
+    wire::Bill bill;
 };
 
 class LeaseSession {

@@ -3,8 +3,10 @@
 
 #include <set>
 
+#include "chain/base/bytes.h"
 #include "chain/base/split.h"
 #include "chain/base/units.h"
+#include "chain/client/start_time.h"
 #include "chain/client/tries.h"
 #include "chain/stage/s3.h"
 #include "chain/stage/staged_file.h"
@@ -107,20 +109,7 @@ Result<std::vector<std::string>> parse_list(std::string_view flag, std::string_v
     return items;
 }
 
-// Flags that are written down already, so that a script may say them, and that do nothing yet.
-Status refuse_later_flags(const LeaseFlags &flags) {
-    const struct {
-        std::string_view flag;
-        bool given;
-        std::string_view instead;
-    } later[] = {
-        {"--chain-start", !flags.start.empty(),
-         "Leases start at once; start mpirun at the time that you want (at, cron)."},
-    };
-    for (const auto &row : later)
-        if (row.given)
-            return make_error(ErrorCode::kNotYet, row.flag, " is not there yet in this version. ",
-                              row.instead);
+Status check_net(const LeaseFlags &flags) {
     if (!flags.net.empty() && flags.net != "auto" && flags.net != "tunnel" && flags.net != "plain")
         return make_error(ErrorCode::kInvalidInput, "--chain-net \"", flags.net,
                           "\": there is no such network; take tunnel (which auto means: an "
@@ -183,7 +172,48 @@ Status set_money_and_time(const LeaseFlags &flags, wire::LeaseSpec &spec) {
     return ok_status();
 }
 
+// A reservation's terms were agreed when it was made; flags that would say others are a mistake.
+Status take_reservation(const LeaseFlags &flags, LeaseOrder &order) {
+    const struct {
+        std::string_view flag;
+        bool given;
+    } terms[] = {
+        {"--chain-lease", !flags.lease.empty()},   {"--chain-start", !flags.start.empty()},
+        {"--chain-budget", !flags.budget.empty()}, {"--chain-max-price", !flags.max_price.empty()},
+        {"--chain-explain", flags.explain},
+    };
+    for (const auto &row : terms)
+        if (row.given)
+            return make_error(ErrorCode::kInvalidInput, row.flag, " and --chain-reservation: what ",
+                              "is reserved has its terms already; leave one of them out.");
+    if (!flags.relaunch.empty() && flags.relaunch != "0")
+        return make_error(ErrorCode::kInvalidInput,
+                          "--chain-relaunch and --chain-reservation: a reservation begins once; "
+                          "leave one of them out.");
+    CHAIN_TRY(check_reservation(flags.reservation));
+    order.reservation = flags.reservation;
+    return ok_status();
+}
+
+Status set_start(const LeaseFlags &flags, std::uint64_t now_ms, wire::LeaseSpec &spec) {
+    if (flags.start.empty()) return ok_status();
+    const auto start_ms = parse_start_time(flags.start, now_ms);
+    if (!start_ms.ok())
+        return make_error(ErrorCode::kInvalidInput, "--chain-start ", start_ms.error().message);
+    spec.set_starts_at_ms(*start_ms);
+    return ok_status();
+}
+
 }  // namespace
+
+Status check_reservation(std::string_view text) {
+    const bool is_id = !text.empty() && text.size() <= 2 * sizeof(Bytes32) &&
+                       text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+    if (is_id || text == "next") return ok_status();
+    return make_error(ErrorCode::kInvalidInput, "--chain-reservation \"", text,
+                      "\": it is the number of a reservation, the beginning of it, or next.\n"
+                      "`ompi-chain lease list` shows them.");
+}
 
 Result<wire::LeaseSpec> parse_lease_spec(std::string_view text) {
     if (text.empty()) return spec_error(text, "the number of slots is missing");
@@ -208,10 +238,15 @@ Result<wire::LeaseSpec> parse_lease_spec(std::string_view text) {
     return spec;
 }
 
-Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags) {
+Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags, std::uint64_t now_ms) {
     LeaseOrder order;
-    CHAIN_ASSIGN(order.spec, parse_lease_spec(flags.lease));
-    CHAIN_TRY(refuse_later_flags(flags));
+    if (!flags.reservation.empty()) {
+        CHAIN_TRY(take_reservation(flags, order));
+    } else {
+        CHAIN_ASSIGN(order.spec, parse_lease_spec(flags.lease));
+    }
+    CHAIN_TRY(check_net(flags));
+    CHAIN_TRY(set_start(flags, now_ms, order.spec));
     CHAIN_TRY(set_money_and_time(flags, order.spec));
     order.spec.set_plain_network(flags.net == "plain");
     order.spec.set_tolerate_loss(flags.tolerate_loss);

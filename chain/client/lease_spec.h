@@ -26,6 +26,7 @@ struct LeaseFlags {
     std::string time;
     std::string wait;
     std::string start;
+    std::string reservation;
     std::string home;
     std::string stage_in;
     std::string stage_out;
@@ -40,6 +41,7 @@ struct LeaseFlags {
 // The flags, understood.
 struct LeaseOrder {
     wire::LeaseSpec spec;
+    std::string reservation;  // which one begins; empty: none, `spec` says what is wanted
     bool explain = false;
     bool stage_program_only = false;     // --chain-stage-in none
     std::vector<std::string> stage_in;   // paths as typed
@@ -54,7 +56,10 @@ struct LeaseOrder {
 // and shows the right form; kNotYet for conditions that a later version will have.
 Result<wire::LeaseSpec> parse_lease_spec(std::string_view text);
 
-// All flags. Errors: as above, with the flag's name.
-Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags);
+// All flags; times are counted from `now_ms`, Unix time. Errors: as above, with the flag's name.
+Result<LeaseOrder> parse_lease_flags(const LeaseFlags &flags, std::uint64_t now_ms);
+
+// Hex digits of a lease's id, or `next`. Errors: kInvalidInput.
+Status check_reservation(std::string_view text);
 
 }  // namespace chain::client

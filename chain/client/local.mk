@@ -12,4 +12,5 @@ libompi_chain_la_SOURCES += \
   chain/client/lease_session.cc chain/client/lease_session.h \
   chain/client/lease_spec.cc chain/client/lease_spec.h \
   chain/client/s3_access.cc chain/client/s3_access.h \
-  chain/client/stage_plan.cc chain/client/stage_plan.h
+  chain/client/stage_plan.cc chain/client/stage_plan.h \
+  chain/client/start_time.cc chain/client/start_time.h

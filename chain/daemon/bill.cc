@@ -27,7 +27,9 @@ std::string_view meter_class_name(wire::MeterClass meter_class) {
 void bring_bill_up_to(const ledger::Lease &lease, wire::Bill &bill) {
     bill.set_lease_id(to_hex(lease.id));
     bill.set_price_per_ghz_h(lease.price_per_ghz_h.units);
-    if (bill.started_at_ms() == 0) bill.set_started_at_ms(lease.opened_at_ms);
+    bill.set_starts_at_ms(lease.starts_at_ms);
+    if (bill.started_at_ms() == 0 && !lease.is_reserved())
+        bill.set_started_at_ms(lease.opened_at_ms);
     while (bill.legs_size() < static_cast<int>(lease.legs.size())) bill.add_legs();
     std::int64_t escrow = 0;
     for (std::size_t i = 0; i < lease.legs.size(); ++i) {

@@ -24,6 +24,7 @@ void fill_offer(const market::Offer &offer, bool mine, wire::OfferView &view) {
     view.set_address(offer.address);
     view.set_host(offer.host);
     view.set_slot_count(offer.slot_count);
+    view.set_slot_total(offer.slot_total);
     view.set_hz(offer.hz);
     *view.mutable_calibration() = offer.calibration;
     view.set_memory_bytes(offer.memory_bytes);
@@ -52,6 +53,10 @@ void Daemon::on_request(const ControlConnectionPtr &client, const wire::ControlR
             return renter_->open(client, request.id(), request.lease_open());
         case wire::ControlRequest::kLeaseLaunch:
             return renter_->launch(client, request.id(), request.lease_launch());
+        case wire::ControlRequest::kLeaseReserve:
+            return renter_->reserve(client, request.id(), request.lease_reserve());
+        case wire::ControlRequest::kLeaseCancel:
+            return renter_->cancel(client, request.id(), request.lease_cancel());
         case wire::ControlRequest::kLeaseAttach:
             return renter_->attach(client, request.id(), request.lease_attach());
         case wire::ControlRequest::kLeaseClose:
@@ -198,6 +203,7 @@ Result<wire::ControlReply> Daemon::lease_list(const wire::LeaseListCall &call) {
     CHAIN_ASSIGN(const auto leases, ledger_->leases_of(account, kLeasesListedMax));
     wire::ControlReply reply;
     wire::LeaseList &list = *reply.mutable_leases();
+    list.set_reservation_ahead_max_ms(ledger_->params().reservation_ahead_max_ms);
     for (wire::Bill &bill : renter_->bills_under_way()) *list.add_leases() = std::move(bill);
     for (const ledger::Lease &lease : leases)
         if (call.all() || !lease.settled()) *list.add_leases() = bill_of(lease, account);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/daemon/journal.h"
 
+#include <algorithm>
+
 #include "chain/base/log.h"
 
 namespace chain::daemon {
@@ -17,6 +19,13 @@ Bytes provider_key(const ledger::LeaseId &lease, std::uint32_t leg) {
 }
 
 constexpr std::string_view kResultsPrefix = "f";
+constexpr std::string_view kBookingPrefix = "b";
+
+Bytes booking_key(const ledger::LeaseId &lease, std::uint32_t leg) {
+    Bytes key = std::string(kBookingPrefix) + to_bytes(lease);
+    append_u32_le(key, leg);
+    return key;
+}
 
 Bytes results_key(const ledger::LeaseId &lease) {
     return std::string(kResultsPrefix) + to_bytes(lease);
@@ -90,6 +99,38 @@ Status Journal::remove_results_before(std::uint64_t at_ms) {
         return true;
     }));
     return store_->write(batch, false);
+}
+
+Status Journal::put_booking(const ledger::LeaseId &lease, std::uint32_t leg,
+                            const wire::BookingRecord &record) {
+    return put(*store_, booking_key(lease, leg), record);
+}
+
+Status Journal::remove_booking(const ledger::LeaseId &lease, std::uint32_t leg) {
+    WriteBatch batch;
+    batch.remove(booking_key(lease, leg));
+    return store_->write(batch, true);
+}
+
+std::vector<Journal::Booking> Journal::bookings() const {
+    std::vector<Booking> found;
+    const Status read =
+        store_->scan(kBookingPrefix, [&](std::string_view key, std::string_view value) {
+            constexpr std::size_t kLegBytes = 4;
+            Booking booking;
+            key.remove_prefix(kBookingPrefix.size());
+            if (key.size() == booking.lease.size() + kLegBytes &&
+                booking.record.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
+                std::copy_n(key.begin(), booking.lease.size(), booking.lease.begin());
+                booking.leg = read_u32_le(key.substr(booking.lease.size()));
+                found.push_back(std::move(booking));
+            } else {
+                log(LogLevel::kError, "daemon", "journal: a booking is corrupt and is left out");
+            }
+            return true;
+        });
+    if (!read.ok()) log(LogLevel::kError, "daemon", "journal: ", read.error().message);
+    return found;
 }
 
 std::optional<wire::ResultsRecord> Journal::results(const ledger::LeaseId &lease) const {

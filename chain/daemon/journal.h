@@ -29,6 +29,16 @@ public:
     // Removes those that were written before `at_ms` (Unix time).
     Status remove_results_before(std::uint64_t at_ms);
     std::optional<wire::ResultsRecord> results(const ledger::LeaseId &lease) const;
+
+    struct Booking {
+        ledger::LeaseId lease{};
+        std::uint32_t leg = 0;
+        wire::BookingRecord record;
+    };
+    Status put_booking(const ledger::LeaseId &lease, std::uint32_t leg,
+                       const wire::BookingRecord &record);
+    Status remove_booking(const ledger::LeaseId &lease, std::uint32_t leg);
+    std::vector<Booking> bookings() const;
     // nullopt: nothing was written down. A record that cannot be read counts as none, and is
     // logged.
     std::optional<wire::RenterRecord> renter(const ledger::LeaseId &lease) const;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 libompi_chain_la_SOURCES += \
+  chain/daemon/agreement_round.cc chain/daemon/agreement_round.h \
   chain/daemon/bill.cc chain/daemon/bill.h \
+  chain/daemon/bookings.cc chain/daemon/bookings.h \
   chain/daemon/chain_sync.cc chain/daemon/chain_sync.h \
   chain/daemon/control_calls.cc \
   chain/daemon/control_server.cc chain/daemon/control_server.h \
@@ -18,15 +20,18 @@ libompi_chain_la_SOURCES += \
   chain/daemon/orte_reader.cc chain/daemon/orte_reader.h \
   chain/daemon/orte_spawn.cc chain/daemon/orte_spawn.h \
   chain/daemon/provider_agent.cc chain/daemon/provider_agent.h \
-  chain/daemon/provider_owner.cc \
+  chain/daemon/provider_booking.cc chain/daemon/provider_owner.cc \
+  chain/daemon/provider_propose.cc \
   chain/daemon/provider_leg.cc chain/daemon/provider_leg.h \
   chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_network.cc \
   chain/daemon/provider_leg_room.cc \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
-  chain/daemon/renter_lease_network.cc \
+  chain/daemon/renter_lease_begin.cc chain/daemon/renter_lease_network.cc \
   chain/daemon/renter_lease_end.cc chain/daemon/renter_lease_stage.cc \
+  chain/daemon/reservations.cc chain/daemon/reservations.h \
+  chain/daemon/reserving.cc chain/daemon/reserving.h \
   chain/daemon/results_desk.cc chain/daemon/results_desk.h \
   chain/daemon/results_fetch.cc chain/daemon/results_fetch.h \
   chain/daemon/results_taker.cc chain/daemon/results_taker.h \

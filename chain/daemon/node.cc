@@ -20,11 +20,11 @@ Result<ledger::TxId> Node::submit(wire::TxBody body) const {
     return backend.submit(ledger::sign_tx(body, *key));
 }
 
-std::vector<market::Offer> Node::offers() const {
+std::vector<market::Offer> Node::offers(bool ahead) const {
     std::map<PublicKey, std::uint32_t> round_trips_us;
     for (const p2p::PeerView &peer : network.peers())
         round_trips_us[peer.node_key] = peer.round_trip_us;
-    std::vector<market::Offer> offers = book.offers();
+    std::vector<market::Offer> offers = ahead ? book.offers_ahead() : book.offers();
     for (market::Offer &offer : offers)
         if (const auto found = round_trips_us.find(offer.node_key); found != round_trips_us.end())
             offer.round_trip_us = found->second;

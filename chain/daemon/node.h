@@ -17,6 +17,9 @@
 
 namespace chain::daemon {
 
+// When its time is over, the renter ends a lease; its providers do, so much later.
+inline constexpr std::uint64_t kEndPatienceMs = 5'000;
+
 struct Node {
     Loop &loop;
     WorkerPool &workers;
@@ -36,7 +39,8 @@ struct Node {
     // The body that `submit` would sign: for what others must co-sign.
     Result<wire::TxBody> prepare(wire::TxBody body) const;
     // Those of the book, with the round trips that sessions have measured.
-    std::vector<market::Offer> offers() const;
+    // `ahead`: what is lent in all, for reservations.
+    std::vector<market::Offer> offers(bool ahead = false) const;
     // Errors: those of Network::send.
     Status send_trade(const PublicKey &peer, const wire::TradeMessage &message) const;
 };

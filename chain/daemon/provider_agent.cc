@@ -12,14 +12,12 @@
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
-#include "incentive/settlement.h"
 
 namespace chain::daemon {
 namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
-constexpr std::size_t kClosingLegsMax = 256;  // that hold no slots any more
 constexpr std::size_t kLeasesLookedAt = 1'000;
 
 std::uint64_t half_of_memory_bytes() {
@@ -57,13 +55,16 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
     : node_(node),
       options_(std::move(options)),
       publish_(std::move(publish)),
-      results_(node, options_.stores) {
+      results_(node, options_.stores),
+      bookings_(node, [this] {
+          return is_open() && options_.slot_count > 0 && hz_ > 0 && cannot_lend_.empty();
+      }) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
     janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
         on_new_block();  // a block becomes surer by votes, too, without another one
         settle_forgotten_leases();
-        if (offered_ && (slots_leased() != offered_leased_ || free_gpus() != offered_gpus_))
+        if (offered_ && (free_slots() != offered_slots_ || free_gpus() != offered_gpus_))
             publish_offer();
     });
 }
@@ -72,6 +73,7 @@ ProviderAgent::~ProviderAgent() = default;
 
 void ProviderAgent::recover() {
     results_.recover(options_.scratch_folder);
+    bookings_.recover();
     if (const auto reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
         log(LogLevel::kWarning, kCategory, "what an earlier daemon left: ", reaped.error().message);
     if (options_.slot_count > 0) calibrate();
@@ -161,8 +163,7 @@ void ProviderAgent::publish_offer() {
     refresh_timer_ = node_.loop.after_ms(market::kOfferLifeMs / 2, [this] { publish_offer(); });
     const auto key = node_.wallet.key();
     if (!key.ok() || hz_ == 0 || (options_.slot_count == 0 && !offered_)) return;
-    const std::uint32_t leased = slots_leased();
-    offered_leased_ = leased;
+    offered_slots_ = free_slots();
     const std::uint64_t now_ms = node_.clock.unix_ms();
     wire::OfferBody body;
     body.set_chain_id(to_bytes(node_.backend.chain_id()));
@@ -171,8 +172,8 @@ void ProviderAgent::publish_offer() {
     offered_address_ = node_.network.reachable_address();
     body.set_address(offered_address_);
     body.set_host(options_.host);
-    body.set_slot_count(is_open() && options_.slot_count > leased ? options_.slot_count - leased
-                                                                  : 0);
+    body.set_slot_count(is_open() ? offered_slots_ : 0);
+    body.set_slot_total(options_.slot_count);
     body.set_reclaim_window_ms(policy_ ? policy_->rules().leave_ms : 0);
     body.set_hz(hz_);
     *body.mutable_calibration() = calibration_;
@@ -204,6 +205,10 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
     if (!lease.ok()) return node_.network.disconnect(peer, lease.error().message);
     const LegKey key{*lease, message.leg()};
     if (message.has_propose()) return propose(peer, key, message.propose());
+    if (message.has_cancel() && bookings_.awaits_funding(peer, key)) {
+        bookings_.cancel(key);
+        return publish_offer();
+    }
     const auto found = legs_.find(key);
     const bool has_leg = found != legs_.end() && found->second->peer() == peer;
     if (message.has_fetch_results() && has_leg && found->second->holds_slots())
@@ -218,149 +223,18 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
 
 bool ProviderAgent::has_leg(const PublicKey &peer, const LegKey &key) const {
     const auto found = legs_.find(key);
-    return (found != legs_.end() && found->second->peer() == peer) || results_.has(peer, key);
-}
-
-bool ProviderAgent::disk_has_room() const {
-    const auto free_bytes = host::free_disk_bytes(options_.scratch_folder);
-    return !free_bytes.ok() || *free_bytes / 2 >= provider::kScratchBytesMin;
-}
-
-// Slots are not reserved for somebody who cannot pay.
-Status ProviderAgent::check_funds(const wire::OpenLease &open, const PublicKey &renter) const {
-    Amount escrow{0};
-    for (const wire::LeaseLeg &leg : open.legs()) {
-        CHAIN_ASSIGN(const Amount part, amount_from_units(leg.escrow()));
-        CHAIN_ASSIGN(escrow, add(escrow, part));
-    }
-    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(renter));
-    if (account.balance < escrow)
-        return make_error(ErrorCode::kRefused, "the renter's account does not cover the escrow");
-    return ok_status();
-}
-
-// Of the leg; what it locks follows from it.
-Result<Amount> ProviderAgent::check_price(const wire::OpenLease &open, const wire::LeaseLeg &leg,
-                                          const PublicKey &renter) const {
-    if (leg.free()) {
-        const auto &free_for = options_.free_for;
-        if (std::find(free_for.begin(), free_for.end(), renter) == free_for.end())
-            return make_error(ErrorCode::kRefused, "I am not free for this account");
-        return Amount{0};  // and the ledger takes it only if nothing is locked
-    }
-    if (open.price_per_ghz_h() < options_.ask_per_ghz_h.units)
-        return make_error(ErrorCode::kRefused, "the price is below what I ask");
-    CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
-    CHAIN_ASSIGN(const Amount price, amount_from_units(open.price_per_ghz_h()));
-    CHAIN_ASSIGN(const Amount escrow, incentive::escrow(price, leg.cycles_max()));
-    CHAIN_ASSIGN(const Amount collateral,
-                 node_.backend.collateral(
-                     own->public_key(), {price, leg.slot_count(), leg.hz_max(), leg.cycles_max()}));
-    if (leg.escrow() != escrow.units || leg.collateral() != collateral.units)
-        return make_error(ErrorCode::kRefused, "escrow or collateral do not follow the rules");
-    CHAIN_TRY(check_funds(open, renter));
-    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(own->public_key()));
-    if (account.balance < collateral)
-        return make_error(ErrorCode::kRefused, "the collateral is more than I have");
-    return price;
-}
-
-Result<LegTerms> ProviderAgent::check_proposal(const LegKey &key,
-                                               const wire::Propose &propose) const {
-    CHAIN_ASSIGN(const KeyPair *own, node_.wallet.key());
-    wire::TxBody body;
-    CHAIN_TRY(wire::parse_strict(propose.tx_body(), wire::kMaxTxBytes, "proposal", body));
-    if (ledger::tx_id(propose.tx_body()) != key.lease || !body.has_open_lease() ||
-        body.chain_id() != to_bytes(node_.backend.chain_id()))
-        return make_error(ErrorCode::kProtocol, "the proposal is not what it says it is");
-    CHAIN_ASSIGN(const PublicKey renter, to_bytes32(body.sender(), "renter"));
-    CHAIN_ASSIGN(const SignatureBytes signature,
-                 to_bytes64(propose.renter_signature(), "renter's signature"));
-    if (!verify(sign_tag::kTx, propose.tx_body(), renter, signature))
-        return make_error(ErrorCode::kBadSignature, "the renter did not sign the proposal");
-    const wire::OpenLease &open = body.open_lease();
-    if (key.leg >= static_cast<std::uint32_t>(open.legs_size()))
-        return make_error(ErrorCode::kProtocol, "the proposal has no leg ", key.leg);
-    const wire::LeaseLeg &leg = open.legs(static_cast<int>(key.leg));
-    if (leg.provider() != to_bytes(own->public_key()))
-        return make_error(ErrorCode::kProtocol, "the leg is another provider's");
-    const TxStatus known = node_.backend.outcome(key.lease).status;
-    if (known != TxStatus::kUnknown && known != TxStatus::kRejected)
-        return make_error(ErrorCode::kConflict, "the lease is on the ledger already");
-    if (results_.is_full())
-        return make_error(ErrorCode::kRefused, "too many results wait for their renters here");
-    if (!disk_has_room())
-        return make_error(ErrorCode::kRefused, "this machine has no disk left for a lease");
-    if (!is_open())
-        return make_error(ErrorCode::kRefused, "this machine is not lent now: ",
-                          policy_ ? policy_->decision().rule : "it has just started");
-    const std::uint32_t leased = slots_leased();
-    if (legs_.size() >= options_.slot_count + kClosingLegsMax)
-        return make_error(ErrorCode::kRefused, "too many leases wait to be settled here");
-    LegTerms terms;
-    CHAIN_TRY(take_gpus(propose.gpu_count(), leg.slot_count(), terms));
-    if (terms.slot_count == 0 || terms.slot_count + leased > options_.slot_count)
-        return make_error(ErrorCode::kRefused, "only ",
-                          options_.slot_count > leased ? options_.slot_count - leased : 0,
-                          " slots are free");
-    if (propose.has_network() ? !has_lease_networks_ : !options_.plain_network)
-        return make_error(ErrorCode::kRefused, propose.has_network()
-                                                   ? "no lease can have a network of its own here"
-                                                   : "no lease is let into this machine's network");
-    if (leg.hz_max() != hz_)
-        return make_error(ErrorCode::kRefused, "the frequency is not the one I offer");
-    CHAIN_ASSIGN(terms.price_per_ghz_h, check_price(open, leg, renter));
-    terms.renter = renter;
-    terms.hz_max = leg.hz_max();
-    terms.cycles_max = leg.cycles_max();
-    terms.duration_ms = open.duration_ms();
-    terms.expires_at_ms = open.expires_at_ms();
-    terms.memory_bytes = options_.memory_bytes / options_.slot_count * terms.slot_count;
-    terms.host = options_.host;
-    terms.begins_at = options_.begins_at;
-    if (propose.has_network()) {
-        CHAIN_ASSIGN(terms.members, parse_members(propose.network(),
-                                                  static_cast<std::uint32_t>(open.legs_size())));
-        terms.renter_has_ranks = propose.network().renter_has_ranks();
-        if (terms.members[overlay::member_of_leg(key.leg)].node_key != node_.node_key.public_key())
-            return make_error(ErrorCode::kProtocol, "the leg is another node's");
-    }
-    CHAIN_ASSIGN(terms.manifest_hash, to_bytes32(open.manifest_hash(), "manifest hash"));
-    return terms;
-}
-
-void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
-                            const wire::Propose &propose) {
-    wire::TradeMessage answer = trade_message(key);
-    if (legs_.contains(key)) return;  // the same proposal again
-    if (!disk_has_room()) results_.make_room();
-    auto terms = check_proposal(key, propose);
-    const auto own = node_.wallet.key();
-    if (!terms.ok() || !own.ok()) {
-        const Error &error = terms.ok() ? own.error() : terms.error();
-        log(LogLevel::kDebug, kCategory, "refused lease ", short_hex(key.lease), ": ",
-            error.message);
-        answer.mutable_refuse()->set_code(std::string(error_traits(error.code).name));
-        answer.mutable_refuse()->set_reason(error.message);
-        static_cast<void>(node_.send_trade(peer, answer));
-        return;
-    }
-    log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
-        terms->slot_count, " slots at ", format_tokens(terms->price_per_ghz_h), " per GHz·h");
-    answer.mutable_agree()->set_signature(to_bytes((*own)->sign(sign_tag::kTx, propose.tx_body())));
-    legs_.emplace(key, std::make_unique<ProviderLeg>(
-                           node_, *groups_, gpus_.get(), results_, key, peer, std::move(*terms),
-                           ScratchPlan{options_.scratch_folder, options_.scratch_bytes,
-                                       has_volumes_, cache_, options_.stores},
-                           [this, key] { drop_leg(key); }));
-    static_cast<void>(node_.send_trade(peer, answer));
-    publish_offer();
+    return (found != legs_.end() && found->second->peer() == peer) || results_.has(peer, key) ||
+           bookings_.awaits_funding(peer, key);
 }
 
 // From inside a leg's own call: it is destroyed when that has returned.
 void ProviderAgent::drop_leg(const LegKey &key) {
     node_.loop.post([this, key] {
-        if (legs_.erase(key) > 0) publish_offer();
+        const auto found = legs_.find(key);
+        if (found == legs_.end()) return;
+        if (found->second->was_released()) bookings_.take_back(key);
+        legs_.erase(found);
+        publish_offer();
     });
 }
 
@@ -384,6 +258,7 @@ void ProviderAgent::on_drained(const PublicKey &peer) {
 
 void ProviderAgent::on_new_block() {
     for (const auto &[key, leg] : legs_) leg->on_new_block();
+    bookings_.look();
 }
 
 void ProviderAgent::on_daemon_stops() {
@@ -419,6 +294,7 @@ void ProviderAgent::settle_forgotten_leases() {
             const LegKey leg_key{lease.id, i};
             if (leg.provider != (*key)->public_key() || leg.state == ledger::LegState::kSettled)
                 continue;
+            if (bookings_.awaits_renter(leg_key)) continue;
             const auto live = legs_.find(leg_key);
             if (live != legs_.end() && !live->second->close_was_lost()) continue;
             settle(leg_key);
@@ -458,6 +334,8 @@ wire::Bill ProviderAgent::bill_of(const ledger::Lease &lease) const {
         bill.set_reason(record->reason());
     }
     bill.set_state(lease.settled() ? "settled" : "running");
+    for (std::uint32_t i = 0; i < lease.legs.size(); ++i)
+        if (!lease.settled() && bookings_.awaits_renter({lease.id, i})) bill.set_state("reserved");
     bill.set_role("provider");
     bring_bill_up_to(lease, bill);
     return bill;

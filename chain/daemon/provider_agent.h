@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "chain/daemon/bookings.h"
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/daemon/results_desk.h"
@@ -20,6 +21,10 @@
 #include "chain/wire/control.pb.h"
 
 namespace chain::daemon {
+
+// What is reserved sooner than this is not offered to leases that begin now: most would run into
+// it.
+inline constexpr std::uint64_t kOfferedAheadMs = 3'600'000;
 
 struct ProviderOptions : provider::LendSettings {
     std::string pause_path;      // a file that stands while lending is paused
@@ -80,9 +85,34 @@ private:
     Status take_gpus(std::uint32_t count, std::uint32_t billed_slots, LegTerms &terms) const;
     void publish_offer();
     void propose(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
-    Result<Amount> check_price(const wire::OpenLease &open, const wire::LeaseLeg &leg,
-                               const PublicKey &renter) const;
-    Result<LegTerms> check_proposal(const LegKey &key, const wire::Propose &propose) const;
+    // An agreement as it was proposed and signed.
+    struct Proposal {
+        PublicKey renter{};
+        wire::OpenLease open;
+        wire::LeaseLeg leg;  // ours
+    };
+    Result<Proposal> read_proposal(const LegKey &key, const wire::Propose &propose) const;
+    Result<LegTerms> check_proposal(const LegKey &key, const Proposal &proposal,
+                                    const wire::Propose &propose) const;
+    Status check_place() const;
+    Status agree_on_money(const Proposal &proposal, LegTerms &terms) const;
+    Result<Amount> check_price(const Proposal &proposal) const;
+    Status join_network(const LegKey &key, const wire::Propose &propose, std::size_t leg_count,
+                        LegTerms &terms) const;
+    Status take_proposal(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
+    ProviderLeg &add_leg(const PublicKey &peer, const LegKey &key, LegTerms terms);
+    // ---- leases for a time to come
+    Result<LegTerms> check_booking(const LegKey &key, const Proposal &proposal,
+                                   const wire::Propose &propose) const;
+    wire::BookingRecord make_booking(const PublicKey &peer, const Proposal &proposal,
+                                     const LegTerms &terms) const;
+    Status begin_booking(const PublicKey &peer, const LegKey &key, const wire::Propose &propose);
+    Result<LegTerms> check_begin(const PublicKey &peer, const LegKey &key,
+                                 const wire::Propose &propose) const;
+    Status find_gpus(const wire::BookingRecord &booking, LegTerms &terms) const;
+    market::Timetable promised() const;
+    Status check_room(const market::Period &period, const LegTerms &terms) const;
+    std::uint32_t free_slots() const;  // and not reserved within kOfferedAheadMs
     bool disk_has_room() const;
     Status check_funds(const wire::OpenLease &open, const PublicKey &renter) const;
     void drop_leg(const LegKey &key);
@@ -106,6 +136,7 @@ private:
     std::uint64_t offer_sequence_ = 0;
     std::shared_ptr<stage::ContentStore> cache_;
     ResultsDesk results_;
+    Bookings bookings_;
     std::unique_ptr<provider::GpuDevices> gpus_;  // null: none, or not lent; outlives the legs
     std::vector<std::size_t> offered_gpus_;       // free when the last offer was made
     std::optional<host::GroupTree> groups_;       // made when something is lent; outlives the legs
@@ -119,7 +150,7 @@ private:
     LoopHandle refresh_timer_;
     LoopHandle janitor_timer_;
     bool offered_ = false;
-    std::uint32_t offered_leased_ = 0;  // slots that were leased when the last offer was made
+    std::uint32_t offered_slots_ = 0;  // that were free when the last offer was made
     std::string offered_address_;
 };
 

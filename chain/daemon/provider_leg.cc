@@ -185,10 +185,7 @@ void ProviderLeg::end_for_owner() {
 void ProviderLeg::on_trade(const wire::TradeMessage &message) {
     switch (message.what_case()) {
         case wire::TradeMessage::kCancel:
-            if (phase_ == Phase::kReserved) {
-                deadline_.cancel();
-                on_end_();
-            }
+            if (phase_ == Phase::kReserved || may_release()) release();
             return;
         case wire::TradeMessage::kStageFile:
         case wire::TradeMessage::kStageList:
@@ -213,6 +210,30 @@ void ProviderLeg::on_trade(const wire::TradeMessage &message) {
             node_.network.disconnect(peer_, "a trade message that a renter never sends");
             return;
     }
+}
+
+// What was reserved, and has begun without running yet, waits for its renter again until its start
+// window is over (Bookings).
+bool ProviderLeg::may_release() const {
+    return terms_.ends_at_ms > 0 && phase_ < Phase::kRunning && !record_.has_voucher();
+}
+
+void ProviderLeg::release() {
+    deadline_.cancel();
+    intake_.reset();
+    released_ = true;
+    phase_ = Phase::kSettled;
+    stop_running();
+    on_end_();
+}
+
+// How long it may run from now on. Nothing runs into what is reserved after it: a lease has ended
+// at its expiry. The renter ends it a moment before that, which is no loss of a peer.
+std::uint64_t ProviderLeg::running_time_ms() const {
+    const std::uint64_t now_ms = node_.clock.unix_ms();
+    const std::uint64_t end_ms =
+        terms_.ends_at_ms > 0 ? terms_.ends_at_ms + kEndPatienceMs : terms_.expires_at_ms;
+    return std::min(terms_.duration_ms, end_ms > now_ms ? end_ms - now_ms : 0);
 }
 
 void ProviderLeg::on_stage(const wire::TradeMessage &message) {
@@ -271,7 +292,7 @@ void ProviderLeg::launch(const wire::Launch &launch) {
         look_at_limits();
         send_reading(false);
     });
-    set_deadline(terms_.duration_ms, [this] { end("renter", "the agreed time is used up"); });
+    set_deadline(running_time_ms(), [this] { end("renter", "the agreed time is used up"); });
 }
 
 Status ProviderLeg::make_group() {
@@ -425,7 +446,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
 
 void ProviderLeg::on_renter_lost(const std::string &why) {
     renter_here_ = false;
-    if (phase_ == Phase::kReserved) return on_end_();
+    if (phase_ == Phase::kReserved || may_release()) return release();
     if (phase_ == Phase::kPacking && !sandbox_running_) return close();
     end("renter", "the renter's daemon was lost: " + why);
 }
@@ -451,7 +472,11 @@ void ProviderLeg::end(const std::string &ended_by, const std::string &reason, bo
     reading_timer_.cancel();
     deadline_.cancel();
     intake_.reset();
-    if (!ran) return close();
+    if (!ran) {
+        // What was reserved and fails here is not the renter's not coming.
+        if (terms_.ends_at_ms > 0 && ended_by == "provider") give_notice();
+        return close();
+    }
     if (sandbox_running_) {
         sandbox_->kill();  // on_sandbox_exit goes on
         return;

@@ -53,6 +53,7 @@ struct LegTerms {
     Cycles cycles_max = 0;
     std::uint64_t duration_ms = 0;
     std::uint64_t expires_at_ms = 0;
+    std::uint64_t ends_at_ms = 0;  // Unix time, of one that was reserved; 0: duration from launch
     std::uint64_t memory_bytes = 0;
     Bytes32 manifest_hash{};
     std::string host;
@@ -99,6 +100,8 @@ public:
     // The close transaction could not be sent, or came to nothing: somebody must send it again.
     bool close_was_lost() const;
     bool has_process(int pid) const;
+    // It ended before anything was done in it: one that was reserved may begin again.
+    bool was_released() const { return phase_ == Phase::kReserved || released_; }
     // False once everything of it has ended here, though it is not settled yet.
     bool holds_slots() const { return phase_ < Phase::kPacking || sandbox_running_; }
 
@@ -107,6 +110,9 @@ public:
     const PublicKey &peer() const { return peer_; }
 
 private:
+    bool may_release() const;
+    void release();
+    std::uint64_t running_time_ms() const;
     void on_lease_gone();
     void begin_staging();
     void on_folder(Result<std::string> folder);
@@ -164,6 +170,7 @@ private:
     bool sandbox_running_ = false;
     bool looks_at_scratch_ = false;
     bool limit_was_said_ = false;
+    bool released_ = false;
     std::uint64_t kills_seen_ = 0;    // of its processes, for want of memory
     std::uint64_t last_kill_ms_ = 0;  // steady; 0: none
     std::uint64_t volume_bytes_ = 0;  // 0: its folder is on no volume

@@ -16,12 +16,27 @@ constexpr std::uint64_t kJanitorEveryMs = 1'000;
 constexpr std::uint64_t kForgetResultsEveryMs = 3'600'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
 
+// Of a reservation in which nothing ran, and that nobody here has cancelled.
+std::string describe_unused(const ledger::Lease &lease) {
+    for (const ledger::Leg &leg : lease.legs)
+        if (leg.end == ledger::LegEnd::kNotStarted || leg.end == ledger::LegEnd::kNeverSeen)
+            return to_address(leg.provider) + " did not start it";
+    return "it was reserved, and nobody began it";
+}
+
 }  // namespace
 
-RenterAgent::RenterAgent(Node &node) : node_(node) {
+RenterAgent::RenterAgent(Node &node)
+    : node_(node),
+      reservations_(node, {[this](Reservations::Begun begun) { begin(std::move(begun)); },
+                           [this](const ledger::LeaseId &id) { return is_live(id); },
+                           [this](const ledger::Lease &lease) { return bill_of(lease); }}) {
     forget_old_results();
     results_timer_ = node_.loop.every_ms(kForgetResultsEveryMs, [this] { forget_old_results(); });
-    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { close_forgotten_leases(); });
+    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
+        reservations_.on_new_block();  // time passes without one, too
+        close_forgotten_leases();
+    });
 }
 
 Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) const {
@@ -39,30 +54,35 @@ Result<market::Demand> RenterAgent::make_demand(const wire::LeaseSpec &spec) con
     return demand;
 }
 
-void RenterAgent::open(const ControlConnectionPtr &client, std::uint64_t request_id,
-                       const wire::LeaseOpenCall &call) {
-    if (const auto key = node_.wallet.key(); !key.ok())
-        return client->fail(request_id, key.error());
+Status RenterAgent::check_open(const ControlConnectionPtr &client,
+                               const wire::LeaseOpenCall &call) const {
+    if (const auto key = node_.wallet.key(); !key.ok()) return key.error();
     if (leases_.size() >= kLeasesAtOnceMax)
-        return client->fail(request_id, make_error(ErrorCode::kTooLarge, "this daemon runs ",
-                                                   kLeasesAtOnceMax, " leases already"));
-    if (find(client) != nullptr)
-        return client->fail(
-            request_id, make_error(ErrorCode::kConflict, "this connection has a lease already"));
-    if (!call.results_url().empty()) {
-        if (const auto object = stage::parse_s3_url(call.results_url()); !object.ok())
-            return client->fail(request_id, object.error());
-        if (const Status access = stage::check_s3_access(s3_access(call)); !access.ok())
-            return client->fail(request_id, access.error());
-    }
-    auto demand = make_demand(call.spec());
-    if (!demand.ok()) return client->fail(request_id, demand.error());
-    begin(client, request_id, call, std::move(*demand), {});
+        return make_error(ErrorCode::kTooLarge, "this daemon runs ", kLeasesAtOnceMax,
+                          " leases already");
+    if (find(client) != nullptr || reservations_.has(client.get()))
+        return make_error(ErrorCode::kConflict, "this connection has a lease already");
+    if (call.results_url().empty()) return ok_status();
+    if (const auto object = stage::parse_s3_url(call.results_url()); !object.ok())
+        return object.error();
+    return stage::check_s3_access(s3_access(call));
 }
 
-void RenterAgent::begin(const ControlConnectionPtr &client, std::uint64_t request_id,
-                        const wire::LeaseOpenCall &call, market::Demand demand, FailedGang before) {
-    if (!client->open()) return;
+void RenterAgent::open(const ControlConnectionPtr &client, std::uint64_t request_id,
+                       const wire::LeaseOpenCall &call) {
+    if (const Status possible = check_open(client, call); !possible.ok())
+        return client->fail(request_id, possible.error());
+    if (!call.reservation().empty()) return reservations_.wait_for(client, request_id, call);
+    auto demand = make_demand(call.spec());
+    if (!demand.ok()) return client->fail(request_id, demand.error());
+    if (call.spec().starts_at_ms() > 0)
+        return reservations_.reserve_and_wait(client, request_id, call, std::move(*demand));
+    add_lease(client, request_id, call, std::move(*demand), {}).start();
+}
+
+RenterLease &RenterAgent::add_lease(const ControlConnectionPtr &client, std::uint64_t request_id,
+                                    const wire::LeaseOpenCall &call, market::Demand demand,
+                                    FailedGang before) {
     const std::uint64_t number = next_++;
     auto lease = std::make_unique<RenterLease>(
         node_, client, request_id, call, demand,
@@ -72,20 +92,42 @@ void RenterAgent::begin(const ControlConnectionPtr &client, std::uint64_t reques
             others.avoid.push_back(to_address(failed.provider));
             // Not from inside of the lease that failed.
             node_.loop.post([this, client, request_id, call, others, failed] {
-                begin(client, request_id, call, others, failed);
+                if (client->open()) add_lease(client, request_id, call, others, failed).start();
             });
         },
         std::move(before));
-    RenterLease &started = *lease;
+    RenterLease &added = *lease;
     leases_.emplace(number, std::move(lease));
     client->on_close([this, number] {
         const auto found = leases_.find(number);
         if (found != leases_.end()) found->second->on_client_gone();
     });
-    started.start();
+    return added;
 }
 
-RenterLease *RenterAgent::find(const ControlConnectionPtr &client) {
+void RenterAgent::reserve(const ControlConnectionPtr &client, std::uint64_t request_id,
+                          const wire::LeaseReserveCall &call) {
+    auto demand = make_demand(call.spec());
+    if (!demand.ok()) return client->fail(request_id, demand.error());
+    reservations_.reserve(client, request_id, call, std::move(*demand));
+}
+
+// On the terms that were agreed: of the call, what concerns this run of it is left.
+void RenterAgent::begin(Reservations::Begun begun) {
+    wire::LeaseSpec spec = begun.record.bill().spec();
+    spec.set_tolerate_loss(begun.call.spec().tolerate_loss());
+    spec.set_home_slots(begun.call.spec().home_slots());
+    *begun.call.mutable_spec() = spec;
+    auto demand = make_demand(spec);
+    if (!demand.ok()) return begun.client->fail(begun.request_id, demand.error());
+    demand->duration_ms = begun.lease.duration_ms;
+    RenterLease &lease =
+        add_lease(begun.client, begun.request_id, begun.call, std::move(*demand), {});
+    lease.begin(std::move(begun.lease), std::move(begun.record));
+    if (!begun.client->open()) lease.on_client_gone();
+}
+
+RenterLease *RenterAgent::find(const ControlConnectionPtr &client) const {
     for (const auto &[number, lease] : leases_)
         if (lease->client() == client.get()) return lease.get();
     return nullptr;
@@ -110,6 +152,7 @@ void RenterAgent::attach(const ControlConnectionPtr &client, std::uint64_t reque
 void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t request_id,
                         const wire::LeaseCloseCall &call) {
     RenterLease *lease = find(client);
+    if (lease == nullptr && reservations_.close(client, request_id)) return;
     if (lease == nullptr)
         return client->fail(
             request_id, make_error(ErrorCode::kNotFound, "there is no lease on this connection"));
@@ -118,8 +161,9 @@ void RenterAgent::close(const ControlConnectionPtr &client, std::uint64_t reques
 
 Result<wire::Explanation> RenterAgent::explain(const wire::LeaseSpec &spec) {
     CHAIN_ASSIGN(const market::Demand demand, make_demand(spec));
+    const bool is_ahead = spec.starts_at_ms() > 0;
     CHAIN_ASSIGN(const market::Clearing clearing,
-                 market::clear(demand, node_.offers(), node_.backend.params()));
+                 market::clear(demand, node_.offers(is_ahead), node_.backend.params()));
     wire::Explanation explanation;
     for (const market::Verdict &verdict : clearing.verdicts) {
         wire::OfferVerdict &entry = *explanation.add_verdicts();
@@ -191,6 +235,7 @@ void RenterAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
     if (!id.ok()) return node_.network.disconnect(peer, id.error().message);
     for (const auto &[number, lease] : leases_)
         if (lease->has_leg(peer, {*id, message.leg()})) return lease->on_trade(peer, message);
+    if (reservations_.on_trade(peer, message)) return;
     if (const auto found = fetches_.find(*id); found != fetches_.end())
         return found->second->on_trade(peer, message);
     // About a lease that is over here: nothing to do.
@@ -210,14 +255,17 @@ void RenterAgent::take_channel(const PublicKey &peer, const ChannelLabel &label,
 void RenterAgent::on_peer_lost(const PublicKey &peer, const std::string &why) {
     for (const auto &[number, lease] : leases_) lease->on_peer_lost(peer, why);
     for (const auto &[id, fetch] : fetches_) fetch->on_peer_lost(peer, why);
+    reservations_.on_peer_lost(peer, why);
 }
 
 void RenterAgent::on_new_block() {
     for (const auto &[number, lease] : leases_) lease->on_new_block();
+    reservations_.on_new_block();
 }
 
 void RenterAgent::on_daemon_stops() {
     for (const auto &[number, lease] : leases_) lease->on_daemon_stops();
+    reservations_.on_daemon_stops();
 }
 
 bool RenterAgent::is_live(const ledger::LeaseId &id) const {
@@ -244,9 +292,10 @@ void RenterAgent::close_forgotten_leases() {
             continue;
         wire::TxBody body;
         bool open = false;
-        const bool due = lease.due_at(node_.backend.chain_time_ms());
+        const bool due =
+            lease.due_at(node_.backend.chain_time_ms()) || reservations_.is_void(lease);
         const auto record = node_.journal.renter(lease.id);
-        if (!due && !record.has_value()) continue;
+        if (!due && (!record.has_value() || reservations_.keeps(lease, *record))) continue;
         for (const ledger::Leg &leg : lease.legs)
             open = open || leg.state == ledger::LegState::kOpen;
         if (due) {
@@ -275,12 +324,18 @@ wire::Bill RenterAgent::bill_of(const ledger::Lease &lease) const {
     for (const auto &[number, live] : leases_)
         if (live->id() == lease.id) bill = live->bill();
     if (bill.lease_id().empty()) {
-        if (auto record = node_.journal.renter(lease.id); record.has_value()) bill = record->bill();
-        // Written down by a daemon that was killed before the end.
-        if (bill.state() != "failed") bill.set_state(lease.settled() ? "settled" : "closing");
-        if (bill.ended_by().empty()) {
-            bill.set_ended_by("renter");
-            bill.set_reason("the renter's daemon went away");
+        const auto record = node_.journal.renter(lease.id);
+        if (record.has_value()) bill = record->bill();
+        const bool is_ahead = record.has_value() && reservations_.keeps(lease, *record);
+        if (is_ahead)
+            bill.set_state("reserved");
+        else if (bill.state() != "failed")
+            bill.set_state(lease.settled() ? "settled" : "closing");
+        // Written down by a daemon that was killed before the end, or nobody came.
+        if (!is_ahead && bill.ended_by().empty()) {
+            const bool is_unused = lease.is_reserved() && !(record.has_value() && record->begun());
+            bill.set_ended_by(is_unused ? "ledger" : "renter");
+            bill.set_reason(is_unused ? describe_unused(lease) : "the renter's daemon went away");
         }
     }
     bill.set_role("renter");

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "chain/daemon/renter_lease.h"
+#include "chain/daemon/reservations.h"
 #include "chain/daemon/results_fetch.h"
 
 namespace chain::daemon {
@@ -28,6 +29,12 @@ public:
                 const wire::LeaseAttachCall &call);
     void close(const ControlConnectionPtr &client, std::uint64_t request_id,
                const wire::LeaseCloseCall &call);
+    void reserve(const ControlConnectionPtr &client, std::uint64_t request_id,
+                 const wire::LeaseReserveCall &call);
+    void cancel(const ControlConnectionPtr &client, std::uint64_t request_id,
+                const wire::LeaseCancelCall &call) {
+        reservations_.cancel(client, request_id, call);
+    }
     // Results of a lease that did not come back with its job.
     void fetch(const ControlConnectionPtr &client, std::uint64_t request_id,
                const ledger::LeaseId &lease, const wire::LeaseFetchCall &call);
@@ -40,7 +47,7 @@ public:
     void on_peer_lost(const PublicKey &peer, const std::string &why);
     void on_new_block();
     void on_daemon_stops();
-    bool idle() const { return leases_.empty(); }
+    bool idle() const { return leases_.empty() && reservations_.idle(); }
     // Those without an id are not proposed yet: all zero.
     std::vector<ledger::LeaseId> live_leases() const;
 
@@ -50,14 +57,18 @@ public:
 
 private:
     Result<market::Demand> make_demand(const wire::LeaseSpec &spec) const;
-    void begin(const ControlConnectionPtr &client, std::uint64_t request_id,
-               const wire::LeaseOpenCall &call, market::Demand demand, FailedGang before);
-    RenterLease *find(const ControlConnectionPtr &client);
+    Status check_open(const ControlConnectionPtr &client, const wire::LeaseOpenCall &call) const;
+    RenterLease &add_lease(const ControlConnectionPtr &client, std::uint64_t request_id,
+                           const wire::LeaseOpenCall &call, market::Demand demand,
+                           FailedGang before);
+    void begin(Reservations::Begun begun);
+    RenterLease *find(const ControlConnectionPtr &client) const;
     bool is_live(const ledger::LeaseId &id) const;
     void close_forgotten_leases();
     void forget_old_results();
 
     Node &node_;
+    Reservations reservations_;
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, std::unique_ptr<RenterLease>> leases_;
     std::map<ledger::LeaseId, std::unique_ptr<ResultsFetch>> fetches_;

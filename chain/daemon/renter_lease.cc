@@ -89,6 +89,7 @@ void RenterLease::start() {
 }
 
 void RenterLease::clear_market() {
+    if (is_reserved()) return begin_reserved();
     phase_ = Phase::kClearing;
     std::vector<market::Offer> offers = node_.offers();
     std::erase_if(offers,
@@ -127,75 +128,33 @@ void RenterLease::agree() {
     if (++agree_round_ > kAgreeRoundsMax && node_.clock.steady_ms() >= wait_until_ms_)
         return fail(make_error(ErrorCode::kNothingMatched, "the peers that match refused, ",
                                kAgreeRoundsMax, " times in a row; the last was ", last_refusal_));
-    const auto account = node_.backend.account(demand_.renter);
-    if (!account.ok()) return fail(account.error());
-    if (account->balance < clearing_.escrow)
-        return fail(make_error(ErrorCode::kInsufficientFunds, "the lease locks up to ",
-                               format_tokens(clearing_.escrow), " tokens and your account has ",
-                               format_tokens(account->balance)));
-    wire::TxBody body;
-    wire::OpenLease &open = *body.mutable_open_lease();
-    open.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
-    open.set_duration_ms(demand_.duration_ms);
-    open.set_expires_at_ms(node_.backend.chain_time_ms() + demand_.duration_ms +
-                           node_.backend.params().settle_grace_ms);
+    if (const Status covered = check_escrow(node_, demand_, clearing_); !covered.ok())
+        return fail(covered.error());
+    auto body = lease_body(node_, demand_, clearing_, 0);
+    if (!body.ok()) return fail(body.error());
+    wire::OpenLease &open = *body->mutable_open_lease();
     open.set_manifest_hash(to_bytes(stage::manifest_hash(files_)));
+    ends_at_ms_ = open.expires_at_ms();
     legs_.clear();
-    legs_.resize(clearing_.awards.size());
-    for (std::size_t i = 0; i < legs_.size(); ++i) {
-        const market::Award &award = clearing_.awards[i];
-        legs_[i].award = award;
-        wire::LeaseLeg &leg = *open.add_legs();
-        leg.set_provider(to_bytes(award.offer.provider));
-        leg.set_slot_count(award.billed_slots());
-        leg.set_hz_max(award.offer.hz);
-        leg.set_cycles_max(award.cycles_max);
-        leg.set_escrow(award.escrow.units);
-        leg.set_offer_id(to_bytes(award.offer.id));
-        leg.set_free(award.is_free);
-        if (award.is_free) continue;  // nothing is locked on either side
-        const auto collateral = node_.backend.collateral(
-            award.offer.provider,
-            {clearing_.price_per_ghz_h, award.billed_slots(), award.offer.hz, award.cycles_max});
-        if (!collateral.ok()) return fail(collateral.error());
-        leg.set_collateral(collateral->units);
+    for (const market::Award &award : clearing_.awards) legs_.emplace_back().award = award;
+    name_hosts();
+    std::vector<AgreementRound::Party> parties;
+    for (const LegState &leg : legs_) {
+        AgreementRound::Party &party = parties.emplace_back();
+        party.offer = leg.award.offer;
+        party.propose.set_gpu_count(leg.award.gpu_count);
+        if (!is_plain()) *party.propose.mutable_network() = describe_network();
     }
-    auto prepared = node_.prepare(std::move(body));
-    if (!prepared.ok()) return fail(prepared.error());
-    tx_body_ = std::move(*prepared);
-    tx_bytes_ = tx_body_.SerializeAsString();
-    id_ = ledger::tx_id(tx_bytes_);
+    round_ = std::make_unique<AgreementRound>(
+        node_, body->SerializeAsString(), std::move(parties),
+        AgreementRound::Events{
+            [this](const wire::SignedTx &tx) { fund(tx); },
+            [this](std::uint32_t leg, const std::string &why) { refuse(leg, why); },
+            [this](const Error &error) { fail(error); }});
+    id_ = round_->lease();
     progress("agreeing", std::to_string(legs_.size()) + " peers at " +
                              format_tokens(clearing_.price_per_ghz_h) + " per GHz·h");
-    const unsigned round = agree_round_;
-    name_hosts();
-    for (std::uint32_t leg = 0; round == agree_round_ && leg < legs_.size(); ++leg) propose_to(leg);
-    if (round != agree_round_ || phase_ != Phase::kAgreeing) return;  // refused while asking
-    set_deadline(kAgreeWaitMs, [this] {
-        for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
-            if (legs_[leg].signature.empty()) return refuse(leg, "no answer in time");
-    });
-}
-
-void RenterLease::propose_to(std::uint32_t leg) {
-    const market::Offer offer = legs_[leg].award.offer;
-    node_.network.connect(
-        offer.address, &offer.node_key,
-        [this, leg, round = agree_round_, alive = alive_](Result<PublicKey> peer) {
-            if (!*alive || phase_ != Phase::kAgreeing || round != agree_round_) return;
-            if (!peer.ok()) return refuse(leg, peer.error().message);
-            const auto key = node_.wallet.key();
-            if (!key.ok()) return fail(key.error());
-            wire::TradeMessage message = trade_message(leg_key(leg));
-            message.mutable_propose()->set_tx_body(tx_bytes_);
-            message.mutable_propose()->set_renter_signature(
-                to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
-            message.mutable_propose()->set_gpu_count(legs_[leg].award.gpu_count);
-            if (!is_plain()) *message.mutable_propose()->mutable_network() = describe_network();
-            message.mutable_propose()->set_renter_node_key(to_bytes(node_.node_key.public_key()));
-            if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
-                refuse(leg, sent.error().message);
-        });
+    round_->start();
 }
 
 // The next standby is asked: the market is cleared again without this offer.
@@ -210,6 +169,7 @@ void RenterLease::refuse(std::uint32_t leg, const std::string &why) {
 
 void RenterLease::clear_again(const std::string &why) {
     cancel_agreements(why);
+    round_.reset();
     legs_.clear();  // what is still said about this round concerns nobody
     id_ = {};
     phase_ = Phase::kClearing;
@@ -229,26 +189,10 @@ void RenterLease::name_hosts() {
 }
 
 void RenterLease::cancel_agreements(const std::string &why) {
-    for (std::uint32_t leg = 0; leg < legs_.size(); ++leg) {
-        wire::TradeMessage message = trade_message(leg_key(leg));
-        message.mutable_cancel()->set_reason(why);
-        static_cast<void>(node_.send_trade(legs_[leg].award.offer.node_key, message));
-    }
+    if (round_ != nullptr) round_->cancel(why);
 }
 
-void RenterLease::fund() {
-    const auto key = node_.wallet.key();
-    if (!key.ok()) return fail(key.error());
-    wire::SignedTx tx;
-    tx.set_body(tx_bytes_);
-    wire::Signature &renter = *tx.add_signatures();
-    renter.set_public_key(tx_body_.sender());
-    renter.set_signature(to_bytes((*key)->sign(sign_tag::kTx, tx_bytes_)));
-    for (const LegState &leg : legs_) {
-        wire::Signature &provider = *tx.add_signatures();
-        provider.set_public_key(to_bytes(leg.award.offer.provider));
-        provider.set_signature(leg.signature);
-    }
+void RenterLease::fund(const wire::SignedTx &tx) {
     const auto submitted = node_.backend.submit(tx);
     if (!submitted.ok()) {
         // Another transaction of this account took the nonce: the same peers, asked again.
@@ -258,25 +202,15 @@ void RenterLease::fund() {
     }
     submitted_ = true;
     phase_ = Phase::kFunding;
+    std::vector<std::string> hosts;
+    for (const LegState &leg : legs_) hosts.push_back(leg.host);
     wire::Bill &bill = *record_.mutable_bill();
-    bill.set_lease_id(to_hex(id_));
+    bill = first_bill(id_, clearing_, hosts);
     bill.set_state("funded");
-    bill.set_role("renter");
     bill.set_command(call_.command());
-    bill.set_price_per_ghz_h(clearing_.price_per_ghz_h.units);
-    bill.set_escrow(clearing_.escrow.units);
     bill.set_home_slots(call_.spec().home_slots());
     bill.set_started_at_ms(node_.clock.unix_ms());
-    for (const LegState &leg : legs_) {
-        wire::BillLeg &entry = *bill.add_legs();
-        entry.set_provider(to_address(leg.award.offer.provider));
-        entry.set_slots(leg.award.billed_slots());
-        entry.set_free(leg.award.is_free);
-        entry.set_gpu_count(leg.award.gpu_count);
-        entry.set_gpu_slots(leg.award.billed_slots() - leg.award.slot_count);
-        entry.set_host(leg.host);
-        record_.add_vouchers();
-    }
+    for (std::size_t leg = 0; leg < legs_.size(); ++leg) record_.add_vouchers();
     remember();
     distances_ =
         market::Distances(overlay::member_of_leg(static_cast<std::uint32_t>(legs_.size())));
@@ -349,8 +283,14 @@ void RenterLease::launch(std::uint64_t request_id, const wire::LeaseLaunchCall &
             record_.bill().legs(static_cast<int>(node.leg())).host());
         static_cast<void>(node_.send_trade(legs_[node.leg()].award.offer.node_key, message));
     }
-    set_deadline(demand_.duration_ms, [this] { end_soon("the agreed time is used up", true); });
+    set_deadline(running_time_ms(), [this] { end_soon("the agreed time is used up", true); });
     client_->done(request_id);
+}
+
+// A moment before its peers would end it.
+std::uint64_t RenterLease::running_time_ms() const {
+    const std::uint64_t now_ms = node_.clock.unix_ms() + (is_reserved() ? 0 : kEndPatienceMs);
+    return std::min(demand_.duration_ms, ends_at_ms_ > now_ms ? ends_at_ms_ - now_ms : 0);
 }
 
 bool RenterLease::has_leg(const PublicKey &peer, const LegKey &key) const {
@@ -364,14 +304,11 @@ void RenterLease::on_trade(const PublicKey &peer, const wire::TradeMessage &mess
     if (phase_ < Phase::kFunding && !message.has_agree() && !message.has_refuse()) return;
     switch (message.what_case()) {
         case wire::TradeMessage::kAgree:
-            if (phase_ != Phase::kAgreeing) return;
-            legs_[leg].signature = message.agree().signature();
-            if (std::all_of(legs_.begin(), legs_.end(),
-                            [](const LegState &state) { return !state.signature.empty(); }))
-                fund();
+            if (phase_ == Phase::kAgreeing) round_->on_trade(message);
             return;
         case wire::TradeMessage::kRefuse:
-            if (phase_ == Phase::kAgreeing) refuse(leg, message.refuse().reason());
+            if (phase_ == Phase::kAgreeing) round_->on_trade(message);
+            if (is_reserved()) on_begin_refused(leg, message.refuse());
             return;
         case wire::TradeMessage::kFunded: return on_funded(leg);
         case wire::TradeMessage::kLaunched: return event(wire::LeaseEvent::LAUNCHED, leg, "");

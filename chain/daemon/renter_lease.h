@@ -4,6 +4,9 @@
 //
 //   hashing -> clearing <-> agreeing -> funding -> staging -> ready -> running -> ending -> ended
 //
+// One that was reserved is on the ledger already (Reservations): its peers are asked to begin, and
+// it goes on from funding.
+//
 // It lives as long as mpirun's connection; when that closes, the lease ends. Each voucher is in the
 // journal before it is sent. What is left open on the ledger (a peer that was lost) is closed by
 // RenterAgent after this object is gone.
@@ -19,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "chain/daemon/agreement_round.h"
 #include "chain/daemon/control_server.h"
 #include "chain/daemon/control_stream.h"
 #include "chain/daemon/lease_network.h"
@@ -31,7 +35,6 @@
 
 namespace chain::daemon {
 
-inline constexpr std::uint64_t kAgreeWaitMs = 5'000;  // one round trip, and a slow disk
 inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's ledger
 inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
@@ -43,6 +46,7 @@ inline constexpr std::uint64_t kMarketPollMs = 500;
 // Peers that were let go offer their slots again: how often, and how long, to look for that.
 inline constexpr std::uint64_t kReofferPollMs = 100;
 inline constexpr std::uint64_t kReofferWaitMs = 2'000;
+inline constexpr std::uint64_t kBeginPollMs = 1'000;  // peers of a reservation
 inline constexpr std::uint64_t kStageMaxDefaultBytes = 4ULL << 30;
 
 // What of the call is for stores.
@@ -66,6 +70,8 @@ public:
     ~RenterLease();
 
     void start();
+    // Instead, of one whose time has come, with what the journal has of it.
+    void begin(ledger::Lease lease, wire::RenterRecord record);
     void launch(std::uint64_t request_id, const wire::LeaseLaunchCall &call);
     void attach(const ControlConnectionPtr &client, std::uint64_t request_id,
                 const wire::LeaseAttachCall &call);
@@ -98,9 +104,10 @@ private:
     };
     struct LegState {
         market::Award award;
-        Bytes signature;      // the provider's
-        bool funded = false;  // the provider sees the record on its ledger
-        std::string host;     // its name in this lease
+        bool funded = false;            // the provider sees the record on its ledger
+        std::uint64_t asked_at_ms = 0;  // steady; to begin what was reserved; 0: ask now
+        std::string refusal;            // of that, the last one
+        std::string host;               // its name in this lease
         bool staged = false;
         bool connected = false;                 // reaches all other legs
         std::unique_ptr<ControlStream> stream;  // between mpirun and its orted
@@ -115,16 +122,24 @@ private:
         std::uint64_t sequence = 0;
     };
 
+    bool is_reserved() const { return reserved_.has_value(); }
+    void begin_reserved();
+    bool find_peers();
+    void ask_to_begin();
+    void ask_to_begin(std::uint32_t leg);
+    void on_begin_refused(std::uint32_t leg, const wire::Refuse &refusal);
+    void peer_missing(std::uint32_t leg, const std::string &why);
+    void back_out(const Error &error);
+    std::uint64_t running_time_ms() const;
     void describe_files();
     void clear_market();
     void agree();
-    void propose_to(std::uint32_t leg);
     void refuse(std::uint32_t leg, const std::string &why);
     // Forgets this round; the market is cleared again when the peers of it had time to offer anew.
     void clear_again(const std::string &why);
     void cancel_agreements(const std::string &why);
     void wait_for_market(std::uint64_t ms);
-    void fund();
+    void fund(const wire::SignedTx &tx);
     void on_funded(std::uint32_t leg);
     void on_stage_done(std::uint32_t leg, const wire::StageDone &done);
     bool is_plain() const { return call_.spec().plain_network(); }
@@ -198,9 +213,11 @@ private:
     std::vector<stage::StagedFile> files_;
     std::set<Bytes32> refused_offers_;
     unsigned agree_round_ = 0;
+    std::optional<ledger::Lease> reserved_;  // it began as a reservation
+    std::uint64_t begin_until_ms_ = 0;       // block time: then a peer that is not there is lost
+    std::unique_ptr<AgreementRound> round_;  // while the peers are asked
     market::Clearing clearing_;
-    wire::TxBody tx_body_;
-    Bytes tx_bytes_;
+    std::uint64_t ends_at_ms_ = 0;  // Unix time: it has ended by then, whatever else
     ledger::LeaseId id_{};
     bool submitted_ = false;
     std::vector<LegState> legs_;
@@ -227,6 +244,7 @@ private:
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     LoopHandle deadline_;
     LoopHandle wait_timer_;
+    LoopHandle begin_timer_;
     LoopHandle results_timer_;
 };
 

@@ -113,6 +113,11 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
                            bool over_limit) {
     LegState &state = legs_[leg];
     if (state.lost || phase_ == Phase::kEnded) return;
+    if (is_reserved() && !state.funded && phase_ < Phase::kReady) {  // asked again, for a while
+        state.asked_at_ms = 0;
+        state.refusal = reason;
+        return;
+    }
     state.lost = peer_gone;
     const bool was_failed = std::exchange(state.failed, true);
     const market::Offer &offer = state.award.offer;
@@ -347,7 +352,7 @@ void RenterLease::finish() {
 // The gang is all or nothing: another one is asked, as a lease of its own.
 void RenterLease::fail_leg(std::uint32_t leg, const Error &error) {
     if (phase_ == Phase::kEnded) return;
-    if (!submitted_ || before_.count + 1 >= kGangsMax) return fail(error);
+    if (!submitted_ || is_reserved() || before_.count + 1 >= kGangsMax) return fail(error);
     progress("replacing", error.message);
     undo(error);
     ask_others_({before_.count + 1, legs_[leg].award.offer.provider, error, std::move(files_)});
@@ -356,6 +361,7 @@ void RenterLease::fail_leg(std::uint32_t leg, const Error &error) {
 
 void RenterLease::fail(const Error &error) {
     if (phase_ == Phase::kEnded) return;
+    if (is_reserved()) return back_out(error);
     undo(error);
     client_->fail(request_id_, error);
     on_end_();

@@ -27,6 +27,7 @@ inline constexpr std::string_view kVote = "ompi-chain/vote";
 inline constexpr std::string_view kOffer = "ompi-chain/offer";
 inline constexpr std::string_view kBlock = "ompi-chain/block";
 inline constexpr std::string_view kChannel = "ompi-chain/channel";
+inline constexpr std::string_view kBegin = "ompi-chain/begin";
 }  // namespace sign_tag
 
 // A secret key and its public key. The secret is wiped on destruction; movable, not copyable.

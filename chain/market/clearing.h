@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,9 +47,13 @@ struct Award {
     Amount price_of(Amount lease_price_per_ghz_h) const {
         return is_free ? Amount{0} : lease_price_per_ghz_h;
     }
+    // Slots that they equalled when they were reserved; nullopt: as the offer has them.
+    std::optional<std::uint32_t> reserved_gpu_slots;
     // What the ledger counts: with the slots that the GPUs equal.
     std::uint32_t billed_slots() const {
-        return slot_count + gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz);
+        return slot_count + (reserved_gpu_slots
+                                 ? *reserved_gpu_slots
+                                 : gpu_slots(std::span(offer.gpus).first(gpu_count), offer.hz));
     }
 };
 

@@ -23,7 +23,8 @@ Status check_body(const wire::OfferBody &body, const Bytes32 &chain_id, std::uin
     if (body.chain_id() != to_bytes(chain_id)) return bad("is for another network");
     if (body.address().size() > kAddressBytesMax || body.region().size() > kRegionBytesMax)
         return bad("has an address or region that is too long");
-    if (body.slot_count() > kSlotsMax) return bad("has more than 4096 slots");
+    if (body.slot_count() > kSlotsMax || body.slot_total() > kSlotsMax)
+        return bad("has more than 4096 slots");
     if (body.hz() == 0 || body.hz() > kHzMax) return bad("has no believable frequency");
     const wire::Calibration &calibration = body.calibration();
     if (calibration.spread_ppm() > kPpm || calibration.chain_count() > kChainsMax ||
@@ -80,6 +81,7 @@ Result<Offer> decode_offer(const wire::SignedOffer &signed_offer, const Bytes32 
     offer.address = body.address();
     offer.host = body.host();
     offer.slot_count = body.slot_count();
+    offer.slot_total = body.slot_total();
     offer.hz = body.hz();
     offer.calibration = body.calibration();
     offer.memory_bytes = body.memory_bytes();
@@ -140,6 +142,23 @@ std::vector<Offer> OfferBook::offers() {
     for (const auto &[provider, offer] : by_provider_)
         if (offer.slot_count > 0) live.push_back(offer);
     return live;
+}
+
+std::vector<Offer> OfferBook::offers_ahead() {
+    drop_expired();
+    std::vector<Offer> live;
+    for (const auto &[provider, offer] : by_provider_) {
+        if (offer.slot_total == 0) continue;
+        live.push_back(offer);
+        live.back().slot_count = offer.slot_total;
+    }
+    return live;
+}
+
+std::optional<Offer> OfferBook::offer_of(const PublicKey &provider) {
+    drop_expired();
+    const auto found = by_provider_.find(provider);
+    return found == by_provider_.end() ? std::nullopt : std::optional(found->second);
 }
 
 std::vector<wire::SignedOffer> OfferBook::signed_offers() {

@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct Offer {
     PublicKey node_key{};
     std::string address;
     std::string host;
-    std::uint32_t slot_count = 0;
+    std::uint32_t slot_count = 0;  // free now
+    std::uint32_t slot_total = 0;  // lent in all: what can be reserved
     std::uint64_t hz = 0;
     std::uint64_t memory_bytes = 0;
     Amount ask_per_ghz_h;
@@ -76,6 +78,10 @@ public:
     bool has_address(const PublicKey &node_key, const std::string &address) const;
     // Live offers that have free slots, in the order of their providers' keys.
     std::vector<Offer> offers();
+    // The same of those that lend at all, for a time to come: all that is lent counts as free.
+    std::vector<Offer> offers_ahead();
+    // The live one of that account, also if nothing is free now; nullopt: there is none.
+    std::optional<Offer> offer_of(const PublicKey &provider);
     // Everything live, also withdrawn ones (no slots), for peers that ask.
     std::vector<wire::SignedOffer> signed_offers();
 

@@ -5,7 +5,7 @@
 # A further target: its name here, NAME_fuzz.cc in fuzz_targets, and a program below; in run.sh its
 # longest input, in corpus/NAME its first ones.
 FUZZ_TARGETS = tx block voucher keystore genesis vectors frame handshake join kept headers votes \
-  gossip shares stage orte
+  gossip shares stage orte calendar
 if HAVE_LDNS
 FUZZ_TARGETS += mdns
 endif
@@ -26,7 +26,8 @@ fuzz_targets = $(fuzz_validators) tests/fuzz/tx_fuzz.cc tests/fuzz/block_fuzz.cc
   tests/fuzz/keystore_fuzz.cc tests/fuzz/genesis_fuzz.cc $(fuzz_vectors) tests/fuzz/frame_fuzz.cc \
   tests/fuzz/handshake_fuzz.cc tests/fuzz/join_fuzz.cc tests/fuzz/kept_fuzz.cc \
   tests/fuzz/headers_fuzz.cc tests/fuzz/votes_fuzz.cc tests/fuzz/gossip_fuzz.cc \
-  tests/fuzz/shares_fuzz.cc tests/fuzz/stage_fuzz.cc tests/fuzz/orte_fuzz.cc
+  tests/fuzz/shares_fuzz.cc tests/fuzz/stage_fuzz.cc tests/fuzz/orte_fuzz.cc \
+  tests/fuzz/calendar_fuzz.cc
 if HAVE_LDNS
 fuzz_targets += tests/fuzz/mdns_fuzz.cc
 endif
@@ -36,7 +37,7 @@ check_PROGRAMS += tests/fuzz_replay_test
 TESTS += tests/fuzz_replay_test
 tests_fuzz_replay_test_SOURCES = tests/fuzz/replay_test.cc $(fuzz_world) $(fuzz_targets)
 tests_fuzz_replay_test_CPPFLAGS = $(TEST_CPPFLAGS)
-tests_fuzz_replay_test_LDADD = $(TEST_LIBS)
+tests_fuzz_replay_test_LDADD = libompi-chain-cli.la $(TEST_LIBS)
 
 # ---- in the tree of clang
 
@@ -57,7 +58,8 @@ FUZZ_BINARIES = tests/fuzz/tx_fuzz tests/fuzz/block_fuzz tests/fuzz/voucher_fuzz
   tests/fuzz/keystore_fuzz tests/fuzz/genesis_fuzz tests/fuzz/vectors_fuzz \
   tests/fuzz/frame_fuzz tests/fuzz/handshake_fuzz tests/fuzz/join_fuzz \
   tests/fuzz/kept_fuzz tests/fuzz/headers_fuzz tests/fuzz/votes_fuzz tests/fuzz/gossip_fuzz \
-  tests/fuzz/shares_fuzz tests/fuzz/stage_fuzz tests/fuzz/orte_fuzz tests/fuzz/make_corpus
+  tests/fuzz/shares_fuzz tests/fuzz/stage_fuzz tests/fuzz/orte_fuzz tests/fuzz/calendar_fuzz \
+  tests/fuzz/make_corpus
 if HAVE_LDNS
 FUZZ_BINARIES += tests/fuzz/mdns_fuzz
 endif
@@ -100,6 +102,11 @@ tests_fuzz_mdns_fuzz_SOURCES = tests/fuzz/mdns_fuzz.cc $(fuzz_common)
 tests_fuzz_mdns_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_mdns_fuzz_LDADD = $(FUZZ_LINKED)
 tests_fuzz_mdns_fuzz_DEPENDENCIES = $(FUZZ_OBJECTS)
+fuzz_calendar_lo = chain/cli/libompi_chain_cli_la-calendar.lo
+tests_fuzz_calendar_fuzz_SOURCES = tests/fuzz/calendar_fuzz.cc $(fuzz_common)
+tests_fuzz_calendar_fuzz_LDFLAGS = -fsanitize=fuzzer
+tests_fuzz_calendar_fuzz_LDADD = $(fuzz_calendar_lo) $(FUZZ_LINKED) $(ICAL_LIBS)
+tests_fuzz_calendar_fuzz_DEPENDENCIES = $(fuzz_calendar_lo) $(FUZZ_OBJECTS)
 tests_fuzz_join_fuzz_SOURCES = tests/fuzz/join_fuzz.cc $(fuzz_common)
 tests_fuzz_join_fuzz_LDFLAGS = -fsanitize=fuzzer
 tests_fuzz_join_fuzz_LDADD = $(FUZZ_LINKED)

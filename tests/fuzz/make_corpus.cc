@@ -113,6 +113,33 @@ void put_texts(const World &world) {
     put("keystore", "node-key-of-zeros", Bytes(64, '0'));
 }
 
+void put_calendars() {
+    const Bytes begin = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n";
+    const Bytes zone =
+        "BEGIN:VTIMEZONE\r\nTZID:Home\r\nBEGIN:STANDARD\r\nDTSTART:19961027T030000\r\n"
+        "TZOFFSETFROM:+0200\r\nTZOFFSETTO:+0100\r\nRRULE:FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU\r\n"
+        "END:STANDARD\r\nEND:VTIMEZONE\r\n";
+    const auto event = [](const Bytes &lines) {
+        return "BEGIN:VEVENT\r\nUID:one\r\nSUMMARY:Render\\, all of\r\n  it\r\n" + lines +
+               "END:VEVENT\r\n";
+    };
+    const Bytes end = "END:VCALENDAR\r\n";
+    put("calendar", "weekly",
+        begin + zone +
+            event("DTSTART;TZID=Home:20261201T080000\r\nDURATION:PT1H\r\n"
+                  "RRULE:FREQ=WEEKLY;COUNT=3\r\nEXDATE;TZID=Home:20261208T080000\r\n"
+                  "X-OMPI-CHAIN-LEASE:2,mem=1G\r\n") +
+            end);
+    put("calendar", "moved",
+        begin +
+            event("DTSTART:20261201T070000Z\r\nDTEND:20261201T080000Z\r\n"
+                  "RDATE:20261203T070000Z,20261204T070000Z\r\n") +
+            event("RECURRENCE-ID:20261203T070000Z\r\nDTSTART:20261203T090000Z\r\n"
+                  "STATUS:CANCELLED\r\n") +
+            end);
+    put("calendar", "days", begin + event("DTSTART;VALUE=DATE:20261201\r\n") + end);
+}
+
 Bytes frame_of(wire::Topic topic, std::string_view payload) {
     Bytes frame;
     append_u32_le(frame, static_cast<std::uint32_t>(payload.size() + 1));
@@ -211,6 +238,7 @@ int main(int argument_count, char **arguments) {
     const auto voucher = chain::ledger::sign_voucher(voucher_body(world), world.keys[0]);
     put("voucher", "signed", with_mode(0, voucher.SerializeAsString()));
     put_texts(world);
+    put_calendars();
     put_network(world);
     put_consensus();
     for (const char *target : {"handshake", "kept", "headers", "votes", "gossip"})

@@ -16,7 +16,7 @@ for target in $targets; do
     log=$programs/$target.log
     mkdir -p "$found"
     case $target in
-        keystore | genesis | vectors | join) length_max=2048 ;;
+        keystore | genesis | vectors | join | calendar) length_max=2048 ;;
         frame | mdns | orte) length_max=512 ;;
         block | handshake | kept | gossip) length_max=256 ;;
         voucher) length_max=128 ;;

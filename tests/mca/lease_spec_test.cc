@@ -6,6 +6,8 @@
 namespace chain::client {
 namespace {
 
+constexpr std::uint64_t kNowMs = 1'800'000'000'000;
+
 TEST(LeaseSpec, ReadsEveryCondition) {
     const auto spec =
         parse_lease_spec("16,mem=2G,ghz=2.5,region=eu-west,provider=alpha+beta,reputation=0");
@@ -81,7 +83,7 @@ LeaseFlags two_slots() {
 }
 
 TEST(LeaseFlags, DefaultsAreOneHourAndNoWait) {
-    const auto order = parse_lease_flags(two_slots());
+    const auto order = parse_lease_flags(two_slots(), kNowMs);
     ASSERT_TRUE(order.ok());
     EXPECT_EQ(order->spec.duration_ms(), 3'600'000u);
     EXPECT_EQ(order->spec.wait_ms(), 0u);
@@ -100,7 +102,7 @@ TEST(LeaseFlags, UnderstandsMoneyTimeAndLists) {
     flags.stage_max = "512M";
     flags.net = "plain";
     flags.home = "0";
-    const auto order = parse_lease_flags(flags);
+    const auto order = parse_lease_flags(flags, kNowMs);
     ASSERT_TRUE(order.ok()) << order.error().message;
     EXPECT_EQ(order->spec.max_price_per_ghz_h(), 30'000'000);
     EXPECT_EQ(order->spec.budget(), 5'000'000'000);
@@ -114,7 +116,7 @@ TEST(LeaseFlags, UnderstandsMoneyTimeAndLists) {
 TEST(LeaseFlags, NoneShipsTheProgramOnly) {
     LeaseFlags flags = two_slots();
     flags.stage_in = "none";
-    const auto order = parse_lease_flags(flags);
+    const auto order = parse_lease_flags(flags, kNowMs);
     ASSERT_TRUE(order.ok());
     EXPECT_TRUE(order->stage_program_only);
     EXPECT_TRUE(order->stage_in.empty());
@@ -132,7 +134,7 @@ class BadFlags : public testing::TestWithParam<BadFlag> {};
 TEST_P(BadFlags, NameTheFlag) {
     LeaseFlags flags = two_slots();
     flags.*GetParam().flag = GetParam().text;
-    const auto order = parse_lease_flags(flags);
+    const auto order = parse_lease_flags(flags, kNowMs);
     ASSERT_FALSE(order.ok());
     EXPECT_EQ(order.error().code, GetParam().code);
     EXPECT_NE(order.error().message.find(GetParam().names), std::string::npos)
@@ -159,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadFlag{&LeaseFlags::stage_out, "s3://one/,s3://two/", ErrorCode::kInvalidInput,
                 "one place"},
         BadFlag{&LeaseFlags::stage_out, "x,", ErrorCode::kInvalidInput, "--chain-stage-out"},
-        BadFlag{&LeaseFlags::start, "12:00", ErrorCode::kNotYet, "--chain-start"},
+        BadFlag{&LeaseFlags::start, "12:60", ErrorCode::kInvalidInput, "--chain-start"},
         BadFlag{&LeaseFlags::home, "one", ErrorCode::kInvalidInput, "--chain-home"},
         BadFlag{&LeaseFlags::home, "-1", ErrorCode::kInvalidInput, "--chain-home"},
         BadFlag{&LeaseFlags::home, "4097", ErrorCode::kInvalidInput, "--chain-home"},
@@ -182,13 +184,50 @@ TEST(LeaseFlags, RanksAtHomeRunInNoImage) {
     EXPECT_TRUE(parse_lease_flags(flags).ok());
 }
 
+TEST(LeaseFlags, AStartMakesAReservation) {
+    LeaseFlags flags = two_slots();
+    flags.start = "+2h";
+    const auto order = parse_lease_flags(flags, kNowMs);
+    ASSERT_TRUE(order.ok()) << order.error().message;
+    EXPECT_EQ(order->spec.starts_at_ms(), kNowMs + 2 * 3'600'000);
+    EXPECT_TRUE(order->reservation.empty());
+    EXPECT_EQ(parse_lease_flags(two_slots(), kNowMs)->spec.starts_at_ms(), 0u);
+}
+
+TEST(LeaseFlags, AReservationHasItsTermsAlready) {
+    LeaseFlags flags;
+    for (const char *text : {"next", "3f9a1c2e", "3F"}) {
+        flags.reservation = text;
+        const auto order = parse_lease_flags(flags, kNowMs);
+        ASSERT_TRUE(order.ok()) << text << ": " << order.error().message;
+        EXPECT_EQ(order->reservation, text);
+    }
+    for (const char *text : {"first", "3f9g", "3f 9a", "-1"}) {
+        flags.reservation = text;
+        const auto order = parse_lease_flags(flags, kNowMs);
+        ASSERT_FALSE(order.ok()) << text;
+        EXPECT_NE(order.error().message.find("--chain-reservation"), std::string::npos);
+    }
+    for (const auto &[flag, value] :
+         {std::pair(&LeaseFlags::lease, "2"), std::pair(&LeaseFlags::start, "+1h"),
+          std::pair(&LeaseFlags::budget, "1"), std::pair(&LeaseFlags::max_price, "1"),
+          std::pair(&LeaseFlags::relaunch, "2")}) {
+        LeaseFlags both;
+        both.reservation = "next";
+        both.*flag = value;
+        const auto order = parse_lease_flags(both, kNowMs);
+        ASSERT_FALSE(order.ok()) << value;
+        EXPECT_EQ(order.error().code, ErrorCode::kInvalidInput);
+    }
+}
+
 TEST(LeaseFlags, LossesAreToleratedOnlyWhenAskedFor) {
     LeaseFlags flags = two_slots();
-    auto order = parse_lease_flags(flags);
+    auto order = parse_lease_flags(flags, kNowMs);
     ASSERT_TRUE(order.ok());
     EXPECT_FALSE(order->spec.tolerate_loss());
     flags.tolerate_loss = true;
-    order = parse_lease_flags(flags);
+    order = parse_lease_flags(flags, kNowMs);
     ASSERT_TRUE(order.ok());
     EXPECT_TRUE(order->spec.tolerate_loss());
 }

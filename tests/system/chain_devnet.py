@@ -299,13 +299,15 @@ class Node:
 class Devnet:
     """Context manager. `nodes` by name; `sealer`, `renter`, `providers` are shortcuts."""
 
-    def __init__(self, providers=2, slots=2, tokens="1000", log_level="note"):
+    def __init__(self, providers=2, slots=2, tokens="1000", log_level="note", rules=None):
         self.folder = tempfile.mkdtemp(prefix="cd-", dir="/tmp")
         self.chain_folder = f"{self.folder}/net"
         self.arguments = [
             "--folder", self.chain_folder, "--providers", str(providers), "--slots", str(slots),
             "--tokens", tokens, "--log-level", log_level,
         ]
+        for name, value in (rules or {}).items():
+            self.arguments += ["--rule", f"{name}={value}"]
         self.environment = self.clean_environment(self.folder)
         self.nodes, self.jobs, self.seen = {}, [], []
         self.busy = BUSY

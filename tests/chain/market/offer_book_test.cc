@@ -59,6 +59,29 @@ TEST_F(OfferBookTest, AWithdrawnOfferIsKeptForPeersButNotCleared) {
     EXPECT_EQ(book.signed_offers().size(), 1u);
 }
 
+TEST_F(OfferBookTest, WhatIsLentInAllCanBeReserved) {
+    OfferBook book(chain_id_, clock_);
+    wire::OfferBody busy = body(provider_);
+    busy.set_slot_count(0);
+    busy.set_slot_total(4);
+    EXPECT_TRUE(*book.accept(sign_offer(busy, provider_)));
+    EXPECT_TRUE(book.offers().empty());
+    ASSERT_EQ(book.offers_ahead().size(), 1u);
+    EXPECT_EQ(book.offers_ahead()[0].slot_count, 4u);
+    ASSERT_TRUE(book.offer_of(provider_.public_key()).has_value());
+    EXPECT_EQ(book.offer_of(provider_.public_key())->slot_count, 0u);
+    EXPECT_FALSE(book.offer_of(KeyPair::generate().public_key()).has_value());
+    // One that says nothing of it lends nothing ahead: an older daemon, or one that stops.
+    busy.set_sequence(2);
+    busy.set_slot_count(2);
+    busy.set_slot_total(0);
+    EXPECT_TRUE(*book.accept(sign_offer(busy, provider_)));
+    EXPECT_EQ(book.offers().size(), 1u);
+    EXPECT_TRUE(book.offers_ahead().empty());
+    clock_.advance_ms(kOfferLifeMs + 1);
+    EXPECT_FALSE(book.offer_of(provider_.public_key()).has_value());
+}
+
 TEST_F(OfferBookTest, RefusesWhatIsNotSoundOrNotSigned) {
     OfferBook book(chain_id_, clock_);
     const auto refused = [&](auto change) {
@@ -73,6 +96,7 @@ TEST_F(OfferBookTest, RefusesWhatIsNotSoundOrNotSigned) {
     EXPECT_TRUE(refused([](auto &b) { b.set_ask_per_ghz_h(0); }));
     EXPECT_TRUE(refused([](auto &b) { b.set_ask_per_ghz_h(-5); }));
     EXPECT_TRUE(refused([](auto &b) { b.set_slot_count(5000); }));
+    EXPECT_TRUE(refused([](auto &b) { b.set_slot_total(5000); }));
     EXPECT_TRUE(refused([](auto &b) { b.set_isolation("sure"); }));
     EXPECT_TRUE(refused([&](auto &b) { b.set_expires_at_ms(clock_.unix_ms()); }));
     EXPECT_TRUE(refused([&](auto &b) { b.set_expires_at_ms(clock_.unix_ms() + 3'600'000); }));

@@ -24,6 +24,7 @@ struct orte_ras_chain_component_t {
     char *time;
     char *wait;
     char *start;
+    char *reservation;
     bool explain;
     char *home;
     char *stage_in;

@@ -104,8 +104,16 @@ static void register_flags(orte_ras_chain_component_t *self) {
 static int component_register(void) {
     orte_ras_chain_component_t *self = &mca_ras_chain_component;
     register_flags(self);
-    register_text("start", "--chain-start: reserve ahead; not yet in this version", OPAL_INFO_LVL_3,
-                  &self->start, nullptr);
+    register_text(
+        "start",
+        "--chain-start: reserve for that time and begin then: 2026-12-01T08:00 (local; or "
+        "with Z or +01:00 at its end), 18:30 (the next one) or +2h. Ending mpirun before "
+        "cancels it",
+        OPAL_INFO_LVL_1, &self->start, nullptr);
+    register_text("reservation",
+                  "--chain-reservation: begin what `ompi-chain lease reserve` has reserved: its "
+                  "number, the beginning of it, or next; waits until its time has come",
+                  OPAL_INFO_LVL_1, &self->reservation, nullptr);
     register_text("home",
                   "--chain-home: ranks that this machine runs itself, besides the leased ones; the "
                   "first of all ranks are these",
@@ -134,9 +142,12 @@ static int component_register(void) {
 
 static int component_query(mca_base_module_t **module, int *priority) {
     const char *lease = mca_ras_chain_component.lease;
+    const char *reservation = mca_ras_chain_component.reservation;
+    const bool is_asked_for = (lease != nullptr && lease[0] != '\0') ||
+                              (reservation != nullptr && reservation[0] != '\0');
     *module = nullptr;
     *priority = 0;
-    if (!ORTE_PROC_IS_HNP || lease == nullptr || lease[0] == '\0') return ORTE_ERROR;
+    if (!ORTE_PROC_IS_HNP || !is_asked_for) return ORTE_ERROR;
     opal_show_help_add_dir(CHAIN_COMPONENT_SOURCE_DIR);
     opal_show_help_add_dir(CHAIN_HELP_DIR);
     *priority = mca_ras_chain_component.priority;

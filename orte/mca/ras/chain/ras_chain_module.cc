@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "chain/base/clock.h"
 #include "chain/base/file.h"
 #include "chain/base/text.h"
 #include "chain/client/home_files.h"
@@ -18,6 +19,7 @@
 #include "chain/client/lease_session.h"
 #include "chain/client/s3_access.h"
 #include "chain/client/stage_plan.h"
+#include "chain/client/start_time.h"
 #include "chain/client/text.h"
 #include "chain/client/tries.h"
 
@@ -68,6 +70,7 @@ static chain::client::LeaseFlags flags_of_parameters() {
     flags.time = text_of(self.time);
     flags.wait = text_of(self.wait);
     flags.start = text_of(self.start);
+    flags.reservation = text_of(self.reservation);
     flags.home = text_of(self.home);
     flags.stage_in = text_of(self.stage_in);
     flags.stage_out = text_of(self.stage_out);
@@ -200,12 +203,22 @@ static void stop_listening(void) {
     news_event_active = false;
 }
 
+static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
+                               std::uint32_t slot_count);
+
 static void finish_allocation(orte_job_t *jdata, const wire::LeaseReady &ready) {
     for (const wire::LeaseNode &node : ready.nodes()) {
         if (!orte_ifislocal(node.host().c_str())) continue;
         orte_show_help("help-ras-chain.txt", "own-name", true, node.host().c_str(),
                        chain::client::printable(node.provider()).c_str());
         LeaseSession::current()->note_end("renter", "a peer is named like the renter's machine");
+        end_job(jdata, 1);
+        return;
+    }
+    std::uint32_t slot_count = 0;
+    for (const wire::LeaseNode &node : ready.nodes()) slot_count += node.slot_count();
+    if (has_too_many_ranks(apps_of(jdata), slot_count)) { /* of what was reserved before */
+        LeaseSession::current()->note_end("renter", "the job has more ranks than leased slots");
         end_job(jdata, 1);
         return;
     }
@@ -223,6 +236,30 @@ static void say_progress(const std::string &text) {
                         chain::client::printable(text).c_str());
 }
 
+static timeval after_ms(std::uint64_t ms) {
+    return {static_cast<time_t>(ms / 1000), static_cast<suseconds_t>(ms % 1000 * 1000)};
+}
+
+/* The daemon begins it. Its time has to come first, and its peers have theirs to be there. */
+static void wait_for_start(const wire::Bill &bill) {
+    constexpr std::uint64_t kPeersWaitMs = 120'000;
+    const std::uint64_t now_ms = chain::system_clock().unix_ms();
+    const std::uint64_t wait_ms = bill.starts_at_ms() > now_ms ? bill.starts_at_ms() - now_ms : 0;
+    const timeval limit =
+        after_ms(wait_ms + kPeersWaitMs +
+                 static_cast<std::uint64_t>(mca_ras_chain_component.open_timeout_ms));
+    opal_event_evtimer_add(&open_timer, &limit);
+    const bool is_ours = text_of(mca_ras_chain_component.reservation).empty();
+    std::string text;
+    if (is_ours) text = chain::client::format_reservation_text(bill);
+    if (wait_ms > 0)
+        text += "Waiting until " + chain::client::format_local(bill.starts_at_ms()) +
+                (is_ours ? "; ending mpirun before cancels it.\n"
+                         : "; ending mpirun leaves lease " +
+                               chain::client::short_id(bill.lease_id()) + " reserved.\n");
+    std::fputs(text.c_str(), stderr);
+}
+
 static void on_news(int fd, short flags, void *arg) {
     (void)fd;
     (void)flags;
@@ -234,6 +271,7 @@ static void on_news(int fd, short flags, void *arg) {
         orte_job_t *jdata = pending_job;
         switch (news->kind) {
             case SessionNews::Kind::kProgress: say_progress(news->text); continue;
+            case SessionNews::Kind::kReserved: wait_for_start(news->bill); continue;
             case SessionNews::Kind::kLeaseEvent:
                 if (news->event.kind() == wire::LeaseEvent::NOTICE)
                     say_progress(news->event.reason());
@@ -275,8 +313,7 @@ static void on_open_timeout(int fd, short flags, void *arg) {
 static void listen(LeaseSession *session, std::uint64_t wait_ms) {
     const std::uint64_t limit_ms =
         wait_ms + static_cast<std::uint64_t>(mca_ras_chain_component.open_timeout_ms);
-    const timeval limit{static_cast<time_t>(limit_ms / 1000),
-                        static_cast<suseconds_t>(limit_ms % 1000 * 1000)};
+    const timeval limit = after_ms(limit_ms);
     opal_event_set(orte_event_base, &news_event, session->fd(), OPAL_EV_READ | OPAL_EV_PERSIST,
                    on_news, nullptr);
     opal_event_set_priority(&news_event, ORTE_MSG_PRI);
@@ -375,7 +412,8 @@ static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
 
 static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const auto apps = apps_of(jdata);
-    if (has_too_many_ranks(apps, order.spec.slot_count() + order.spec.home_slots()))
+    if (order.reservation.empty() &&
+        has_too_many_ranks(apps, order.spec.slot_count() + order.spec.home_slots()))
         return end_job(jdata, 1);
     const auto plan = plan_of(apps, order);
     if (!plan.ok()) return fail(jdata, "failed", plan.error());
@@ -387,6 +425,7 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
 
     wire::LeaseOpenCall call;
     *call.mutable_spec() = order.spec;
+    call.set_reservation(order.reservation);
     for (const wire::StageItem &item : plan->items) *call.add_stage_in() = item;
     for (const std::string &glob : order.stage_out) call.add_stage_out(glob);
     call.set_results_url(order.results_url);
@@ -416,6 +455,7 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
 static chain::Status continue_tries(chain::client::LeaseOrder &order) {
     constexpr std::uint64_t kWaitMs = 15'000;
     if (Tries::number() == 0) return chain::ok_status();
+    order.spec.clear_starts_at_ms(); /* that time has come */
     for (const std::string &peer : Tries::lost_peers()) order.spec.add_avoid(peer);
     order.spec.set_wait_ms(std::max(order.spec.wait_ms(), kWaitMs));
     const std::string folder = working_folder() + "/";
@@ -434,7 +474,8 @@ static int allocate(orte_job_t *jdata, opal_list_t *nodes) {
     /* Names of leased nodes are the peers' affair, not this machine's DNS'. */
     orte_managed_allocation = true;
     opal_if_do_not_resolve = true;
-    auto order = chain::client::parse_lease_flags(flags_of_parameters());
+    auto order =
+        chain::client::parse_lease_flags(flags_of_parameters(), chain::system_clock().unix_ms());
     if (!order.ok()) return fail(jdata, "bad-flags", order.error());
     if (const auto continued = continue_tries(*order); !continued.ok())
         return fail(jdata, "failed", continued.error());

@@ -13,6 +13,7 @@ extern "C" {
 }
 
 #define LEASE_PARAMETER "OMPI_MCA_ras_chain_lease"
+#define RESERVATION_PARAMETER "OMPI_MCA_ras_chain_reservation"
 #define UCX_HOOKS "OMPI_MCA_opal_common_ucx_opal_mem_hooks"
 
 #define WORD(NAME, PARAMETER, TEXT)                                             \
@@ -38,7 +39,12 @@ static opal_cmd_line_init_t flags[] = {
     WORD("budget", "budget", "Pay at most this many tokens for the whole job: a hard stop"),
     WORD("time", "time", "Lease for at most this long (1h by default), as in 90s, 15m, 2h"),
     WORD("wait", "wait", "Wait this long for supply (0 by default: fail at once and say why)"),
-    WORD("start", "start", "Reserve ahead (not yet in this version)"),
+    WORD("start", "start",
+         "Reserve for that time and begin then: 2026-12-01T08:00, 18:30 (the next one) or +2h"),
+    WORD(
+        "reservation", "reservation",
+        "Instead of --chain-lease: begin what `ompi-chain lease reserve` has reserved: its number, "
+        "or next"),
     SWITCH("explain", "explain",
            "Show for each peer why it does or does not match, and lease nothing"),
     WORD("home", "home",
@@ -65,11 +71,15 @@ static opal_cmd_line_init_t flags[] = {
      OPAL_CMD_LINE_OTYPE_NULL},
 };
 
+static bool is_set(const char *parameter) {
+    const char *value = getenv(parameter);
+    return value != nullptr && value[0] != '\0';
+}
+
 /* Whether a lease may be asked for: nothing is parsed yet, and a word more than need be does no
  * harm. */
 static bool mentions_lease(void) {
-    const char *lease = getenv(LEASE_PARAMETER);
-    if (lease != nullptr && lease[0] != '\0') return true;
+    if (is_set(LEASE_PARAMETER) || is_set(RESERVATION_PARAMETER)) return true;
     char words[65536];
     FILE *file = fopen("/proc/self/cmdline", "r");
     if (file == nullptr) return false;
@@ -78,7 +88,9 @@ static bool mentions_lease(void) {
     words[size] = '\0';
     for (size_t at = 0; at < size; at += strlen(words + at) + 1)
         if (strstr(words + at, "chain-lease") != nullptr ||
-            strstr(words + at, "ras_chain_lease") != nullptr)
+            strstr(words + at, "ras_chain_lease") != nullptr ||
+            strstr(words + at, "chain-reservation") != nullptr ||
+            strstr(words + at, "ras_chain_reservation") != nullptr)
             return true;
     return false;
 }
@@ -99,12 +111,12 @@ static int define_cli(opal_cmd_line_t *cli) {
 static int parse_env(char *path, opal_cmd_line_t *cmd_line, char **srcenv, char ***dstenv) {
     (void)path;
     (void)srcenv;
-    const char *lease = getenv(LEASE_PARAMETER);
-    if (lease == nullptr || lease[0] == '\0') {
+    if (!is_set(LEASE_PARAMETER) && !is_set(RESERVATION_PARAMETER)) {
         for (const opal_cmd_line_init_t *flag = flags; flag->ocl_cmd_long_name != nullptr; ++flag) {
-            /* --chain-lease itself with an empty text is the only one without a value here. */
+            /* These two with an empty text are the only ones without a value here. */
             if (!opal_cmd_line_is_taken(cmd_line, flag->ocl_cmd_long_name)) continue;
-            const bool is_lease = strcmp(flag->ocl_cmd_long_name, "chain-lease") == 0;
+            const bool is_lease = strcmp(flag->ocl_cmd_long_name, "chain-lease") == 0 ||
+                                  strcmp(flag->ocl_cmd_long_name, "chain-reservation") == 0;
             orte_show_help("help-schizo-chain.txt", is_lease ? "empty-lease" : "no-lease", true,
                            flag->ocl_cmd_long_name);
             return ORTE_ERR_SILENT;
