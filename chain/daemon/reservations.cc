@@ -239,10 +239,14 @@ bool Reservations::look_at(Waiting &waiting) {
     if (node_.backend.chain_time_ms() < lease->starts_at_ms) return false;
     auto record = node_.journal.renter(waiting.lease);
     if (!record.has_value()) return false;
-    // It begins from the loop: RenterAgent holds it then.
-    node_.loop.post([begin = agent_.begin,
-                     begun = Begun{waiting.client, waiting.request_id, std::move(waiting.call),
-                                   std::move(*lease), std::move(*record)}] { begin(begun); });
+    // It begins from the loop: RenterAgent holds it then, and nobody takes it for forgotten before.
+    beginning_.insert(lease->id);
+    node_.loop.post(
+        [this, begun = Begun{waiting.client, waiting.request_id, std::move(waiting.call),
+                             std::move(*lease), std::move(*record)}] {
+            agent_.begin(begun);
+            beginning_.erase(begun.lease.id);
+        });
     return true;
 }
 
@@ -359,7 +363,7 @@ bool Reservations::is_void(const ledger::Lease &lease) const {
 bool Reservations::keeps(const ledger::Lease &lease, const wire::RenterRecord &record) const {
     if (!lease.is_reserved() || record.begun()) return false;
     if (!is_open(lease) || node_.backend.chain_time_ms() >= window_end_ms(lease)) return false;
-    if (!record.bound()) return true;
+    if (!record.bound() || beginning_.contains(lease.id)) return true;
     return std::any_of(waiting_.begin(), waiting_.end(),
                        [&](const auto &entry) { return entry.second.lease == lease.id; }) ||
            std::any_of(making_.begin(), making_.end(),

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,7 @@ private:
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, Making> making_;
     std::map<std::uint64_t, Waiting> waiting_;
+    std::set<ledger::LeaseId> beginning_;  // handed over in a moment
     std::vector<Cancelling> cancelling_;
 };
 
