@@ -19,7 +19,7 @@ struct TileResult {
     uint64_t job = 0;
     int64_t tile = 0;
     cv::Mat pixels;
-    double seconds = 0;  // of computing
+    double seconds = 0;  // of a processor
     std::string error;   // why there are no pixels
 };
 

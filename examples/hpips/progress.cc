@@ -33,7 +33,9 @@ void Progress::clear_line() {
 }
 
 void Progress::begin(const std::string &name, size_t number, size_t count) {
-    label_ = "[" + std::to_string(number) + "/" + std::to_string(count) + "] " + name;
+    // As much as is needed to know which.
+    const std::string short_name = name.substr(name.rfind('/') + 1);
+    label_ = "[" + std::to_string(number) + "/" + std::to_string(count) + "] " + short_name;
     began_ = 0;
 }
 
@@ -48,7 +50,7 @@ void Progress::update(int64_t done, int64_t kept, int64_t total, double tile_pix
     shown_ = now;
     const double rate = static_cast<double>(done - kept) / (now - began_);
     char text[160];
-    std::snprintf(text, sizeof text, "%lld/%lld tiles, %.1f MPix/s, %d %s, %s left",
+    std::snprintf(text, sizeof text, "%lld/%lld tiles, %.3g MPix/s, %d %s, %s left",
                   static_cast<long long>(done), static_cast<long long>(total),
                   rate * tile_pixels / 1e6, ranks, ranks == 1 ? "rank" : "ranks",
                   rate > 0 ? duration_text(static_cast<double>(total - done) / rate).c_str() : "?");

@@ -2,6 +2,7 @@
 // TIFFs whose blocks (strips or tiles) can be read one by one: 8 and 16 bit and floats, grey, RGB,
 // CMYK and many bands. The others are left to libvips.
 #include <algorithm>
+#include <fstream>
 #include <list>
 #include <unordered_map>
 
@@ -79,9 +80,12 @@ class TiffImage : public Image {
 public:
     explicit TiffImage(const std::string &path) : tiff_(path, "rm") {}
 
-    // False: not a TIFF that this can read.
+    bool is_readable() const { return tiff_.is_open(); }
+    const std::string &error() const { return tiff_.error(); }
+
+    // False: not a kind of TIFF that this can read.
     bool open() {
-        if (!tiff_.is_open() || !set_format() || !set_colour()) return false;
+        if (!set_format() || !set_colour()) return false;
         if (field<uint16_t>(tiff_.get(), TIFFTAG_ORIENTATION, 1) != 1) return false;
         check_limits(info_.size, info_.format);
         if (!set_blocks()) return false;
@@ -220,12 +224,10 @@ cv::Mat TiffImage::decode(uint32_t index, int rows, int bands) {
     TIFF *tiff = tiff_.get();
     cv::Mat pixels(rows, block_.width, CV_MAKETYPE(CV_MAT_DEPTH(info_.format.cv_type()), bands));
     const auto bytes = static_cast<tmsize_t>(pixels.total() * pixels.elemSize());
-    // GDAL's sparse files: a block that was never written is all zero.
+    // libtiff takes a list of blocks that is too short for one of empty blocks.
     int failed = 0;
-    if (TIFFGetStrileByteCountWithErr(tiff, index, &failed) == 0 && failed == 0) {
-        pixels.setTo(cv::Scalar::all(0));
-        return pixels;
-    }
+    if (TIFFGetStrileByteCountWithErr(tiff, index, &failed) == 0 || failed != 0)
+        throw Failure("is damaged: block " + std::to_string(index) + " is not in the file");
     const tmsize_t got = is_tiled_ ? TIFFReadEncodedTile(tiff, index, pixels.data, bytes)
                                    : TIFFReadEncodedStrip(tiff, index, pixels.data, bytes);
     if (got != bytes)
@@ -254,7 +256,12 @@ const cv::Mat &TiffImage::block(int bx, int by) {
 }  // namespace
 
 std::unique_ptr<Image> open_tiff(const std::string &path) {
+    std::string head(4, '\0');
+    std::ifstream(path, std::ios::binary).read(head.data(), 4);
+    const std::string heads[] = {{"II*\0", 4}, {"II+\0", 4}, {"MM\0*", 4}, {"MM\0+", 4}};
+    if (std::find(std::begin(heads), std::end(heads), head) == std::end(heads)) return nullptr;
     auto image = std::make_unique<TiffImage>(path);
+    if (!image->is_readable()) throw Failure("is damaged: " + image->error());
     if (!image->open()) return nullptr;
     return image;
 }
