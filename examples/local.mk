@@ -4,7 +4,7 @@ EXAMPLES_BUILT = examples/ring/ring
 EDGES_CC = examples/edges/edges.cc examples/edges/drawing.cc examples/edges/options.cc
 EDGES_H = examples/edges/drawing.h examples/edges/options.h
 EDGES_OPENCV = -lopencv_photo -lopencv_imgproc -lopencv_imgcodecs -lopencv_core
-EXTRA_DIST += examples/README.md examples/ring/ring.c examples/hello_oshmem/hello_oshmem.c \
+EXTRA_DIST += man/hpips.1 examples/README.md examples/ring/ring.c examples/hello_oshmem/hello_oshmem.c \
   $(EDGES_CC) $(EDGES_H)
 
 examples/ring/ring: examples/ring/ring.c
@@ -63,10 +63,16 @@ examples_hpips_libhpips_a_CPPFLAGS = $(HPIPS_CPPFLAGS)
 examples_hpips_libhpips_a_CXXFLAGS = $(HPIPS_CXXFLAGS)
 
 bin_PROGRAMS += examples/hpips/hpips
+dist_man_MANS += man/hpips.1
 examples_hpips_hpips_SOURCES = examples/hpips/hpips.cc
 examples_hpips_hpips_CPPFLAGS = $(HPIPS_CPPFLAGS)
 examples_hpips_hpips_CXXFLAGS = $(HPIPS_CXXFLAGS)
 examples_hpips_hpips_LDADD = examples/hpips/libhpips.a $(HPIPS_LIBS)
+
+# env.sh puts bin/ into a shell's search path.
+ALL_LOCAL += bin/hpips
+bin/hpips: examples/hpips/hpips
+	@$(MKDIR_P) bin && $(LN_S) -f ../examples/hpips/hpips $@
 
 noinst_PROGRAMS += examples/my_operator/my_operator
 examples_my_operator_my_operator_SOURCES = examples/my_operator/my_operator.cc
@@ -76,4 +82,4 @@ examples_my_operator_my_operator_LDADD = examples/hpips/libhpips.a $(HPIPS_LIBS)
 endif
 
 ALL_LOCAL += $(EXAMPLES_BUILT)
-CLEANFILES += $(EXAMPLES_BUILT)
+CLEANFILES += $(EXAMPLES_BUILT) bin/hpips

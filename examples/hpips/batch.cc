@@ -19,6 +19,8 @@ public:
     explicit DoneList(const std::string &output)
         : path_((fs::path(output).parent_path() / "hpips-done").string()) {}
 
+    const std::string &path() const { return path_; }
+
     bool has(const std::string &line) const {
         std::ifstream file(path_);
         std::string one;
@@ -128,6 +130,7 @@ void Batch::compute_opened(const Job &job, Opened &opened, Done &done) {
     const std::string identity = identity_of(job, pipeline_);
     const DoneList finished(opened.path);
     if (resumes && fs::exists(opened.path) && finished.has(done_line(opened, identity))) return;
+    if (!options_.resume && lists_.insert(finished.path()).second) finished.remove();
     const Grid grid(opened.plan->output_size(), opened.side);
     const auto store =
         TileStore::open(opened.path, identity, grid, opened.plan->output_format(),

@@ -64,6 +64,7 @@ private:
     std::vector<Job> jobs_;
     std::vector<Done> done_;
     std::set<std::string> written_;
+    std::set<std::string> lists_;  // of finished images, which this run began anew
     bool starts_anew_ = false;
 };
 

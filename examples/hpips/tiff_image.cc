@@ -11,7 +11,7 @@
 namespace hpips {
 namespace {
 
-constexpr int64_t kCacheBytes = 256LL << 20;      // of decoded blocks
+constexpr int64_t kCacheBytes = 64LL << 20;       // of decoded blocks
 constexpr int64_t kCacheBytesMax = 2048LL << 20;  // when a row of tiles needs more
 
 // Decoded blocks, the least recently used of which go first.

@@ -230,6 +230,7 @@ TEST_F(Codecs, TheFileIsTheSameForEverySideOfTiles) {
 
 Metadata some_metadata() {
     Metadata metadata;
+    metadata.icc = Bytes(500, 7);
     metadata.xmp = {'<', 'x', '/', '>'};
     metadata.tags = {{270, "a hill", {}, {}},
                      {33550, "", {}, {10.0, 10.0, 0.0}},
@@ -248,6 +249,7 @@ TEST_F(Codecs, TiffsKeepTheirTags) {
     write(chance.image({40, 30}, kFormat), spec, "geo.tif");
     const auto opened = open_image(path("geo.tif"));
     const Metadata &got = opened->info().metadata;
+    EXPECT_EQ(got.icc, spec.metadata.icc);
     EXPECT_EQ(got.xmp, spec.metadata.xmp);
     EXPECT_NEAR(got.x_per_mm, spec.metadata.x_per_mm, 1e-4);
     for (const TiffTag &tag : spec.metadata.tags)

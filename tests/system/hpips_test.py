@@ -209,6 +209,20 @@ class Hpips(unittest.TestCase):
             self.assertGreater(rank["tiles"], 0)
         self.assertEqual(sum(rank["pixels"] for rank in report["ranks"]), 300 * 260)
 
+    def test_photographs_are_turned_upright_and_keep_their_exif(self):
+        self.run_hpips(0, "run", "invert", self.picture("in.png", 60, 40), "-o", "plain.jpg")
+        entries = struct.pack("<HHII", 0x010F, 2, 6, 38) + struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)
+        exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + b"\0" * 4 + b"Kodak\0"
+        jpeg = self.read("plain.jpg")
+        self.write("turned.jpg", jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+        self.run_hpips(0, "run", "blur", "turned.jpg", "-o", "out/")
+        info = json.loads(self.run_hpips(0, "info", "--json", "out/turned.jpg"))[0]
+        self.assertEqual((info["width"], info["height"]), (40, 60))
+        self.assertIn(b"Kodak", self.read("out/turned.jpg"))
+        self.run_hpips(0, "run", "blur", "out/turned.jpg", "-o", "again/")
+        info = json.loads(self.run_hpips(0, "info", "--json", "again/turned.jpg"))[0]
+        self.assertEqual((info["width"], info["height"]), (40, 60))
+
     # ---- losses
 
     def test_a_killed_rank_costs_its_tiles_only(self):
@@ -346,7 +360,10 @@ class Hpips(unittest.TestCase):
             for path in bad:
                 self.assertIn(path + ": ", out)
             self.assertIn("10 of 11 images failed", out)
-            self.assertEqual(os.listdir(self.path(f"out{ranks}")), ["good.tif"])
+            # The list is for --resume, which leaves alone what is done.
+            self.assertEqual(sorted(os.listdir(self.path(f"out{ranks}"))), ["good.tif", "hpips-done"])
+        again = self.run_hpips(0, "run", "blur", bad[0], good, "-o", "out0/", "--resume", code=1)
+        self.assertIn("out0/good.tif is there already", again)
 
     def test_the_input_is_never_the_output(self):
         picture = self.picture()
