@@ -11,6 +11,7 @@ EXTRA_DIST += \
   docs/metering.md \
   docs/staging.md \
   docs/glossary.md \
+  docs/hpips.md \
   docs/peer_protocol.md \
   docs/reservations.md \
   docs/control_protocol.md \
@@ -41,4 +42,5 @@ EXTRA_DIST += \
   docs/adr/0017-addresses-instead-of-keys.md \
   docs/adr/0018-one-network-for-each-lease.md \
   docs/adr/0019-a-relaunch-leases-anew.md \
-  docs/adr/0020-a-gpu-counts-as-slots.md
+  docs/adr/0020-a-gpu-counts-as-slots.md \
+  docs/adr/0023-hpips-reads-with-libvips-and-libtiff.md

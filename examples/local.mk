@@ -4,7 +4,7 @@ EXAMPLES_BUILT = examples/ring/ring
 EDGES_CC = examples/edges/edges.cc examples/edges/drawing.cc examples/edges/options.cc
 EDGES_H = examples/edges/drawing.h examples/edges/options.h
 EDGES_OPENCV = -lopencv_photo -lopencv_imgproc -lopencv_imgcodecs -lopencv_core
-EXTRA_DIST += examples/README.md examples/ring/ring.c examples/hello_oshmem/hello_oshmem.c \
+EXTRA_DIST += man/hpips.1 examples/README.md examples/ring/ring.c examples/hello_oshmem/hello_oshmem.c \
   $(EDGES_CC) $(EDGES_H)
 
 examples/ring/ring: examples/ring/ring.c
@@ -26,5 +26,60 @@ examples/edges/edges: $(EDGES_CC) $(EDGES_H)
 	  -o $(abs_top_builddir)/$@ $(EDGES_CC) $(EDGES_OPENCV)
 endif
 
+# hpips is a library, so that anyone can add operators, and two programs. Contracted into one, a * b + c
+# would be rounded otherwise on some processors; -O3 for loops over samples.
+if HAVE_HPIPS
+HPIPS_CPPFLAGS = -I$(top_srcdir) -DOMPI_SKIP_MPICXX $(JSON_CFLAGS) $(OMPI_CFLAGS:-I%=-isystem %) \
+  $(OPENCV_CFLAGS:-I%=-isystem %) $(VIPS_CFLAGS:-I%=-isystem %) $(TIFF_CFLAGS)
+HPIPS_CXXFLAGS = $(CHAIN_CXXFLAGS) -O3 -ffp-contract=off
+HPIPS_LIBS = $(OMPI_LIBS) -lopencv_photo -lopencv_imgproc -lopencv_core $(VIPS_LIBS) $(TIFF_LIBS) \
+  -lpthread
+noinst_LIBRARIES = examples/hpips/libhpips.a
+examples_hpips_libhpips_a_SOURCES = \
+  examples/hpips/batch.cc examples/hpips/batch.h \
+  examples/hpips/channel.cc examples/hpips/channel.h \
+  examples/hpips/commands.cc examples/hpips/commands.h \
+  examples/hpips/crew.cc examples/hpips/crew.h \
+  examples/hpips/estimate.cc examples/hpips/estimate.h \
+  examples/hpips/exact.cc examples/hpips/exact.h \
+  examples/hpips/farm.cc examples/hpips/farm.h \
+  examples/hpips/hpips.h \
+  examples/hpips/image.cc examples/hpips/image.h \
+  examples/hpips/operators.cc examples/hpips/operators.h \
+  examples/hpips/ops_denoise.cc examples/hpips/ops_filter.cc \
+  examples/hpips/ops_geometry.cc examples/hpips/ops_rank.cc examples/hpips/ops_tone.cc \
+  examples/hpips/options.cc examples/hpips/options.h \
+  examples/hpips/output.cc examples/hpips/output.h \
+  examples/hpips/pipeline.cc examples/hpips/pipeline.h \
+  examples/hpips/plan.cc examples/hpips/plan.h \
+  examples/hpips/pool.cc examples/hpips/pool.h \
+  examples/hpips/program.cc \
+  examples/hpips/progress.cc examples/hpips/progress.h \
+  examples/hpips/schedule.cc examples/hpips/schedule.h \
+  examples/hpips/store.cc examples/hpips/store.h \
+  examples/hpips/tiff.cc examples/hpips/tiff.h examples/hpips/tiff_image.cc \
+  examples/hpips/vips_image.cc examples/hpips/vips_image.h
+examples_hpips_libhpips_a_CPPFLAGS = $(HPIPS_CPPFLAGS)
+examples_hpips_libhpips_a_CXXFLAGS = $(HPIPS_CXXFLAGS)
+
+bin_PROGRAMS += examples/hpips/hpips
+dist_man_MANS += man/hpips.1
+examples_hpips_hpips_SOURCES = examples/hpips/hpips.cc
+examples_hpips_hpips_CPPFLAGS = $(HPIPS_CPPFLAGS)
+examples_hpips_hpips_CXXFLAGS = $(HPIPS_CXXFLAGS)
+examples_hpips_hpips_LDADD = examples/hpips/libhpips.a $(HPIPS_LIBS)
+
+# env.sh puts bin/ into a shell's search path.
+ALL_LOCAL += bin/hpips
+bin/hpips: examples/hpips/hpips
+	@$(MKDIR_P) bin && $(LN_S) -f ../examples/hpips/hpips $@
+
+noinst_PROGRAMS += examples/my_operator/my_operator
+examples_my_operator_my_operator_SOURCES = examples/my_operator/my_operator.cc
+examples_my_operator_my_operator_CPPFLAGS = $(HPIPS_CPPFLAGS)
+examples_my_operator_my_operator_CXXFLAGS = $(HPIPS_CXXFLAGS)
+examples_my_operator_my_operator_LDADD = examples/hpips/libhpips.a $(HPIPS_LIBS)
+endif
+
 ALL_LOCAL += $(EXAMPLES_BUILT)
-CLEANFILES += $(EXAMPLES_BUILT)
+CLEANFILES += $(EXAMPLES_BUILT) bin/hpips

@@ -38,6 +38,7 @@ include tests/chain/client/local.mk
 include tests/chain/cli/local.mk
 include tests/chain/daemon/local.mk
 include tests/examples/local.mk
+include tests/hpips/local.mk
 include tests/incentive/local.mk
 include tests/mca/local.mk
 include tests/lint/local.mk

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Messages between rank 0 and another one, by MPI: non-blocking ones only, and nothing collective,
+// so that a rank that is gone makes nobody wait. Used by the thread that called MPI_Init.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+namespace hpips {
+
+enum class Word : uint32_t {
+    kHello = 1,  // to rank 0: host name; threads
+    kAlive,      // both ways, when there is nothing else to say
+    kJob,        // to a rank: what all tiles from now on are of (job_text)
+    kTile,       // to a rank: pixels with their halo
+    kResult,     // to rank 0: pixels
+    kFailed,     // to rank 0: why there are none
+    kStop        // to a rank
+};
+
+struct Header {
+    uint32_t magic = 0;
+    Word word = Word::kAlive;
+    uint64_t job = 0;
+    int64_t tile = 0;
+    uint64_t bytes = 0;  // of what follows
+    double seconds = 0;
+    int64_t threads = 0;
+};
+
+struct Message {
+    Header header;
+    std::vector<uint8_t> bytes;
+};
+
+class Channel {
+public:
+    explicit Channel(int peer) : peer_(peer) {}
+    Channel(const Channel &) = delete;
+    Channel &operator=(const Channel &) = delete;
+
+    // Messages arrive in their order, or, at a rank that is gone, never: then they stay in memory.
+    void send(Message message);
+    // Messages that the other side has not taken yet.
+    size_t unsent_count();
+
+    enum class Got { kNothing, kMessage, kNonsense };
+    // kNonsense: what came is no message, or larger than `bytes_max`; this channel is of no more
+    // use.
+    Got receive(Message &message, uint64_t bytes_max);
+
+private:
+    struct Outgoing {
+        Message message;
+        MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    };
+    int peer_;
+    bool is_broken_ = false;
+    std::deque<std::unique_ptr<Outgoing>> outgoing_;
+    Message incoming_;
+    MPI_Request request_ = MPI_REQUEST_NULL;  // of what is awaited now
+    bool awaits_bytes_ = false;
+};
+
+}  // namespace hpips

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "examples/hpips/tiff.h"
+
+#include <cstdarg>
+#include <mutex>
+
+namespace hpips {
+namespace {
+
+constexpr uint32_t kTextTags[] = {
+    TIFFTAG_IMAGEDESCRIPTION,  TIFFTAG_MAKE,   TIFFTAG_MODEL,     TIFFTAG_SOFTWARE,
+    TIFFTAG_DATETIME,          TIFFTAG_ARTIST, TIFFTAG_COPYRIGHT, 34737 /* GeoAsciiParams */,
+    42112 /* GDAL_METADATA */, 42113 /* GDAL_NODATA */};
+constexpr uint32_t kDoubleTags[] = {33550 /* ModelPixelScale */, 33922 /* ModelTiepoint */,
+                                    34264 /* ModelTransformation */, 34736 /* GeoDoubleParams */};
+constexpr uint32_t kGeoKeyDirectory = 34735;
+
+TIFFExtendProc next_extender = nullptr;
+
+void add_geo_fields(TIFF *tiff) {
+    static char names[][22] = {"ModelPixelScale", "ModelTiepoint",   "ModelTransformation",
+                               "GeoKeyDirectory", "GeoDoubleParams", "GeoAsciiParams",
+                               "GDALMetadata",    "GDALNoData"};
+    static const TIFFFieldInfo fields[] = {
+        {33550, -1, -1, TIFF_DOUBLE, FIELD_CUSTOM, 1, 1, names[0]},
+        {33922, -1, -1, TIFF_DOUBLE, FIELD_CUSTOM, 1, 1, names[1]},
+        {34264, -1, -1, TIFF_DOUBLE, FIELD_CUSTOM, 1, 1, names[2]},
+        {34735, -1, -1, TIFF_SHORT, FIELD_CUSTOM, 1, 1, names[3]},
+        {34736, -1, -1, TIFF_DOUBLE, FIELD_CUSTOM, 1, 1, names[4]},
+        {34737, -1, -1, TIFF_ASCII, FIELD_CUSTOM, 1, 0, names[5]},
+        {42112, -1, -1, TIFF_ASCII, FIELD_CUSTOM, 1, 0, names[6]},
+        {42113, -1, -1, TIFF_ASCII, FIELD_CUSTOM, 1, 0, names[7]},
+    };
+    TIFFMergeFieldInfo(tiff, fields, sizeof fields / sizeof fields[0]);
+    if (next_extender != nullptr) next_extender(tiff);
+}
+
+int ignore_warning(TIFF *, void *, const char *, const char *, va_list) {
+    return 1;
+}
+
+}  // namespace
+
+int Tiff::keep_error(TIFF *, void *self, const char *, const char *format, va_list arguments) {
+    char text[512];
+    std::vsnprintf(text, sizeof text, format, arguments);
+    static_cast<Tiff *>(self)->error_ = text;
+    return 1;  // no other handler
+}
+
+Tiff::Tiff(const std::string &path, const char *mode) {
+    static std::once_flag once;
+    std::call_once(once, [] { next_extender = TIFFSetTagExtender(add_geo_fields); });
+    TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
+    TIFFOpenOptionsSetErrorHandlerExtR(options, keep_error, this);
+    TIFFOpenOptionsSetWarningHandlerExtR(options, ignore_warning, nullptr);
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options, kBlockBytesMax);
+    tiff_ = TIFFOpenExt(path.c_str(), mode, options);
+    TIFFOpenOptionsFree(options);
+}
+
+Tiff::~Tiff() {
+    if (tiff_ != nullptr) TIFFClose(tiff_);
+}
+
+bool Tiff::close() {
+    error_.clear();
+    const bool flushed = TIFFFlush(tiff_) == 1;
+    TIFFClose(tiff_);
+    tiff_ = nullptr;
+    return flushed && error_.empty();
+}
+
+std::vector<TiffTag> read_tags(TIFF *tiff) {
+    std::vector<TiffTag> tags;
+    for (const uint32_t tag : kTextTags) {
+        const char *text = nullptr;
+        if (TIFFGetField(tiff, tag, &text) == 1 && text != nullptr)
+            tags.push_back({tag, text, {}, {}});
+    }
+    for (const uint32_t tag : kDoubleTags) {
+        uint16_t count = 0;
+        const double *values = nullptr;
+        if (TIFFGetField(tiff, tag, &count, &values) == 1)
+            tags.push_back({tag, "", {}, {values, values + count}});
+    }
+    uint16_t count = 0;
+    const uint16_t *keys = nullptr;
+    if (TIFFGetField(tiff, kGeoKeyDirectory, &count, &keys) == 1)
+        tags.push_back({kGeoKeyDirectory, "", {keys, keys + count}, {}});
+    return tags;
+}
+
+void write_tags(TIFF *tiff, const std::vector<TiffTag> &tags) {
+    for (const TiffTag &tag : tags) {
+        if (!tag.shorts.empty())
+            TIFFSetField(tiff, tag.tag, static_cast<int>(tag.shorts.size()), tag.shorts.data());
+        else if (!tag.doubles.empty())
+            TIFFSetField(tiff, tag.tag, static_cast<int>(tag.doubles.size()), tag.doubles.data());
+        else
+            TIFFSetField(tiff, tag.tag, tag.text.c_str());
+    }
+}
+
+}  // namespace hpips

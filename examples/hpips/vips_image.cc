@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "examples/hpips/vips_image.h"
+
+#include <vips/vips.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <string_view>
+
+namespace hpips {
+namespace {
+
+struct Unref {
+    void operator()(void *object) const { g_object_unref(object); }
+};
+using Handle = std::unique_ptr<VipsImage, Unref>;
+
+// What libvips said, first line only.
+std::string vips_error() {
+    std::string text = vips_error_buffer();
+    vips_error_clear();
+    text = text.substr(0, text.find('\n'));
+    if (text.ends_with("operation is blocked"))
+        return "is of a format whose reader is not made for strangers' files";
+    return text.empty() ? "cannot be read" : text;
+}
+
+struct BlobName {
+    const char *name;
+    Bytes Metadata::*bytes;
+};
+constexpr BlobName kBlobs[] = {{VIPS_META_ICC_NAME, &Metadata::icc},
+                               {VIPS_META_XMP_NAME, &Metadata::xmp},
+                               {VIPS_META_IPTC_NAME, &Metadata::iptc},
+                               {VIPS_META_EXIF_NAME, &Metadata::exif}};
+
+void *keep_exif_field(VipsImage *, const char *name, GValue *value, void *fields) {
+    if (std::string_view(name).starts_with("exif-") && G_VALUE_TYPE(value) == VIPS_TYPE_REF_STRING)
+        (*static_cast<std::map<std::string, std::string> *>(fields))[name] =
+            vips_value_get_ref_string(value, nullptr);
+    return nullptr;
+}
+
+Metadata metadata_of(VipsImage *image) {
+    Metadata metadata;
+    for (const BlobName &blob : kBlobs) {
+        const void *data = nullptr;
+        size_t size = 0;
+        if (vips_image_get_typeof(image, blob.name) == 0 ||
+            vips_image_get_blob(image, blob.name, &data, &size) != 0 ||
+            size > static_cast<size_t>(kMetadataBytesMax))
+            continue;
+        const auto *bytes = static_cast<const uint8_t *>(data);
+        metadata.*blob.bytes = {bytes, bytes + size};
+    }
+    vips_image_map(image, keep_exif_field, &metadata.exif_fields);
+    // 1 is what libvips says when the file says nothing.
+    if (vips_image_get_xres(image) != 1.0 || vips_image_get_yres(image) != 1.0) {
+        metadata.x_per_mm = vips_image_get_xres(image);
+        metadata.y_per_mm = vips_image_get_yres(image);
+    }
+    vips_error_clear();
+    return metadata;
+}
+
+Colour colour_of(VipsImage *image) {
+    switch (vips_image_guess_interpretation(image)) {
+        case VIPS_INTERPRETATION_B_W:
+        case VIPS_INTERPRETATION_GREY16: return Colour::kGrey;
+        case VIPS_INTERPRETATION_sRGB:
+        case VIPS_INTERPRETATION_RGB:
+        case VIPS_INTERPRETATION_RGB16:
+        case VIPS_INTERPRETATION_scRGB: return Colour::kRgb;
+        case VIPS_INTERPRETATION_CMYK: return Colour::kCmyk;
+        default: return Colour::kOther;
+    }
+}
+
+std::string short_name(std::string loader) {
+    for (const auto &[prefix, name] : {std::pair{"VipsForeignLoadJpeg", "jpg"},
+                                       {"VipsForeignLoadPng", "png"},
+                                       {"VipsForeignLoadTiff", "tif"},
+                                       {"VipsForeignLoadWebp", "webp"}})
+        if (loader.starts_with(prefix)) return name;
+    constexpr std::string_view kPrefix = "VipsForeignLoad";
+    if (loader.starts_with(kPrefix)) loader = loader.substr(kPrefix.size());
+    if (loader.ends_with("File")) loader.resize(loader.size() - 4);
+    std::transform(loader.begin(), loader.end(), loader.begin(), ::tolower);
+    return loader;
+}
+
+class VipsFile : public Image {
+public:
+    explicit VipsFile(const std::string &path) {
+        const char *loader = vips_foreign_find_load(path.c_str());
+        if (loader == nullptr) {
+            vips_error_clear();
+            throw Failure("is no image of a format that is known here");
+        }
+        info_.file_format = short_name(loader);
+        const bool in_parts =
+            (vips_foreign_flags(loader, path.c_str()) & VIPS_FOREIGN_PARTIAL) != 0;
+        Handle opened(vips_image_new_from_file(path.c_str(), "fail_on", VIPS_FAIL_ON_TRUNCATED,
+                                               "access", VIPS_ACCESS_RANDOM, nullptr));
+        if (!opened) throw Failure(vips_error());
+        set_format(opened.get());
+        check_limits(info_.size, info_.format);
+        const int64_t bytes = static_cast<int64_t>(info_.size.width) * info_.size.height *
+                              static_cast<int64_t>(info_.format.pixel_bytes());
+        if (!in_parts && bytes > kWholeDecodeMax)
+            throw Failure("has to be decoded as a whole, which are " + std::to_string(bytes >> 20) +
+                          " MiB; at most " + std::to_string(kWholeDecodeMax >> 20) + " MiB are");
+        VipsImage *upright = nullptr;
+        if (vips_autorot(opened.get(), &upright, nullptr) != 0) throw Failure(vips_error());
+        image_.reset(upright);
+        info_.size = {vips_image_get_width(upright), vips_image_get_height(upright)};
+        info_.metadata = metadata_of(upright);
+        info_.layout = in_parts ? "read in parts" : "decoded as a whole";
+        info_.block_row_bytes = static_cast<int64_t>(info_.size.width) *
+                                static_cast<int64_t>(info_.format.pixel_bytes());
+    }
+
+    cv::Mat read(cv::Rect region) override {
+        const VipsRect rect{region.x, region.y, region.width, region.height};
+        // A new one each time: a region belongs to the thread that made it.
+        const std::unique_ptr<VipsRegion, Unref> prepared(vips_region_new(image_.get()));
+        if (vips_region_prepare(prepared.get(), &rect) != 0)
+            throw Failure("is damaged: " + vips_error());
+        cv::Mat pixels(region.height, region.width, info_.format.cv_type());
+        const size_t row_bytes = pixels.cols * pixels.elemSize();
+        for (int y = 0; y < region.height; ++y)
+            std::memcpy(pixels.ptr(y), VIPS_REGION_ADDR(prepared.get(), region.x, region.y + y),
+                        row_bytes);
+        return pixels;
+    }
+
+private:
+    void set_format(VipsImage *image) {
+        info_.size = {vips_image_get_width(image), vips_image_get_height(image)};
+        info_.format.bands = vips_image_get_bands(image);
+        info_.format.has_alpha = info_.format.bands > 1 && vips_image_hasalpha(image) != 0;
+        info_.colour = colour_of(image);
+        const VipsBandFormat format = vips_image_get_format(image);
+        if (vips_image_get_coding(image) != VIPS_CODING_NONE ||
+            (format != VIPS_FORMAT_UCHAR && format != VIPS_FORMAT_USHORT &&
+             format != VIPS_FORMAT_FLOAT))
+            throw Failure(std::string("has samples of a kind that is not done here: ") +
+                          vips_enum_nick(VIPS_TYPE_BAND_FORMAT, format));
+        info_.format.depth = format == VIPS_FORMAT_UCHAR    ? Depth::kU8
+                             : format == VIPS_FORMAT_USHORT ? Depth::kU16
+                                                            : Depth::kF32;
+    }
+
+    Handle image_;
+};
+
+void set_metadata(VipsImage *image, const Metadata &metadata) {
+    for (const BlobName &blob : kBlobs) {
+        const Bytes &bytes = metadata.*blob.bytes;
+        if (!bytes.empty()) vips_image_set_blob_copy(image, blob.name, bytes.data(), bytes.size());
+    }
+    for (const auto &[name, value] : metadata.exif_fields)
+        vips_image_set_string(image, name.c_str(), value.c_str());
+}
+
+}  // namespace
+
+void start_vips() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        if (vips_init("hpips") != 0) throw Failure("libvips does not start: " + vips_error());
+        vips_concurrency_set(1);
+        vips_cache_set_max(0);
+        vips_block_untrusted_set(TRUE);
+        // A few lines of header and raw pixels: too simple to be blocked for not having been
+        // fuzzed.
+        vips_operation_block_set("VipsForeignLoadPpm", FALSE);
+        // What it has to say comes as an error of ours.
+        g_log_set_handler(
+            "VIPS", G_LOG_LEVEL_MASK, [](auto...) {}, nullptr);
+    });
+}
+
+std::string vips_version() {
+    return vips_version_string();
+}
+
+std::unique_ptr<Image> open_with_vips(const std::string &path) {
+    start_vips();
+    return std::make_unique<VipsFile>(path);
+}
+
+void convert_with_vips(const std::string &tiff_path, const Metadata &metadata, int quality,
+                       const std::string &path) {
+    start_vips();
+    const Handle source(
+        vips_image_new_from_file(tiff_path.c_str(), "access", VIPS_ACCESS_SEQUENTIAL, nullptr));
+    if (!source) throw Failure(vips_error());
+    VipsImage *copy = nullptr;
+    if (vips_copy(source.get(), &copy, nullptr) != 0) throw Failure(vips_error());
+    const Handle image(copy);
+    set_metadata(copy, metadata);
+    const bool has_quality = path.ends_with(".jpg") || path.ends_with(".webp");
+    const int failed = has_quality
+                           ? vips_image_write_to_file(copy, path.c_str(), "Q", quality, nullptr)
+                           : vips_image_write_to_file(copy, path.c_str(), nullptr);
+    if (failed != 0) throw Failure(vips_error());
+}
+
+}  // namespace hpips
