@@ -257,9 +257,11 @@ Status Daemon::open_agents() {
     provider_options.cache_folder = options_.data_folder + "/cache";
     provider_options.pause_path = options_.data_folder + "/lending.paused";
     CHAIN_TRY(provider::OwnerPolicy::check(provider_options.owner_rules));
-    provider_ = std::make_unique<ProviderAgent>(
-        *node_, provider_options,
-        [this](const wire::SignedOffer &offer) { sync_->publish_offer(offer); });
+    provider_ = std::make_unique<ProviderAgent>(*node_, provider_options,
+                                                [this](const wire::SignedOffer &offer) {
+                                                    network_->be_sought(provider_->lends());
+                                                    sync_->publish_offer(offer);
+                                                });
     provider_->recover();
     network_->on_message(
         wire::Topic::kTrade,
