@@ -158,9 +158,19 @@ void RenterLease::agree() {
     name_hosts();
     for (std::uint32_t leg = 0; round == agree_round_ && leg < legs_.size(); ++leg) propose_to(leg);
     if (round != agree_round_ || phase_ != Phase::kAgreeing) return;  // refused while asking
-    set_deadline(kAgreeWaitMs, [this] {
+    await_agreements();
+}
+
+// Who is still being reached is waited for: that has limits of its own, and a relay may have to be
+// paid first.
+void RenterLease::await_agreements() {
+    set_deadline(kAgreeLookMs, [this] {
+        const std::uint64_t now_ms = node_.clock.steady_ms();
         for (std::uint32_t leg = 0; leg < legs_.size(); ++leg)
-            if (legs_[leg].signature.empty()) return refuse(leg, "no answer in time");
+            if (legs_[leg].signature.empty() && legs_[leg].asked_at_ms != 0 &&
+                now_ms - legs_[leg].asked_at_ms >= kAgreeWaitMs)
+                return refuse(leg, "no answer in time");
+        await_agreements();
     });
 }
 
@@ -180,6 +190,7 @@ void RenterLease::propose_to(std::uint32_t leg) {
             message.mutable_propose()->set_gpu_count(legs_[leg].award.gpu_count);
             if (!is_plain()) *message.mutable_propose()->mutable_network() = describe_network();
             message.mutable_propose()->set_renter_node_key(to_bytes(node_.node_key.public_key()));
+            legs_[leg].asked_at_ms = node_.clock.steady_ms();
             if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
                 refuse(leg, sent.error().message);
         });

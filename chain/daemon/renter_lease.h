@@ -31,6 +31,7 @@
 namespace chain::daemon {
 
 inline constexpr std::uint64_t kAgreeWaitMs = 5'000;  // one round trip, and a slow disk
+inline constexpr std::uint64_t kAgreeLookMs = 250;
 inline constexpr std::uint64_t kFundWaitMs = 15'000;  // on every provider's ledger
 inline constexpr std::uint64_t kResultsWaitMs = 30 * 60'000;
 inline constexpr std::uint64_t kSettleWaitMs = 8'000;  // after the last voucher
@@ -85,9 +86,10 @@ private:
     };
     struct LegState {
         market::Award award;
-        Bytes signature;      // the provider's
-        bool funded = false;  // the provider sees the record on its ledger
-        std::string host;     // its name in this lease
+        std::uint64_t asked_at_ms = 0;  // steady; 0: it was not reached yet
+        Bytes signature;                // the provider's
+        bool funded = false;            // the provider sees the record on its ledger
+        std::string host;               // its name in this lease
         bool staged = false;
         bool connected = false;                 // reaches all other legs
         std::unique_ptr<ControlStream> stream;  // between mpirun and its orted
@@ -105,6 +107,7 @@ private:
     void describe_files();
     void clear_market();
     void agree();
+    void await_agreements();
     void propose_to(std::uint32_t leg);
     void refuse(std::uint32_t leg, const std::string &why);
     // Forgets this round; the market is cleared again when the peers of it had time to offer anew.

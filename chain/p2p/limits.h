@@ -110,7 +110,7 @@ inline constexpr std::uint64_t kMappingPauseMinMs = 10'000;
 // a direct dial has as a head start, how long answers may take, and when a peer that was not to be
 // met is sought again.
 inline constexpr std::size_t kMaxMeetingMessageBytes = 512;
-inline constexpr std::size_t kMeetingPointsMax = 16;
+inline constexpr std::size_t kMeetingPointsMax = 64;
 inline constexpr std::size_t kSearchesMax = 128;
 inline constexpr std::uint64_t kMeetingHeadStartMs = 500;
 inline constexpr std::uint64_t kFoundWaitMs = 1'500;
@@ -121,6 +121,9 @@ inline constexpr std::uint64_t kPaymentWaitMs = 20'000;
 inline constexpr std::size_t kVainSearchesMax = 1'024;  // remembered
 // For the sought to call back, before both go by the relay.
 inline constexpr std::uint64_t kCallBackMs = 1'000;
+// A session through a relay over which the seeker said nothing about a lease for so long is ended:
+// it takes a place, and may cost money. Longer than a renter waits for results.
+inline constexpr std::uint64_t kRelayedIdleMs = 40 * 60'000;
 // The meeting point: questions of one peer, meetings of one peer with another, meetings and pairs
 // that are remembered.
 inline constexpr std::uint64_t kMeetingQuestionsPerSecond = 16;

@@ -68,7 +68,8 @@ Status check(const MeetingMessage &message) {
             CHAIN_TRY(check_text(message.declined().reason()));
             return check_lengths({{message.declined().meeting(), "Declined.meeting"}});
         case MeetingMessage::kPayment:
-            return check_lengths({{message.payment().tx_id(), "RelayPayment.tx_id"}});
+            CHAIN_TRY(to_bytes64(message.payment().claim(), "RelayPayment.claim"));
+            return ok_status();
         case MeetingMessage::kCredit:
             CHAIN_TRY(check_text(message.credit().refused()));
             return check_lengths({{message.credit().tx_id(), "RelayCredit.tx_id", true}});

@@ -38,7 +38,7 @@ void MeetingPoint::take_seek(const PublicKey &seeker, const wire::Seek &seek) {
     found.set_here(is_here(sought, seeker));
     if (found.here() && network_.relays() && relay_.has_room(seeker)) {
         found.set_relays(true);
-        *found.mutable_terms() = policy_.terms();
+        *found.mutable_terms() = policy_.terms(seeker);
     }
     static_cast<void>(network_.send_meeting(seeker, message));
 }

@@ -26,7 +26,6 @@ public:
 
     Seeker &seeker() { return seeker_; }
     Sought &sought() { return sought_; }
-    Relay &relay() { return relay_; }
 
 private:
     RelayPolicy &policy_;

@@ -135,8 +135,6 @@ public:
     // Whether this node is told of peers that seek it and do not reach it; at the beginning it is
     // not.
     virtual void be_sought(bool willing) = 0;
-    // No longer carries anything that `seeker` asked for.
-    virtual void stop_carrying(const PublicKey &seeker, const std::string &why) = 0;
     // What the relay policy has to say to a peer. Errors as of send().
     virtual Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) = 0;
 

@@ -56,7 +56,6 @@ public:
     void on_peer(PeerHandler handler) override;
     void on_drained(DrainHandler handler) override;
     void be_sought(bool willing) override;
-    void stop_carrying(const PublicKey &seeker, const std::string &why) override;
     Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) override;
     void greet_anew(const std::string &why) override;
     void disconnect(const PublicKey &peer, const std::string &why) override;

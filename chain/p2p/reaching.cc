@@ -179,8 +179,4 @@ void NetworkImpl::be_sought(bool willing) {
     meetings_->sought().be_willing(willing, peers);
 }
 
-void NetworkImpl::stop_carrying(const PublicKey &seeker, const std::string &why) {
-    meetings_->relay().cut(seeker, why);
-}
-
 }  // namespace chain::p2p

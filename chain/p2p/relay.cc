@@ -6,6 +6,9 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include "chain/base/log.h"
 #include "chain/p2p/preamble.h"
@@ -100,6 +103,8 @@ void Relay::begin(Splice &splice) {
 }
 
 void Relay::attach(End &end) {
+    const int on = 1;  // small packets go on at once; both sides have asked for that, too
+    setsockopt(end.waiting.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     end.events = bufferevent_socket_new(loop_.base(), end.waiting.release(),
                                         BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
     CHAIN_CHECK(end.events != nullptr);

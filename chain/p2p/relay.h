@@ -45,8 +45,6 @@ public:
     void revoke(std::uint64_t number);
     // Who says a token has the connection spliced; false: it is none, and the socket stays here.
     bool take(const Bytes32 &token, FileDescriptor &socket);
-    // Cuts what is carried for `seeker`.
-    void cut(const PublicKey &seeker, const std::string &why);
 
     std::size_t count() const { return splices_.size(); }  // also those that wait for a side
     std::uint64_t carried_bytes() const { return carried_bytes_; }
@@ -84,6 +82,7 @@ private:
     void listen_again(End &end);
     void pause_all(std::uint64_t ms);
     void drop_idle();
+    void cut(const PublicKey &seeker, const std::string &why);
     void drop(std::uint64_t number, const std::string &why);
 
     Loop &loop_;

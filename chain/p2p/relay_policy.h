@@ -20,7 +20,10 @@ public:
 
     // ---- at the meeting point
 
-    virtual wire::RelayTerms terms() const { return {}; }
+    virtual wire::RelayTerms terms(const PublicKey &seeker) const {
+        static_cast<void>(seeker);
+        return {};
+    }
     // Errors: kRefused, with a reason for the seeker.
     virtual Status may_carry(const PublicKey &seeker) {
         static_cast<void>(seeker);
@@ -41,8 +44,7 @@ public:
                    ? ok_status()
                    : Status(make_error(ErrorCode::kRefused, "it wants to be paid"));
     }
-    // Called when the meeting point has what is due before it carries anything; `done` may come
-    // from inside.
+    // Sees to it that something is paid for; `done` may come from inside.
     virtual void pay(const PublicKey &meeting_point, const wire::RelayTerms &terms,
                      std::function<void(Status)> done) {
         static_cast<void>(meeting_point);

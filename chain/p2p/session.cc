@@ -284,7 +284,7 @@ void Session::go_up() {
         view_.local_host = format_address(own.get(), own.size_bytes);
         view_.local_host.resize(view_.local_host.rfind(':'));
     }
-    ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
+    up_at_ms_ = ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
     bufferevent_setwatermark(events_, EV_WRITE, setup_.options.queue_max_bytes / 4, 0);
     const std::uint64_t tick_ms = std::max<std::uint64_t>(
         5, std::min(setup_.options.ping_every_ms / 2, setup_.options.silent_after_ms / 4));
@@ -309,6 +309,9 @@ void Session::on_tick() {
             end(make_error(ErrorCode::kPeerLost, "silent for ", limit_ms, " ms"), true);
         return;
     }
+    const bool is_relays_seeker = is_relayed() && role_ == Role::kClient;
+    if (is_relays_seeker && std::min(since_trade_ms(), now_ms - up_at_ms_) >= kRelayedIdleMs)
+        return end(make_error(ErrorCode::kCancelled, "not used, and goes through a relay"), true);
     if (now_ms - pinged_at_ms_ + setup_.options.ping_every_ms / 4 >= setup_.options.ping_every_ms)
         send_ping();
 }

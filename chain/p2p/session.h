@@ -158,7 +158,8 @@ private:
     std::optional<std::uint64_t> traded_at_ms_;  // steady
     TokenBucket frames_;
     TokenBucket bytes_;
-    std::uint64_t heard_at_ms_;  // steady
+    std::uint64_t up_at_ms_ = 0;  // steady, as the others
+    std::uint64_t heard_at_ms_;
     std::uint64_t pinged_at_ms_ = 0;
     std::uint64_t ticked_at_ms_ = 0;
     LoopHandle deadline_;  // of the handshake; then of the Bye

@@ -39,7 +39,6 @@ public:
     void open_channel(const std::string &, const PublicKey &, std::string_view, bool,
                       ChannelDone) override {}
     void be_sought(bool) override {}
-    void stop_carrying(const PublicKey &, const std::string &) override {}
     Status send_meeting(const PublicKey &, const wire::MeetingMessage &) override {
         return ok_status();
     }

@@ -82,9 +82,6 @@ public:
         inner_.open_channel(address, expected, label, may_relay, std::move(done));
     }
     void be_sought(bool willing) override { inner_.be_sought(willing); }
-    void stop_carrying(const PublicKey &seeker, const std::string &why) override {
-        inner_.stop_carrying(seeker, why);
-    }
     Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) override {
         return inner_.send_meeting(peer, message);
     }

@@ -122,7 +122,7 @@ TEST(MeetingMessage, WhatIsOutOfFormIsRefused) {
         m.mutable_declined()->set_meeting(key);
         m.mutable_declined()->set_reason(std::string(kMaxByeBytes + 1, 'x'));
     }));
-    EXPECT_TRUE(refused([](MeetingMessage &m) { m.mutable_payment()->set_tx_id("x"); }));
+    EXPECT_TRUE(refused([](MeetingMessage &m) { m.mutable_payment()->set_claim("x"); }));
     EXPECT_EQ(parse_meeting_message(Bytes(kMaxMeetingMessageBytes + 1, 'x')).error().code,
               ErrorCode::kTooLarge);
     EXPECT_FALSE(parse_meeting_message("\xff\xff").ok());
