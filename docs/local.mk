@@ -43,4 +43,5 @@ EXTRA_DIST += \
   docs/adr/0018-one-network-for-each-lease.md \
   docs/adr/0019-a-relaunch-leases-anew.md \
   docs/adr/0020-a-gpu-counts-as-slots.md \
+  docs/adr/0022-peers-behind-routers-meet-at-a-third.md \
   docs/adr/0023-hpips-reads-with-libvips-and-libtiff.md

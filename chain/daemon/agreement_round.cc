@@ -71,15 +71,23 @@ AgreementRound::AgreementRound(Node &node, Bytes tx_body, std::vector<Party> par
       lease_(ledger::tx_id(tx_body_)),
       parties_(std::move(parties)),
       events_(std::move(events)),
-      signatures_(parties_.size()) {}
+      signatures_(parties_.size()),
+      asked_at_ms_(parties_.size()) {}
 
 void AgreementRound::start() {
     for (std::uint32_t leg = 0; !is_over_ && leg < parties_.size(); ++leg) ask(leg);
     if (is_over_) return;
-    deadline_ = node_.loop.after_ms(kAgreeWaitMs, [this] {
-        const auto silent = std::find(signatures_.begin(), signatures_.end(), Bytes());
-        refuse(static_cast<std::uint32_t>(silent - signatures_.begin()), "no answer in time");
-    });
+    silence_timer_ = node_.loop.every_ms(kAgreeLookMs, [this] { look_for_silence(); });
+}
+
+// Who is still being reached is waited for: that has limits of its own, and a relay may have to be
+// paid first.
+void AgreementRound::look_for_silence() {
+    const std::uint64_t now_ms = node_.clock.steady_ms();
+    for (std::uint32_t leg = 0; leg < parties_.size(); ++leg)
+        if (signatures_[leg].empty() && asked_at_ms_[leg] != 0 &&
+            now_ms - asked_at_ms_[leg] >= kAgreeWaitMs)
+            return refuse(leg, "no answer in time");
 }
 
 void AgreementRound::ask(std::uint32_t leg) {
@@ -96,6 +104,7 @@ void AgreementRound::ask(std::uint32_t leg) {
             propose.set_tx_body(tx_body_);
             propose.set_renter_signature(to_bytes((*key)->sign(sign_tag::kTx, tx_body_)));
             propose.set_renter_node_key(to_bytes(node_.node_key.public_key()));
+            asked_at_ms_[leg] = node_.clock.steady_ms();
             if (const Status sent = node_.send_trade(*peer, message); !sent.ok())
                 refuse(leg, sent.error().message);
         });
@@ -143,7 +152,7 @@ void AgreementRound::fail(const Error &error) {
 // Whoever is told may destroy this, so `event` has nothing of it.
 void AgreementRound::finish(std::function<void()> event) {
     if (std::exchange(is_over_, true)) return;
-    deadline_.cancel();
+    silence_timer_.cancel();
     node_.loop.post([event = std::move(event), alive = alive_] {
         if (*alive) event();
     });
@@ -151,7 +160,7 @@ void AgreementRound::finish(std::function<void()> event) {
 
 void AgreementRound::cancel(const std::string &why) {
     is_over_ = true;
-    deadline_.cancel();
+    silence_timer_.cancel();
     for (std::uint32_t leg = 0; leg < parties_.size(); ++leg) {
         wire::TradeMessage message = trade_message({lease_, leg});
         message.mutable_cancel()->set_reason(why);

@@ -19,6 +19,7 @@
 namespace chain::daemon {
 
 inline constexpr std::uint64_t kAgreeWaitMs = 5'000;  // one round trip, and a slow disk
+inline constexpr std::uint64_t kAgreeLookMs = 250;
 
 // What a lease of `demand` as it was cleared looks like on the ledger; `starts_at_ms` 0: at once,
 // else it is a reservation. Errors: those of Backend::collateral, kNoWallet, kWalletLocked.
@@ -59,6 +60,7 @@ public:
 
 private:
     void ask(std::uint32_t leg);
+    void look_for_silence();
     void agree();
     void fail(const Error &error);
     void finish(std::function<void()> event);
@@ -68,9 +70,10 @@ private:
     const ledger::LeaseId lease_;
     const std::vector<Party> parties_;
     Events events_;
-    std::vector<Bytes> signatures_;  // by leg; empty: not yet
+    std::vector<Bytes> signatures_;           // by leg; empty: not yet
+    std::vector<std::uint64_t> asked_at_ms_;  // steady, by leg; 0: it was not reached yet
     bool is_over_ = false;
-    LoopHandle deadline_;
+    LoopHandle silence_timer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -216,6 +216,18 @@ Status Daemon::override_finality(const ledger::Genesis &genesis) {
     return ok_status();
 }
 
+static p2p::RelayOptions relay_options(const provider::RelaySettings &settings) {
+    using When = p2p::RelayOptions::When;
+    p2p::RelayOptions options;
+    switch (settings.when) {
+        case provider::RelaySettings::When::kIfPublic: options.when = When::kIfPublic; break;
+        case provider::RelaySettings::When::kAlways: options.when = When::kAlways; break;
+        case provider::RelaySettings::When::kNever: options.when = When::kNever; break;
+    }
+    options.bytes_per_second = settings.bytes_per_second;
+    return options;
+}
+
 Status Daemon::open_network() {
     p2p::Options network_options;
     network_options.chain_id = ledger_->chain_id();
@@ -239,7 +251,13 @@ Status Daemon::open_network() {
     network_options.discover_lan = options_.discover_lan;
     network_options.map_port = options_.map_port;
     network_options.address_book_path = options_.data_folder + "/peers";
+    network_options.relay = relay_options(options_.provider.relay);
+    till_.emplace(options_.provider.relay, *ledger_, *wallet_, *node_key_);
+    network_options.relay_policy = &*till_;
     CHAIN_ASSIGN(network_, p2p::Network::start(loop_, *node_key_, network_options));
+    till_->send_with([this](const PublicKey &peer, const wire::MeetingMessage &message) {
+        return network_->send_meeting(peer, message);
+    });
     sync_ = std::make_unique<ChainSync>(loop_, *ledger_, *book_, *network_);
     return ok_status();
 }
@@ -257,9 +275,11 @@ Status Daemon::open_agents() {
     provider_options.cache_folder = options_.data_folder + "/cache";
     provider_options.pause_path = options_.data_folder + "/lending.paused";
     CHAIN_TRY(provider::OwnerPolicy::check(provider_options.owner_rules));
-    provider_ = std::make_unique<ProviderAgent>(
-        *node_, provider_options,
-        [this](const wire::SignedOffer &offer) { sync_->publish_offer(offer); });
+    provider_ = std::make_unique<ProviderAgent>(*node_, provider_options,
+                                                [this](const wire::SignedOffer &offer) {
+                                                    network_->be_sought(provider_->lends());
+                                                    sync_->publish_offer(offer);
+                                                });
     provider_->recover();
     network_->on_message(
         wire::Topic::kTrade,

@@ -17,6 +17,7 @@
 #include "chain/daemon/control_server.h"
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_agent.h"
+#include "chain/daemon/relay_till.h"
 #include "chain/daemon/renter_agent.h"
 
 namespace chain::daemon {
@@ -136,6 +137,7 @@ private:
     std::optional<Journal> journal_;
     std::unique_ptr<LedgerBackend> ledger_;
     std::optional<market::OfferBook> book_;
+    std::optional<RelayTill> till_;
     std::unique_ptr<p2p::Network> network_;
     std::unique_ptr<ChainSync> sync_;
     std::optional<Node> node_;

@@ -139,8 +139,16 @@ void LeaseNetwork::seek(std::uint32_t member) {
 }
 
 void LeaseNetwork::dial_after(std::uint32_t member, std::uint64_t ms) {
-    if (members_[member].address.empty()) return;
     ways_[member].dial_timer = node_.loop.after_ms(ms, [this, member] { dial(member); });
+}
+
+// The renter is a way, too, and costs less: a relay is for where that itself is reached by one.
+bool LeaseNetwork::may_relay(std::uint32_t member) const {
+    const PublicKey &key = members_[own_ == overlay::kRenter ? member : overlay::kRenter].node_key;
+    const std::vector<p2p::PeerView> peers = node_.network.peers();
+    return std::any_of(peers.begin(), peers.end(), [&](const p2p::PeerView &peer) {
+        return peer.node_key == key && peer.relay;
+    });
 }
 
 void LeaseNetwork::dial(std::uint32_t member) {
@@ -149,7 +157,7 @@ void LeaseNetwork::dial(std::uint32_t member) {
     if (way.up || way.dialling) return;
     way.dialling = true;
     node_.network.open_channel(members_[member].address, members_[member].node_key,
-                               ChannelLabel{lease_, own_, member}.format(),
+                               ChannelLabel{lease_, own_, member}.format(), may_relay(member),
                                [this, member, alive = alive_](Result<p2p::Channel> channel) {
                                    if (!*alive) return;
                                    Way &dialled = ways_[member];

@@ -5,8 +5,8 @@
 //
 // Of two members the one with the higher number dials, and the other one after kOtherDialsMs, in
 // case the first cannot: behind a NAT only one of them can be reached. What breaks is dialled
-// again. Whom neither reaches in time is reported: the renter then offers itself as
-// the way.
+// again; who cannot be dialled is met (chain/p2p/meeting.h). Whom neither reaches in time is
+// reported: the renter then offers itself as the way.
 //
 // Owner: the loop's thread.
 #pragma once
@@ -29,7 +29,7 @@ inline constexpr std::uint64_t kUnreachableMsPerMember = 100;
 
 struct NetworkMember {
     PublicKey node_key{};
-    std::string address;  // host:port; empty: nobody can connect to it
+    std::string address;  // host:port; empty: nobody can dial it
     std::string host;     // of legs
 };
 
@@ -90,6 +90,7 @@ private:
     void seek(std::uint32_t member);
     bool dials_first(std::uint32_t member) const;
     void dial_after(std::uint32_t member, std::uint64_t ms);
+    bool may_relay(std::uint32_t member) const;
     void dial(std::uint32_t member);
     void on_engine(std::uint32_t member, bool up, const std::string &why);
 

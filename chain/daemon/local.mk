@@ -26,6 +26,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/provider_leg_end.cc chain/daemon/provider_leg_network.cc \
   chain/daemon/provider_leg_room.cc \
   chain/daemon/reading_check.cc chain/daemon/reading_check.h \
+  chain/daemon/relay_till.cc chain/daemon/relay_till.h \
   chain/daemon/renter_agent.cc chain/daemon/renter_agent.h \
   chain/daemon/renter_lease.cc chain/daemon/renter_lease.h \
   chain/daemon/renter_lease_begin.cc chain/daemon/renter_lease_network.cc \

@@ -40,6 +40,10 @@ constexpr const char *kUsage =
     "                        given several times\n"
     "  --discover-lan        find peers on the local network, and be found there\n"
     "  --map-port            ask the router to pass the port of --listen on to this machine\n"
+    "  --relay WHEN          carry what peers behind routers say to each other: public (default: "
+    "if "
+    "this\n"
+    "                        machine has a public address), always or never\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
     "                        or validator\n"
@@ -82,6 +86,7 @@ enum Option {
     kJoin,
     kDiscoverLan,
     kMapPort,
+    kRelay,
     kPasswordFile,
     kSeal,
     kMine,
@@ -115,6 +120,7 @@ constexpr option kOptions[] = {
     {"join", required_argument, nullptr, kJoin},
     {"discover-lan", no_argument, nullptr, kDiscoverLan},
     {"map-port", no_argument, nullptr, kMapPort},
+    {"relay", required_argument, nullptr, kRelay},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
     {"mine", required_argument, nullptr, kMine},
@@ -252,6 +258,11 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kSeed: options.seeds.emplace_back(optarg); break;
             case kDiscoverLan: options.discover_lan = true; break;
             case kMapPort: options.map_port = true; break;
+            case kRelay: {
+                CHAIN_ASSIGN(options.provider.relay.when,
+                             chain::provider::parse_relay_when(optarg));
+                break;
+            }
             case kPasswordFile: options.password_file = optarg; break;
             case kSeal: options.seal = true; break;
             case kSettings: break;  // read before the others

@@ -63,6 +63,7 @@ public:
     void take_channel(const PublicKey &peer, const ChannelLabel &label, p2p::Channel channel);
     void on_new_block();
     void on_daemon_stops();
+    bool lends() const { return options_.slot_count > 0; }
     bool idle() const { return legs_.empty(); }
     // Results that are here for renters, who know this node by its key.
     std::size_t kept_results() const { return results_.kept_count(); }

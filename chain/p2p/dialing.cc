@@ -15,17 +15,14 @@ void NetworkImpl::connect(const std::string &address, const PublicKey *expected,
         later([done = std::move(done), key = *expected] { done(key); });
         return;
     }
-    dial({address,
-          expected != nullptr ? std::optional(*expected) : std::nullopt,
-          std::move(done),
-          {},
-          {}});
+    if (expected == nullptr) return dial(address, std::move(done));
+    reach({address, *expected, std::move(done), {}, {}}, true);
 }
 
 void NetworkImpl::open_channel(const std::string &address, const PublicKey &expected,
-                               std::string_view label, ChannelDone done) {
+                               std::string_view label, bool may_relay, ChannelDone done) {
     CHAIN_CHECK(!label.empty() && label.size() <= kMaxChannelLabelBytes);
-    dial({address, expected, {}, Bytes(label), std::move(done)});
+    reach({address, expected, {}, Bytes(label), std::move(done)}, may_relay);
 }
 
 void NetworkImpl::Dial::fail(const Error &why) const {
@@ -63,9 +60,16 @@ void NetworkImpl::dial_resolved(const Result<SocketAddress> &to, Dial dial) {
         later([dial = std::move(dial), why = to.error()] { dial.fail(why); });
         return;
     }
-    auto session = Session::dial(*setup_, to->get(), to->size_bytes, dial.address, dial.expected,
-                                 dial.channel);
+    if (dial.attempt != 0 && !attempts_.contains(dial.attempt)) return;  // over by now
+    const auto session = Session::dial(*setup_, to->get(), to->size_bytes, dial.address,
+                                       dial.expected, dial.channel);
+    start(session, std::move(dial));
+}
+
+void NetworkImpl::start(const std::shared_ptr<Session> &session, Dial dial) {
     sessions_.emplace(session.get(), session);
+    if (const auto attempt = attempts_.find(dial.attempt); attempt != attempts_.end())
+        attempt->second.sessions.push_back(session);
     if (dial.channel.empty())
         dials_[session.get()].push_back(std::move(dial.done));
     else

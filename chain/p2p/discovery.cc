@@ -91,7 +91,7 @@ std::set<PeerAddress> NetworkImpl::connected_addresses() const {
 
 std::optional<PeerAddress> NetworkImpl::dialled_address(const PublicKey &peer) const {
     const Session *session = up_session(peer);
-    if (session == nullptr || session->role() != Role::kClient) return std::nullopt;
+    if (session == nullptr || !session->has_dialled()) return std::nullopt;
     return session->remote();
 }
 
@@ -107,6 +107,7 @@ bool NetworkImpl::is_discouraged(const PeerAddress &address) const {
 }
 
 void NetworkImpl::strike(const Session &session) {
+    if (session.is_relayed()) return;  // the host is the relay's, which has done nothing
     discouraged_.add(session.remote());
     log(LogLevel::kDebug, "p2p", "peer ", short_hex(session.peer_key()), " at ",
         session.view().address, " broke the protocol");

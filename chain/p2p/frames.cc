@@ -15,7 +15,8 @@ bool is_topic(unsigned char value) {
         case wire::Topic::kSync:
         case wire::Topic::kTrade:
         case wire::Topic::kBye:
-        case wire::Topic::kAddresses: return true;
+        case wire::Topic::kAddresses:
+        case wire::Topic::kMeeting: return true;
     }
     return false;
 }

@@ -106,6 +106,42 @@ inline constexpr std::uint64_t kMappingAnswerMs = 2'000;
 inline constexpr std::uint64_t kMappingRetryMs = 300'000;
 inline constexpr std::uint64_t kMappingPauseMinMs = 10'000;
 
+// Meetings, by role. The seeker: how many it asks about one peer, how many searches at once, what
+// a direct dial has as a head start, how long answers may take, and when a peer that was not to be
+// met is sought again.
+inline constexpr std::size_t kMaxMeetingMessageBytes = 512;
+inline constexpr std::size_t kMeetingPointsMax = 64;
+inline constexpr std::size_t kSearchesMax = 128;
+inline constexpr std::uint64_t kMeetingHeadStartMs = 500;
+inline constexpr std::uint64_t kFoundWaitMs = 1'500;
+inline constexpr std::uint64_t kArrangedWaitMs = 3'000;
+inline constexpr std::uint64_t kSearchAgainMs = 1'000;
+// Until a payment for a relay is on the ledger.
+inline constexpr std::uint64_t kPaymentWaitMs = 20'000;
+inline constexpr std::size_t kVainSearchesMax = 1'024;  // remembered
+// For the sought to call back, before both go by the relay.
+inline constexpr std::uint64_t kCallBackMs = 1'000;
+// A session through a relay over which the seeker said nothing about a lease for so long is ended:
+// it takes a place, and may cost money. Longer than a renter waits for results.
+inline constexpr std::uint64_t kRelayedIdleMs = 40 * 60'000;
+// The meeting point: questions of one peer, meetings of one peer with another, meetings and pairs
+// that are remembered.
+inline constexpr std::uint64_t kMeetingQuestionsPerSecond = 16;
+inline constexpr std::uint64_t kMeetingQuestionsBurst = 256;
+inline constexpr std::uint64_t kMeetingsOfPairBurst = 8;
+inline constexpr std::uint64_t kMeetingsOfPairEveryMs = 2'000;
+inline constexpr std::size_t kMeetingsRememberedMax = 1'024;
+inline constexpr std::size_t kMeetingPairsMax = 4'096;
+// The sought: invitations of one meeting point, and of all that are being answered.
+inline constexpr std::uint64_t kInvitationsPerSecond = 8;
+inline constexpr std::uint64_t kInvitationsBurst = 64;
+inline constexpr std::size_t kInvitationsMax = 64;
+// Relays: until when both sides must have come, what waits to be sent to one side, and how long
+// the rest may take when the other side is gone.
+inline constexpr std::uint64_t kRelayTokenMs = 10'000;
+inline constexpr std::size_t kRelayQueueBytes = 128u << 10;
+inline constexpr std::size_t kRelayBatchBytes = 64u << 10;
+
 // No file descriptor left: listening rests for so long.
 inline constexpr std::uint64_t kAcceptPauseMs = 200;
 

@@ -86,27 +86,51 @@ Status NetworkImpl::listen() {
         listen_address_ = format_address(real.get(), real.size_bytes);
         CHAIN_ASSIGN(const HostPort parsed, parse_host_port(listen_address_));
         port = parsed.port;
+        doorstep_.emplace(
+            loop_, system_clock(), options_.handshake_timeout_ms,
+            [this](Caught caught) { take_caught(std::move(caught)); },
+            [this](Caught caught, const Bytes32 &token) { take_token(std::move(caught), token); });
     }
     setup_.emplace(SessionSetup{loop_, node_key_, options_, tls_, port, *this});
+    meetings_.emplace(loop_, system_clock(), static_cast<MeetingNetwork &>(*this), options_.relay,
+                      options_.relay_policy != nullptr ? *options_.relay_policy : free_policy_);
     return ok_status();
 }
 
 void NetworkImpl::accept_socket(int fd, const sockaddr *from, int from_bytes) {
+    FileDescriptor socket(fd);
     const auto address = peer_address(from);
-    if (handshake_count() >= kHandshakesMax || (address && is_discouraged(*address))) {
-        close(fd);
-        return;
-    }
-    auto session = Session::accept(*setup_, fd, from, static_cast<std::size_t>(from_bytes));
+    if (handshake_count() >= kHandshakesMax || (address && is_discouraged(*address))) return;
+    doorstep_->take({std::move(socket), address.value_or(PeerAddress{}),
+                     format_address(from, static_cast<socklen_t>(from_bytes)),
+                     system_clock().steady_ms()});
+}
+
+void NetworkImpl::take_caught(Caught caught) {
+    Connection connection;
+    connection.fd = caught.socket.release();
+    connection.remote = caught.remote;
+    connection.address = std::move(caught.address);
+    // What it took to say the first byte counts.
+    const std::uint64_t passed_ms = system_clock().steady_ms() - caught.came_at_ms;
+    connection.time_left_ms =
+        options_.handshake_timeout_ms - std::min(passed_ms, options_.handshake_timeout_ms);
+    const auto session = Session::take_over(*setup_, std::move(connection));
     sessions_.emplace(session.get(), session);
 }
 
-// Inbound connections that are not up: handshakes, and ended ones that still say Bye.
+void NetworkImpl::take_token(Caught caught, const Bytes32 &token) {
+    meetings_->take(token, {std::move(caught.socket), caught.remote, caught.address, {}});
+}
+
+// Inbound connections that are not up: those that have not begun, handshakes, and ended ones that
+// still say Bye.
 std::size_t NetworkImpl::handshake_count() const {
-    return static_cast<std::size_t>(
+    const auto handshakes = static_cast<std::size_t>(
         std::count_if(sessions_.begin(), sessions_.end(), [](const auto &entry) {
             return entry.first->role() == Role::kServer && !entry.first->is_up();
         }));
+    return handshakes + (doorstep_ ? doorstep_->count() : 0);
 }
 
 // ---- sessions
@@ -128,6 +152,7 @@ Session *NetworkImpl::rival_of(const Session &session) {
 }
 
 void NetworkImpl::verified(Session &session) {
+    finish_served(session, true);
     if (!session.channel().empty()) return session.hand_over();
     Session *existing = up_session(session.peer_key());
     if (existing == nullptr) {
@@ -192,9 +217,9 @@ void NetworkImpl::install(Session &session) {
     // Only what this side dialled is a note: a stranger must not fill the log as it likes.
     log(session.view().inbound ? LogLevel::kDebug : LogLevel::kNote, "p2p", "peer ",
         short_hex(peer), " at ", session.view().address, " is up");
-    if (book_ != nullptr && session.role() == Role::kClient)
-        book_->succeeded(session.remote(), peer);
+    if (book_ != nullptr && session.has_dialled()) book_->succeeded(session.remote(), peer);
     exchange_->session_up(session);
+    meetings_->peer_came(peer);
     note_change(peer, true, "");
     deliver_changes();
     finish_dials(session, peer);
@@ -203,6 +228,11 @@ void NetworkImpl::install(Session &session) {
 void NetworkImpl::received(Session &session, wire::Topic topic, std::string_view payload) {
     if (topic == wire::Topic::kAddresses) {
         const Status taken = exchange_->received(session, payload);
+        if (!taken.ok()) session.end(taken.error(), true);
+        return;
+    }
+    if (topic == wire::Topic::kMeeting) {
+        const Status taken = meetings_->received(session.peer_key(), payload);
         if (!taken.ok()) session.end(taken.error(), true);
         return;
     }
@@ -219,6 +249,7 @@ void NetworkImpl::drained(Session &session) {
 
 void NetworkImpl::ended(Session &session, const Error &why) {
     finish_channel(session, why);
+    finish_served(session, false);
     // Only who has proved a key is to blame: before that it might be somebody on the way.
     const bool proved = session.peer_key() != PublicKey{};
     if (proved && (why.code == ErrorCode::kProtocol || why.code == ErrorCode::kTooLarge))
@@ -233,6 +264,7 @@ void NetworkImpl::ended(Session &session, const Error &why) {
         note_change(peer, false, why.message);
         later([this, peer] {
             deliver_changes();
+            if (!up_.contains(peer)) meetings_->peer_gone(peer);
             peer_left(peer);
         });
     } else {

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,12 +21,21 @@
 #include "chain/p2p/channel.h"
 #include "chain/wire/frame.h"
 
+namespace chain::wire {
+class MeetingMessage;
+}
+
 namespace chain::p2p {
+
+class RelayPolicy;
 
 struct PeerView {
     PublicKey node_key{};
-    std::string address;  // host:port: of the connection; for inbound ones with its listening port
-    std::string local_host;  // our end of the connection
+    // host:port: of the connection; for inbound ones with its listening port, for relayed ones of
+    // the relay.
+    std::string address;
+    std::optional<PublicKey> relay;  // through whom
+    std::string local_host;          // our end of the connection
     std::string software;
     bool inbound = false;
     std::uint64_t connected_at_ms = 0;  // Unix time
@@ -33,6 +43,20 @@ struct PeerView {
     std::uint64_t received_bytes = 0;
     std::uint64_t sent_bytes = 0;
     std::uint32_t round_trip_us = 0;  // 0: not known yet (chain/base/round_trip.h)
+};
+
+// Whether this node carries what two peers say who cannot connect to each other, and how much of
+// it.
+struct RelayOptions {
+    // kIfPublic: where the machine itself has a public address, and not by favour of a home's
+    // router.
+    enum class When { kNever, kIfPublic, kAlways };
+    When when = When::kIfPublic;
+    std::size_t connections_max = 64;
+    std::size_t of_one_peer_max = 16;           // that asked for them
+    std::uint64_t bytes_per_second = 4u << 20;  // of all, both directions counted
+    std::uint64_t bytes_per_connection_max = 16ULL << 30;
+    std::uint64_t idle_ms = 30'000;
 };
 
 struct Options {
@@ -52,7 +76,9 @@ struct Options {
     // inbound ones.
     std::size_t outbound_target = 8;
     bool map_port = false;  // asks the router to pass the port on (chain/p2p/port_mapping.h)
-    bool discourage_loopback = false;  // chain/p2p/discouraged.h
+    RelayOptions relay;
+    RelayPolicy *relay_policy = nullptr;  // null: the free one
+    bool discourage_loopback = false;     // chain/p2p/discouraged.h
     std::size_t queue_max_bytes = 8u << 20;
     std::uint64_t handshake_timeout_ms = 5000;
     std::uint64_t ping_every_ms = 500;
@@ -77,7 +103,9 @@ public:
     // Keeps a session to `address` up, with growing pauses between tries, until the end.
     virtual void keep_connected(const std::string &address) = 0;
     // One try. `done` gets the peer's key, or why not: kTimeout, kPeerLost, kProtocol (another
-    // network, not the `expected` key).  An existing session with that key is reused.
+    // network, not the `expected` key).  An existing session with that key is reused. Who is
+    // `expected` and does not answer at `address`, which may be empty then, is reached by a
+    // meeting: it calls back, or both go by a relay.
     virtual void connect(const std::string &address, const PublicKey *expected,
                          std::function<void(Result<PublicKey>)> done) = 0;
 
@@ -90,10 +118,10 @@ public:
 
     // One try. A channel of its own with the peer, which the other daemon's on_channel handler gets
     // at the same time, or drops unread if it expects none. `label`: 1 to kMaxChannelLabelBytes.
-    // Errors as of connect().
+    // By a relay only where `may_relay`. Errors as of connect().
     using ChannelDone = std::function<void(Result<Channel>)>;
     virtual void open_channel(const std::string &address, const PublicKey &expected,
-                              std::string_view label, ChannelDone done) = 0;
+                              std::string_view label, bool may_relay, ChannelDone done) = 0;
     using ChannelHandler =
         std::function<void(const PublicKey &peer, std::string_view label, Channel channel)>;
     virtual void on_channel(ChannelHandler handler) = 0;
@@ -104,6 +132,12 @@ public:
     virtual void on_message(wire::Topic topic, MessageHandler handler) = 0;  // one per topic
     virtual void on_peer(PeerHandler handler) = 0;      // any number of handlers
     virtual void on_drained(DrainHandler handler) = 0;  // queue fell below a quarter of its limit
+
+    // Whether this node is told of peers that seek it and do not reach it; at the beginning it is
+    // not.
+    virtual void be_sought(bool willing) = 0;
+    // What the relay policy has to say to a peer. Errors as of send().
+    virtual Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) = 0;
 
     // Ends every session and handshake: the node key that start() was given has become another one.
     // Kept addresses are connected again, from either side.

@@ -19,6 +19,8 @@
 #include "chain/p2p/address_exchange.h"
 #include "chain/p2p/connector.h"
 #include "chain/p2p/discouraged.h"
+#include "chain/p2p/doorstep.h"
+#include "chain/p2p/meetings.h"
 #include "chain/p2p/port_mapping.h"
 #include "chain/p2p/session.h"
 
@@ -28,7 +30,10 @@ namespace chain::p2p {
 
 class LanDiscovery;
 
-class NetworkImpl final : public Network, private SessionOwner, private Dialler {
+class NetworkImpl final : public Network,
+                          private SessionOwner,
+                          private Dialler,
+                          private MeetingNetwork {
 public:
     NetworkImpl(Loop &loop, const KeyPair &node_key, Options options);
     ~NetworkImpl() override;
@@ -45,11 +50,13 @@ public:
     std::size_t queued_bytes(const PublicKey &peer) const override;
     void broadcast(wire::Topic topic, std::string_view payload, const PublicKey *except) override;
     void open_channel(const std::string &address, const PublicKey &expected, std::string_view label,
-                      ChannelDone done) override;
+                      bool may_relay, ChannelDone done) override;
     void on_channel(ChannelHandler handler) override;
     void on_message(wire::Topic topic, MessageHandler handler) override;
     void on_peer(PeerHandler handler) override;
     void on_drained(DrainHandler handler) override;
+    void be_sought(bool willing) override;
+    Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) override;
     void greet_anew(const std::string &why) override;
     void disconnect(const PublicKey &peer, const std::string &why) override;
     bool connected(const PublicKey &peer) const override;
@@ -86,17 +93,49 @@ private:
     bool is_discouraged(const PeerAddress &address) const override;
     bool is_own(const PeerAddress &address) const override;
 
+    // For meetings.
+    std::vector<PublicKey> meeting_points() const override;
+    std::optional<PeerAddress> reached_at(const PublicKey &peer) const override;
+    std::optional<PeerAddress> seen_at(const PublicKey &peer) const override;
+    std::uint16_t call_port() const override;
+    bool relays() const override;
+    void serve(MetSocket met, const PublicKey &seeker, std::function<void(bool)> done) override;
+
     void accept_socket(int fd, const sockaddr *from, int from_bytes);
+    void take_caught(Caught caught);
+    void take_token(Caught caught, const Bytes32 &token);
     // What is to be dialled, and for what.
     struct Dial {
         std::string address;
         std::optional<PublicKey> expected;
         Done done;
-        Bytes channel;             // empty: a session, and `done` is told
-        ChannelDone channel_done;  // else this
+        Bytes channel;              // empty: a session, and `done` is told
+        ChannelDone channel_done;   // else this
+        std::uint64_t attempt = 0;  // that it is a way of; 0: none
         void fail(const Error &why) const;
     };
+    // One peer that is wanted by its key: its address is dialled, and a meeting sought a little
+    // later, or as soon as that has failed. The first connection counts.
+    struct Attempt {
+        Dial dial;
+        bool may_relay = false;
+        bool dials = false;  // that way is still open, as is
+        bool seeks = false;
+        std::uint64_t search = 0;
+        std::optional<Error> dial_error;
+        Error seek_error;
+        std::vector<std::weak_ptr<Session>> sessions;
+        LoopHandle head_start;
+    };
+    void reach(Dial dial, bool may_relay);
+    Dial dial_of(std::uint64_t number, const std::string &address, bool Attempt::*way);
+    void seek(std::uint64_t number);
+    void way_failed(std::uint64_t number, bool Attempt::*way, const Error &why);
+    Dial win(std::uint64_t number);
+    Connection connection_of(MetSocket met, Role role) const;
+    void finish_served(const Session &session, bool proved);
     void dial(Dial dial);
+    void start(const std::shared_ptr<Session> &session, Dial dial);
     void dial_resolved(const Result<SocketAddress> &to, Dial dial);
     void finish_channel(Session &session, Result<Channel> outcome);
     void try_kept(Kept &kept);
@@ -130,9 +169,13 @@ private:
     evconnlistener *listener_ = nullptr;
     LoopHandle listen_again_;
     std::optional<SessionSetup> setup_;
+    std::optional<Doorstep> doorstep_;  // nothing: nobody is listened to
     std::unordered_map<Session *, std::shared_ptr<Session>> sessions_;  // also ended ones
     std::unordered_map<Session *, std::vector<Done>> dials_;
     std::unordered_map<Session *, ChannelDone> channel_dials_;
+    std::map<std::uint64_t, Attempt> attempts_;
+    std::uint64_t next_attempt_ = 1;
+    std::unordered_map<const Session *, std::function<void(bool)>> served_;
     std::map<PublicKey, Session *> up_;
     std::deque<Kept> kept_;  // addresses of elements stay
     std::array<std::shared_ptr<MessageHandler>, 256> message_handlers_;
@@ -150,6 +193,8 @@ private:
     std::shared_ptr<LanDiscovery> lan_;  // not unique: its type may be missing (libldns)
     std::unique_ptr<PortMapping> mapping_;
     std::optional<PeerAddress> mapped_address_;
+    RelayPolicy free_policy_;
+    std::optional<Meetings> meetings_;
     LoopHandle save_timer_;
     LoopHandle announce_timer_;
     std::unique_ptr<WorkerPool> worker_;   // asks the resolver, writes the book

@@ -125,6 +125,10 @@ std::string to_text(const PeerAddress &address) {
     return (v4 ? "" : "[") + std::string(host) + (v4 ? ":" : "]:") + std::to_string(address.port);
 }
 
+SocketAddress socket_address(const PeerAddress &address) {
+    return resolve(parse_host_port(to_text(address)).value(), true).value();
+}
+
 void write_address(const PeerAddress &address, wire::NetAddress &out) {
     const std::size_t from = address.is_v4() ? kV4At : 0;
     out.set_host(address.host.data() + from, address.host.size() - from);

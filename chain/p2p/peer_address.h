@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "chain/base/bytes.h"
+#include "chain/p2p/address.h"
 
 namespace chain::wire {
 class NetAddress;
@@ -45,6 +46,7 @@ std::optional<PeerAddress> peer_address(const sockaddr *address);
 // "192.0.2.7:7660", "[2001:db8::1]:7660"; nothing for host names and what is no address.
 std::optional<PeerAddress> parse_peer_address(const std::string &text);
 std::string to_text(const PeerAddress &address);
+SocketAddress socket_address(const PeerAddress &address);
 
 void write_address(const PeerAddress &address, wire::NetAddress &out);
 // Errors: kProtocol (not 4 or 16 bytes, IPv4 in the long form, port 0 or above 65535).

@@ -31,13 +31,16 @@ void prepare_socket(int fd) {
 
 }  // namespace
 
-std::shared_ptr<Session> Session::accept(const SessionSetup &setup, int fd, const sockaddr *from,
-                                         std::size_t from_bytes) {
-    auto session = std::make_shared<Session>(
-        setup, Role::kServer, format_address(from, static_cast<socklen_t>(from_bytes)),
-        std::nullopt, Bytes());
-    session->remote_ = peer_address(from).value_or(PeerAddress{});
-    session->start(fd);
+std::shared_ptr<Session> Session::take_over(const SessionSetup &setup, Connection connection) {
+    auto session = std::make_shared<Session>(setup, connection.role, std::move(connection.address),
+                                             connection.expected, std::move(connection.channel));
+    const bool accepted = connection.kind == Connection::Kind::kAccepted;
+    session->kind_ = accepted ? Kind::kAccepted : Kind::kMet;
+    // Who was called back is where it was called.
+    session->listens_ = !accepted && connection.role == Role::kServer && !connection.relay;
+    session->remote_ = connection.remote;
+    session->view_.relay = connection.relay;
+    session->start(connection.fd, connection.time_left_ms);
     return session;
 }
 
@@ -47,7 +50,8 @@ std::shared_ptr<Session> Session::dial(const SessionSetup &setup, const sockaddr
     auto session = std::make_shared<Session>(setup, Role::kClient, std::move(host_port), expected,
                                              std::move(channel));
     session->remote_ = peer_address(to).value_or(PeerAddress{});
-    session->start(-1);
+    session->listens_ = true;
+    session->start(-1, setup.options.handshake_timeout_ms);
     // A failure at once also comes as an event, from the loop.
     bufferevent_socket_connect(session->events_, to, static_cast<int>(to_bytes));
     prepare_socket(bufferevent_getfd(session->events_));
@@ -71,7 +75,7 @@ Session::~Session() {
     abandon();
 }
 
-void Session::start(int fd) {
+void Session::start(int fd, std::uint64_t time_left_ms) {
     prepare_socket(fd);
     events_ = bufferevent_openssl_socket_new(
         setup_.loop.base(), fd, setup_.tls.new_ssl(),
@@ -96,7 +100,7 @@ void Session::start(int fd) {
         },
         this);
     bufferevent_enable(events_, EV_READ | EV_WRITE);
-    deadline_ = setup_.loop.after_ms(setup_.options.handshake_timeout_ms, [this] {
+    deadline_ = setup_.loop.after_ms(time_left_ms, [this] {
         const auto keep = shared_from_this();
         end(make_error(ErrorCode::kTimeout, "no session with ", view_.address, " after ",
                        setup_.options.handshake_timeout_ms, " ms"),
@@ -120,7 +124,9 @@ void Session::on_event(short what) {
     if (state_ == State::kEnded) return;
     const bool closed = (what & BEV_EVENT_EOF) != 0;
     const std::string reason =
-        closed ? std::string("connection closed by the peer") : connection_error();
+        closed ? std::string(is_relayed() ? "connection closed by it, or by the peer behind it"
+                                          : "connection closed by the peer")
+               : connection_error();
     end(make_error(ErrorCode::kPeerLost, view_.address, ": ", reason), false);
 }
 
@@ -214,7 +220,8 @@ bool Session::take_hello(wire::Topic topic, std::string_view payload) {
     view_.software = greeting->software;
     if (role_ == Role::kServer) channel_ = greeting->channel;
     const std::size_t port_at = view_.address.rfind(':');
-    if (view_.inbound && greeting->listen_port != 0 && port_at != std::string::npos) {
+    if (kind_ == Kind::kAccepted && greeting->listen_port != 0 && port_at != std::string::npos) {
+        listens_ = true;
         view_.address =
             view_.address.substr(0, port_at + 1) + std::to_string(greeting->listen_port);
         remote_.port = greeting->listen_port;
@@ -246,7 +253,8 @@ void Session::take_up_frame(wire::Topic topic, std::string_view payload) {
         case wire::Topic::kGossip:
         case wire::Topic::kSync:
         case wire::Topic::kTrade:
-        case wire::Topic::kAddresses: setup_.owner.received(*this, topic, payload); return;
+        case wire::Topic::kAddresses:
+        case wire::Topic::kMeeting: setup_.owner.received(*this, topic, payload); return;
         case wire::Topic::kBye: return;
     }
 }
@@ -280,7 +288,7 @@ void Session::go_up() {
         view_.local_host = format_address(own.get(), own.size_bytes);
         view_.local_host.resize(view_.local_host.rfind(':'));
     }
-    ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
+    up_at_ms_ = ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
     bufferevent_setwatermark(events_, EV_WRITE, setup_.options.queue_max_bytes / 4, 0);
     const std::uint64_t tick_ms = std::max<std::uint64_t>(
         5, std::min(setup_.options.ping_every_ms / 2, setup_.options.silent_after_ms / 4));
@@ -305,6 +313,9 @@ void Session::on_tick() {
             end(make_error(ErrorCode::kPeerLost, "silent for ", limit_ms, " ms"), true);
         return;
     }
+    const bool is_relays_seeker = is_relayed() && role_ == Role::kClient;
+    if (is_relays_seeker && std::min(since_trade_ms(), now_ms - up_at_ms_) >= kRelayedIdleMs)
+        return end(make_error(ErrorCode::kCancelled, "not used, and goes through a relay"), true);
     if (now_ms - pinged_at_ms_ + setup_.options.ping_every_ms / 4 >= setup_.options.ping_every_ms)
         send_ping();
 }
@@ -430,6 +441,10 @@ void Session::try_hand_over() {
     forget_events();
     setup_.owner.handed_over(*this, Channel(ssl, std::move(socket), std::move(early)));
     setup_.owner.gone(*this);
+}
+
+std::optional<PeerAddress> Session::reached_at() const {
+    return listens_ ? std::optional(remote_) : std::nullopt;
 }
 
 std::uint64_t Session::quiet_ms() const {

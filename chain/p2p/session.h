@@ -53,11 +53,25 @@ struct SessionSetup {
     SessionOwner &owner;
 };
 
+// A connected socket that a session takes over, and what is known of it.
+struct Connection {
+    // kAccepted: the other side has dialled the address that is listened on. kMet: one of the two
+    // called the other back, or both came to a relay; the seeker is the client.
+    enum class Kind { kAccepted, kMet };
+    Kind kind = Kind::kAccepted;
+    Role role = Role::kServer;
+    int fd = -1;
+    PeerAddress remote{};
+    std::string address;  // for people
+    std::optional<PublicKey> relay;
+    std::optional<PublicKey> expected;
+    Bytes channel;                   // of a client
+    std::uint64_t time_left_ms = 0;  // for the handshake
+};
+
 class Session : public std::enable_shared_from_this<Session> {
 public:
-    // Takes `fd`, a connected socket.
-    static std::shared_ptr<Session> accept(const SessionSetup &setup, int fd, const sockaddr *from,
-                                           std::size_t from_bytes);
+    static std::shared_ptr<Session> take_over(const SessionSetup &setup, Connection connection);
     // `host_port` is for people; `to` is where to. Failures come as ended(), from the loop.
     // `channel`: what the connection is for; empty: a session.
     static std::shared_ptr<Session> dial(const SessionSetup &setup, const sockaddr *to,
@@ -92,15 +106,21 @@ public:
     std::uint64_t quiet_ms() const;
     std::size_t queued_bytes() const;
     PeerView view() const;
-    // As view().address, in numbers.
+    // As view().address, in numbers; all zeros where there is a relay.
     const PeerAddress &remote() const { return remote_; }
+    // Where a further connection to this peer can be made, as far as this session tells.
+    std::optional<PeerAddress> reached_at() const;
+    // This side has chosen that address and dialled it.
+    bool has_dialled() const { return kind_ == Kind::kDialled; }
+    bool is_relayed() const { return view_.relay.has_value(); }
     // Since a frame of topic Trade was sent; the largest number when none was.
     std::uint64_t since_trade_ms() const;
 
 private:
+    enum class Kind { kDialled, kAccepted, kMet };
     enum class State { kConnecting, kGreeting, kVerified, kUp, kEnded };
 
-    void start(int fd);
+    void start(int fd, std::uint64_t time_left_ms);
     void on_connected();
     void on_event(short what);
     void on_read();
@@ -121,6 +141,8 @@ private:
 
     const SessionSetup &setup_;
     const Role role_;
+    Kind kind_ = Kind::kDialled;
+    bool listens_ = false;  // at the port of remote_
     const std::optional<PublicKey> expected_;
     Bytes channel_;
     const Clock &clock_ = system_clock();
@@ -137,7 +159,8 @@ private:
     std::optional<std::uint64_t> traded_at_ms_;  // steady
     TokenBucket frames_;
     TokenBucket bytes_;
-    std::uint64_t heard_at_ms_;  // steady
+    std::uint64_t up_at_ms_ = 0;  // steady, as the others
+    std::uint64_t heard_at_ms_;
     std::uint64_t pinged_at_ms_ = 0;
     RoundTrip round_trip_;
     Bytes timed_ping_;  // its Pong is waited for

@@ -28,6 +28,19 @@ public:
         return debt_ == 0 ? 0 : debt_ * 1000 / per_second_ + 1;
     }
 
+    // Takes `count` if so many are there.
+    bool try_take(std::uint64_t count, std::uint64_t now_ms) {
+        refill(now_ms);
+        if (debt_ > 0 || tokens_ < count) return false;
+        tokens_ -= count;
+        return true;
+    }
+    bool is_full(std::uint64_t now_ms) const {
+        TokenBucket then = *this;
+        then.refill(now_ms);
+        return then.tokens_ == burst_;
+    }
+
 private:
     void refill(std::uint64_t now_ms) {
         if (now_ms <= refilled_at_ms_) return;

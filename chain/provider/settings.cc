@@ -195,6 +195,38 @@ Status read_lend(const std::string &path, const toml::table &table, LendSettings
     return ok_status();
 }
 
+Section::Take amount_into(Amount &target) {
+    return text_into(
+        [&target](const std::string &text) -> Status {
+            CHAIN_ASSIGN(target, parse_tokens(text));
+            return ok_status();
+        },
+        "tokens in quotes, as \"0.01\"");
+}
+
+Status read_relay(const std::string &path, const toml::table &table, RelaySettings &relay) {
+    Section section(path, table);
+    section.add("when", text_into(
+                            [&](const std::string &text) -> Status {
+                                CHAIN_ASSIGN(relay.when, parse_relay_when(text));
+                                return ok_status();
+                            },
+                            "\"public\", \"always\" or \"never\""));
+    section.add("rate", text_into(
+                            [&](const std::string &text) -> Status {
+                                CHAIN_ASSIGN(relay.bytes_per_second, parse_size_bytes(text));
+                                return relay.bytes_per_second >= kRelayRateMin &&
+                                               relay.bytes_per_second <= kRelayRateMax
+                                           ? ok_status()
+                                           : Status(expected("\"64K\" to \"64G\""));
+                            },
+                            "bytes a second in quotes, as \"4M\""));
+    section.add("price", amount_into(relay.price_per_gib));
+    section.add("pay_per_gib", amount_into(relay.pay_per_gib_most));
+    section.add("pay_at_most", amount_into(relay.pay_most));
+    return section.read();
+}
+
 Status read_owner(const std::string &path, const toml::table &table, OwnerRules &rules,
                   OwnerPaths &paths) {
     // Which rules the others change, wherever it stands.
@@ -299,6 +331,15 @@ Status add_free_for(std::string_view text, std::vector<PublicKey> &accounts) {
     return ok_status();
 }
 
+Result<RelaySettings::When> parse_relay_when(std::string_view text) {
+    if (text == "public") return RelaySettings::When::kIfPublic;
+    if (text == "always") return RelaySettings::When::kAlways;
+    if (text == "never") return RelaySettings::When::kNever;
+    return make_error(ErrorCode::kInvalidInput, "\"", text,
+                      "\": what is carried for others is \"public\" (if this machine has a "
+                      "public address), \"always\" or \"never\"");
+}
+
 Result<std::uint64_t> parse_scratch_size(std::string_view text) {
     CHAIN_ASSIGN(const std::uint64_t bytes, parse_size_bytes(text));
     if (bytes < kScratchBytesMin || bytes > kScratchBytesMax)
@@ -351,6 +392,10 @@ Status parse_settings(const std::string &path, std::string_view text, LendSettin
                      if (inner.ok())
                          inner =
                              read_owner(path, table, settings.owner_rules, settings.owner_paths);
+                     return ok_status();
+                 }));
+    sections.add("relay", table_of([&](const toml::table &table) {
+                     if (inner.ok()) inner = read_relay(path, table, settings.relay);
                      return ok_status();
                  }));
     CHAIN_TRY(sections.read());

@@ -26,6 +26,22 @@ inline constexpr std::uint64_t kCacheBytesMax = 1ULL << 40;
 inline constexpr std::uint64_t kCacheBytesDefault = 4ULL << 30;
 inline constexpr std::int64_t kSlotsMax = 4'096;
 
+inline constexpr std::uint64_t kRelayRateMin = 64ULL << 10;
+inline constexpr std::uint64_t kRelayRateMax = 64ULL << 30;
+inline constexpr std::uint64_t kRelayRateDefault = 4ULL << 20;
+
+// What this machine carries between peers that cannot connect to each other, and what its owner
+// pays for being carried.
+struct RelaySettings {
+    enum class When { kIfPublic, kAlways, kNever };  // kIfPublic: if its own address is
+    When when = When::kIfPublic;
+    std::uint64_t bytes_per_second = kRelayRateDefault;  // in all
+    Amount price_per_gib;                                // that others pay; 0: nothing
+    // To others: for a GiB, and in all while the daemon runs. 0: only what costs nothing is used.
+    Amount pay_per_gib_most;
+    Amount pay_most;
+};
+
 struct LendSettings {
     std::uint32_t slot_count = 0;  // 0: lends nothing
     Amount ask_per_ghz_h;
@@ -43,6 +59,7 @@ struct LendSettings {
     stage::WebRules stores = stage::WebRules::usual();  // that it fetches from for renters
     OwnerRules owner_rules = OwnerRules::none();
     OwnerPaths owner_paths;
+    RelaySettings relay;
 };
 
 // Of `text`, an account's address, to `accounts`. Errors: kInvalidInput, also for one too many.
@@ -53,6 +70,9 @@ Status add_free_for(std::string_view text, std::vector<PublicKey> &accounts);
 Status parse_settings(const std::string &path, std::string_view text, LendSettings &settings);
 // A missing file is fine where it was not asked for by name. Errors: also kNotFound, kIo.
 Status read_settings(const std::string &path, bool must_exist, LendSettings &settings);
+
+// "public", "always", "never". Errors: kInvalidInput.
+Result<RelaySettings::When> parse_relay_when(std::string_view text);
 
 // Of a lease's disk: "4G". Errors: kInvalidInput, also outside of kScratchBytesMin and
 // kScratchBytesMax.

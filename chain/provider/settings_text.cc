@@ -149,6 +149,26 @@ void add_owner(std::string &file, const LendSettings &settings) {
         add(file, "devices", quoted(settings.owner_paths.dev), true, "where input/event* are");
 }
 
+void add_relay(std::string &file, const RelaySettings &relay) {
+    const RelaySettings usual;
+    constexpr std::array<std::string_view, 3> kWhen = {"public", "always", "never"};
+    const auto tokens = [](Amount amount) { return quoted(format_tokens(amount)); };
+    file += "\n[relay]\n";
+    add(file, "when", quoted(kWhen[static_cast<std::size_t>(relay.when)]), relay.when != usual.when,
+        "carry what peers behind routers say to each other: \"public\" (if this machine has a "
+        "public "
+        "address), \"always\", \"never\"");
+    add(file, "rate", size(relay.bytes_per_second),
+        relay.bytes_per_second != usual.bytes_per_second, "bytes a second, in all");
+    add(file, "price", tokens(relay.price_per_gib), relay.price_per_gib != usual.price_per_gib,
+        "tokens for each GiB that is carried for others");
+    add(file, "pay_per_gib", tokens(relay.pay_per_gib_most),
+        relay.pay_per_gib_most != usual.pay_per_gib_most,
+        "tokens that others may want for carrying a GiB of yours; \"0\": only what is free");
+    add(file, "pay_at_most", tokens(relay.pay_most), relay.pay_most != usual.pay_most,
+        "tokens for that in all, while the daemon runs");
+}
+
 }  // namespace
 
 std::vector<std::string> format_windows(const std::vector<WeekWindow> &windows) {
@@ -183,6 +203,7 @@ std::string format_settings(const LendSettings &settings) {
         "options go before it.\n";
     add_lend(file, settings);
     add_owner(file, settings);
+    add_relay(file, settings.relay);
     return file;
 }
 

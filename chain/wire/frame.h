@@ -25,7 +25,8 @@ enum class Topic : std::uint8_t {
     kSync = 5,
     kTrade = 6,
     kBye = 7,  // why the sender ends the session, as text
-    kAddresses = 8
+    kAddresses = 8,
+    kMeeting = 9  // how peers that cannot be dialled are reached
 };
 
 inline constexpr std::size_t kMaxPeerFrameBytes = 2u << 20;

@@ -9,6 +9,7 @@
 #include "chain/p2p/address_exchange.h"
 #include "chain/p2p/frames.h"
 #include "chain/p2p/limits.h"
+#include "chain/p2p/meeting.h"
 #include "chain/wire/peer.pb.h"
 #include "tests/fuzz/choices.h"
 #include "tests/fuzz/target.h"
@@ -64,12 +65,29 @@ void check_addresses(std::string_view payload) {
         CHAIN_CHECK(answer->addresses.size() <= p2p::kMaxAnswerAddresses);
 }
 
+// What is accepted can be written anew, and its keys and tokens be used without another look.
+void check_meeting(std::string_view payload) {
+    const auto message = p2p::parse_meeting_message(payload);
+    if (!message.ok()) {
+        CHAIN_CHECK(is_one_of(message.error(), {ErrorCode::kTooLarge, ErrorCode::kProtocol}));
+        return;
+    }
+    const Bytes written = message->SerializeAsString();
+    CHAIN_CHECK(written.size() <= p2p::kMaxMeetingMessageBytes);
+    const auto again = p2p::parse_meeting_message(written);
+    CHAIN_CHECK(again.ok() && again->SerializeAsString() == written);
+    if (message->has_meet())
+        CHAIN_CHECK(message->meet().meeting().size() == sizeof(Bytes32) &&
+                    message->meet().node_key().size() == sizeof(PublicKey));
+}
+
 void check_payload(wire::Topic topic, std::string_view payload) {
     switch (topic) {
         case wire::Topic::kGossip: check_message<wire::Gossip>(payload); return;
         case wire::Topic::kSync: check_message<wire::SyncMessage>(payload); return;
         case wire::Topic::kTrade: check_message<wire::TradeMessage>(payload); return;
         case wire::Topic::kAddresses: check_addresses(payload); return;
+        case wire::Topic::kMeeting: check_meeting(payload); return;
         case wire::Topic::kHello:
         case wire::Topic::kPing:
         case wire::Topic::kPong:

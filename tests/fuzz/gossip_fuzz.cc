@@ -36,8 +36,12 @@ public:
     void broadcast(wire::Topic topic, std::string_view payload, const PublicKey *) override {
         note(topic, payload);
     }
-    void open_channel(const std::string &, const PublicKey &, std::string_view,
+    void open_channel(const std::string &, const PublicKey &, std::string_view, bool,
                       ChannelDone) override {}
+    void be_sought(bool) override {}
+    Status send_meeting(const PublicKey &, const wire::MeetingMessage &) override {
+        return ok_status();
+    }
     void on_channel(ChannelHandler) override {}
     void on_message(wire::Topic topic, MessageHandler handler) override {
         (topic == wire::Topic::kGossip ? gossip_ : sync_) = std::move(handler);

@@ -11,6 +11,7 @@
 #include "chain/p2p/address_exchange.h"
 #include "chain/p2p/hello.h"
 #include "chain/p2p/mdns_packet.h"
+#include "chain/p2p/meeting.h"
 #include "chain/wire/peer.pb.h"
 #include "chain_config.h"
 #include "incentive/settlement.h"
@@ -163,6 +164,16 @@ void put_network(const World &world) {
     put_frame("addresses", wire::Topic::kAddresses, p2p::format_address_message(answer));
     put_frame("ask-addresses", wire::Topic::kAddresses,
               p2p::format_address_message(p2p::AddressesWanted{}));
+    wire::MeetingMessage meeting;
+    meeting.mutable_invitation()->set_meeting(Bytes(32, 'm'));
+    meeting.mutable_invitation()->set_seeker(Bytes(32, 's'));
+    p2p::write_address(*p2p::parse_peer_address("192.0.2.7:7660"),
+                       *meeting.mutable_invitation()->mutable_call());
+    put_frame("invitation", wire::Topic::kMeeting, meeting.SerializeAsString());
+    meeting.mutable_found()->set_node_key(Bytes(32, 'k'));
+    meeting.mutable_found()->mutable_terms()->set_price_per_gib(5);
+    meeting.mutable_found()->mutable_terms()->set_account(Bytes(32, 'a'));
+    put_frame("found", wire::Topic::kMeeting, meeting.SerializeAsString());
     wire::Gossip gossip;
     gossip.set_tx(Bytes(40, 't'));
     put_frame("gossip", wire::Topic::kGossip, gossip.SerializeAsString());

@@ -78,8 +78,12 @@ public:
         return inner_.queued_bytes(peer);
     }
     void open_channel(const std::string &address, const PublicKey &expected, std::string_view label,
-                      ChannelDone done) override {
-        inner_.open_channel(address, expected, label, std::move(done));
+                      bool may_relay, ChannelDone done) override {
+        inner_.open_channel(address, expected, label, may_relay, std::move(done));
+    }
+    void be_sought(bool willing) override { inner_.be_sought(willing); }
+    Status send_meeting(const PublicKey &peer, const wire::MeetingMessage &message) override {
+        return inner_.send_meeting(peer, message);
     }
     void on_channel(ChannelHandler handler) override { inner_.on_channel(std::move(handler)); }
     void on_message(wire::Topic topic, MessageHandler handler) override {

@@ -12,7 +12,8 @@ SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
   tests/system/relaunch_test.py tests/system/gang_test.py tests/system/losses_test.py \
   tests/system/rootless_test.py tests/system/gpu_test.py tests/system/evil_orted_test.py \
   tests/system/tolerate_loss_test.py tests/system/home_test.py tests/system/near_test.py \
-  tests/system/real_gpu_test.py tests/system/reserve_test.py
+  tests/system/real_gpu_test.py tests/system/reserve_test.py \
+  tests/system/relay_test.py
 EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \

@@ -21,7 +21,7 @@ public:
     // Of who dialled, and of who took it.
     std::pair<Channel, Channel> make() {
         std::optional<Result<Channel>> dialled;
-        dials_->open_channel(takes_.address(), takes_.key(), "test",
+        dials_->open_channel(takes_.address(), takes_.key(), "test", true,
                              [&](Result<Channel> channel) { dialled.emplace(std::move(channel)); });
         EXPECT_TRUE(run_until(loop_, [&] { return dialled && taken_; }));
         std::pair<Channel, Channel> ends(std::move(**dialled), std::move(*taken_));

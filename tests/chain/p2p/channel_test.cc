@@ -37,7 +37,7 @@ TEST(Channel, BothSidesGetItWithKeyAndLabel) {
         taken.emplace(std::move(channel));
     });
     std::optional<Result<Channel>> dialled;
-    a->open_channel(b.address(), b.key(), std::string(kMaxChannelLabelBytes, 'x'),
+    a->open_channel(b.address(), b.key(), std::string(kMaxChannelLabelBytes, 'x'), true,
                     [&](Result<Channel> channel) { dialled.emplace(std::move(channel)); });
     EXPECT_FALSE(dialled.has_value()) << "done() from inside open_channel()";
     ASSERT_TRUE(run_until(loop, [&] { return dialled && taken; }));
@@ -126,7 +126,7 @@ TEST(Channel, RefusalsSayWhyAndLeaveNothingOpen) {
     Node other_network(loop, options_of(2));
     const auto open = [&](const std::string &address, const PublicKey &key) {
         std::optional<Result<Channel>> outcome;
-        a->open_channel(address, key, "x",
+        a->open_channel(address, key, "x", true,
                         [&](Result<Channel> channel) { outcome.emplace(std::move(channel)); });
         EXPECT_TRUE(run_until(loop, [&] { return outcome.has_value(); }));
         return outcome->ok() ? std::string() : outcome->error().message;
@@ -151,7 +151,7 @@ TEST(Channel, IsDroppedWhereNobodyTakesIt) {
     const std::size_t before = open_descriptors();
     for (int i = 0; i < 20; ++i) {
         std::optional<Result<Channel>> outcome;
-        a->open_channel(b.address(), b.key(), "x",
+        a->open_channel(b.address(), b.key(), "x", true,
                         [&](Result<Channel> channel) { outcome.emplace(std::move(channel)); });
         ASSERT_TRUE(run_until(loop, [&] { return outcome.has_value(); }));
         if (!outcome->ok()) continue;

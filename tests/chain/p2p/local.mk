@@ -27,3 +27,16 @@ tests_p2p_discovery_test_SOURCES += tests/chain/p2p/mdns_test.cc
 endif
 tests_p2p_discovery_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_p2p_discovery_test_LDADD = $(TEST_LIBS)
+
+# How peers are reached that cannot be dialled.
+check_PROGRAMS += tests/p2p_meeting_test
+TESTS += tests/p2p_meeting_test
+tests_p2p_meeting_test_SOURCES = \
+  tests/chain/p2p/channel_pair.h \
+  tests/chain/p2p/meeting_roles_test.cc \
+  tests/chain/p2p/meeting_test.cc \
+  tests/chain/p2p/net_fixture.h \
+  tests/chain/p2p/raw_peer.h \
+  tests/chain/p2p/relay_test.cc
+tests_p2p_meeting_test_CPPFLAGS = $(TEST_CPPFLAGS)
+tests_p2p_meeting_test_LDADD = $(TEST_LIBS)

@@ -143,7 +143,11 @@ bool same(const LendSettings &a, const LendSettings &b) {
            left.leave_ms == right.leave_ms &&
            left.memory_stall_permille == right.memory_stall_permille &&
            left.on_battery == right.on_battery && left.windows == right.windows &&
-           left.applications == right.applications;
+           left.applications == right.applications && a.relay.when == b.relay.when &&
+           a.relay.bytes_per_second == b.relay.bytes_per_second &&
+           a.relay.price_per_gib == b.relay.price_per_gib &&
+           a.relay.pay_per_gib_most == b.relay.pay_per_gib_most &&
+           a.relay.pay_most == b.relay.pay_most;
 }
 
 // What is written is what is read, and written again it is the same text.
@@ -167,6 +171,14 @@ TEST(Settings, TextAndBack) {
         if (pick(2) == 0)
             for (std::uint64_t n = pick(20); n > 0; --n)
                 settings.region += static_cast<char>(1 + pick(126));
+        if (pick(2) == 0) {
+            RelaySettings &relay = settings.relay;
+            relay.when = static_cast<RelaySettings::When>(pick(3));
+            relay.bytes_per_second = kRelayRateMin + (pick(10'000) << (10 * pick(3)));
+            relay.price_per_gib = Amount{static_cast<std::int64_t>(pick(2'000'000'000))};
+            relay.pay_per_gib_most = Amount{static_cast<std::int64_t>(pick(2'000'000'000))};
+            relay.pay_most = Amount{static_cast<std::int64_t>(pick(2'000'000'000'000))};
+        }
         OwnerRules &rules = settings.owner_rules;
         if (pick(2) == 0) rules = OwnerRules();
         const bool is_desk = rules.start_load_permille != OwnerRules::none().start_load_permille;
