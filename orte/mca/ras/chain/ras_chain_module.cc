@@ -215,7 +215,7 @@ static void finish_allocation(orte_job_t *jdata, const wire::LeaseReady &ready) 
         end_job(jdata, 1);
         return;
     }
-    std::uint32_t slot_count = 0;
+    std::uint32_t slot_count = ready.home_slots();
     for (const wire::LeaseNode &node : ready.nodes()) slot_count += node.slot_count();
     if (has_too_many_ranks(apps_of(jdata), slot_count)) { /* of what was reserved before */
         LeaseSession::current()->note_end("renter", "the job has more ranks than leased slots");
