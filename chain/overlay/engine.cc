@@ -19,8 +19,9 @@ namespace {
 constexpr int kDeviceBurst = 32;
 constexpr int kEventsAtOnce = 32;
 constexpr std::uint64_t kTickMs = 250;
-// Pings at once, when a channel begins; then one with each kPingEveryMs.
-constexpr std::size_t kFirstPings = 4;
+// One after the other, when a channel begins: the first answer may have found somebody busy, and
+// ranks are placed by what is known then. Later one with each kPingEveryMs.
+constexpr std::size_t kFirstPings = 3;
 
 // What epoll hands back: a member and a direction, or one of these.
 constexpr std::uint64_t kWake = UINT64_MAX;
@@ -224,12 +225,14 @@ void Engine::read_way(std::uint32_t member, std::size_t direction) {
     if (!*read) return;
     way.heard_at_ms = clock_.steady_ms();
     const std::size_t answers = link->round_trip().sample_count();
-    if (answers == 0) return;
+    if (answers < kFirstPings) {
+        if (answers > 0 && !ping(way)) lose(member, direction, "it broke");
+        return;
+    }
     const bool was_up = way_to(member) != nullptr;
     way.is_up = true;
     if (way_to(member) == &way) round_trips_us_[member] = link->round_trip().us();
     if (!was_up) tell(member, true, {});
-    if (answers < kFirstPings && !ping(way)) lose(member, direction, "it broke");
 }
 
 void Engine::take_packet(std::uint32_t from, char *room, std::size_t packet_bytes) {

@@ -45,8 +45,8 @@ Status Link::mark(std::uint32_t length) {
 }
 
 Status Link::ping() {
-    if (has_queue()) return ok_status();
-    round_trip_.asked(monotonic_us());
+    // One question at a time: answers do not say which one they answer.
+    if (has_queue() || !round_trip_.asked(monotonic_us())) return ok_status();
     return mark(0);
 }
 

@@ -31,6 +31,7 @@ public:
     // `room`: kLengthBytes that may be written to, and behind them the packet. False: it was lost.
     // Errors: kPeerLost, as of the others.
     Result<bool> send(char *room, std::size_t packet_bytes);
+    // Asks, unless an answer is still to come.
     Status ping();
     // Of pings: also that the other side has taken the channel, and answers.
     const RoundTrip &round_trip() const { return round_trip_; }
