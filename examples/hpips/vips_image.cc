@@ -36,7 +36,10 @@ constexpr BlobName kBlobs[] = {{VIPS_META_ICC_NAME, &Metadata::icc},
                                {VIPS_META_EXIF_NAME, &Metadata::exif}};
 
 void *keep_exif_field(VipsImage *, const char *name, GValue *value, void *fields) {
-    if (std::string_view(name).starts_with("exif-") && G_VALUE_TYPE(value) == VIPS_TYPE_REF_STRING)
+    // The pixels are turned upright: set_metadata says so.
+    const std::string_view word(name);
+    if (word.starts_with("exif-") && !word.ends_with("-Orientation") &&
+        G_VALUE_TYPE(value) == VIPS_TYPE_REF_STRING)
         (*static_cast<std::map<std::string, std::string> *>(fields))[name] =
             vips_value_get_ref_string(value, nullptr);
     return nullptr;
@@ -162,6 +165,7 @@ void set_metadata(VipsImage *image, const Metadata &metadata) {
     }
     for (const auto &[name, value] : metadata.exif_fields)
         vips_image_set_string(image, name.c_str(), value.c_str());
+    vips_image_set_int(image, VIPS_META_ORIENTATION, 1);
 }
 
 }  // namespace
