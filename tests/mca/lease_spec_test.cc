@@ -173,15 +173,15 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(LeaseFlags, RanksAtHomeRunInNoImage) {
     LeaseFlags flags = two_slots();
     flags.home = "3";
-    auto order = parse_lease_flags(flags);
+    auto order = parse_lease_flags(flags, kNowMs);
     ASSERT_TRUE(order.ok()) << order.error().message;
     EXPECT_EQ(order->spec.home_slots(), 3u);
     flags.lease = "2,image=job.tar";
-    order = parse_lease_flags(flags);
+    order = parse_lease_flags(flags, kNowMs);
     ASSERT_FALSE(order.ok());
     EXPECT_NE(order.error().message.find("image=job.tar"), std::string::npos);
     flags.home = "0";
-    EXPECT_TRUE(parse_lease_flags(flags).ok());
+    EXPECT_TRUE(parse_lease_flags(flags, kNowMs).ok());
 }
 
 TEST(LeaseFlags, AStartMakesAReservation) {

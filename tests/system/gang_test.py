@@ -59,7 +59,7 @@ def one_fails_on_the_way(net):
     """At a random moment between the question and the first rank, kill -9 of a random peer's daemon:
     the gang starts with another one or not at all, and who never ran is not paid for."""
     replaced = undone = ran = 0
-    for _ in range(6):
+    for _ in range(4):
         net.wait_offers(60)
         balance = balance_of(net.renter)
         job = net.start_mpirun("--chain-lease", PEERS - 4, "-np", PEERS - 4, "hostname")

@@ -17,7 +17,7 @@ import time
 from apart import Apart, Market
 from chain_devnet import BUSY, Failure, run_tests, say, wait_until
 
-LOSSES = int(os.environ.get("LOSSES", "8"))
+LOSSES = int(os.environ.get("LOSSES", "6"))
 NOTICED_S = 3.0
 ENDS_S = 10.0
 VOUCHER_S = 2.0  # a reading and a voucher every so often
