@@ -188,9 +188,15 @@ void Reservations::wait_for(const ControlConnectionPtr &client, std::uint64_t re
         if (waiting_.size() >= kReservationsMax)
             return make_error(ErrorCode::kTooLarge, "too many programs wait for reservations");
         CHAIN_ASSIGN(const ledger::Lease lease, find(call.reservation()));
-        if (!node_.journal.renter(lease.id).has_value())
+        const auto record = node_.journal.renter(lease.id);
+        if (!record.has_value())
             return make_error(ErrorCode::kNotFound, "lease ", short_hex(lease.id),
                               " was reserved by another daemon, which can begin it");
+        const bool is_plain = record->bill().spec().plain_network();
+        if (is_plain != call.spec().plain_network())
+            return make_error(ErrorCode::kInvalidInput, "lease ", short_hex(lease.id),
+                              " was reserved with", is_plain ? "" : "out",
+                              " --chain-net plain; begin it so, too");
         const bool is_taken = agent_.is_live(lease.id) ||
                               std::any_of(waiting_.begin(), waiting_.end(), [&](const auto &entry) {
                                   return entry.second.lease == lease.id;

@@ -260,6 +260,7 @@ static void on_news(int fd, short flags, void *arg) {
                 end_job();
                 break;
             case SessionNews::Kind::kProgress:
+            case SessionNews::Kind::kReserved:
             case SessionNews::Kind::kReady:
             case SessionNews::Kind::kOpenFailed:
             case SessionNews::Kind::kLaunched: break;
