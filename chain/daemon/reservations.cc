@@ -230,11 +230,11 @@ void Reservations::add_waiting(Waiting waiting, const ledger::Lease &lease) {
 
 void Reservations::look() {
     for (auto at = waiting_.begin(); at != waiting_.end();)
-        at = look_at(at->second) ? waiting_.erase(at) : std::next(at);
+        at = look_at(at->first, at->second) ? waiting_.erase(at) : std::next(at);
 }
 
-bool Reservations::look_at(Waiting &waiting) {
-    auto lease = node_.backend.lease(waiting.lease);
+bool Reservations::look_at(std::uint64_t number, Waiting &waiting) {
+    const auto lease = node_.backend.lease(waiting.lease);
     if (!lease.ok()) return false;  // its block is left for another one, where it comes again
     if (!is_open(*lease)) {
         waiting.client->fail(waiting.request_id,
@@ -242,14 +242,25 @@ bool Reservations::look_at(Waiting &waiting) {
                                         " is over: ", describe_end(*lease)));
         return true;
     }
-    if (node_.backend.chain_time_ms() < lease->starts_at_ms) return false;
+    if (node_.backend.chain_time_ms() >= lease->starts_at_ms && !waiting.begins) {
+        waiting.begins = true;
+        node_.loop.post([this, number] { begin(number); });  // waits until RenterAgent has it
+    }
+    return false;
+}
+
+void Reservations::begin(std::uint64_t number) {
+    const auto node = waiting_.extract(number);
+    if (node.empty()) return;  // its mpirun went
+    Waiting &waiting = node.mapped();
+    auto lease = node_.backend.lease(waiting.lease);
     auto record = node_.journal.renter(waiting.lease);
-    if (!record.has_value()) return false;
-    // It begins from the loop: RenterAgent holds it then.
-    node_.loop.post([begin = agent_.begin,
-                     begun = Begun{waiting.client, waiting.request_id, std::move(waiting.call),
-                                   std::move(*lease), std::move(*record)}] { begin(begun); });
-    return true;
+    if (!lease.ok() || !record.has_value())
+        return waiting.client->fail(
+            waiting.request_id,
+            make_error(ErrorCode::kConflict, "reservation ", short_hex(waiting.lease), " is gone"));
+    agent_.begin({waiting.client, waiting.request_id, std::move(waiting.call), std::move(*lease),
+                  std::move(*record)});
 }
 
 void Reservations::on_client_gone(std::uint64_t number) {

@@ -83,6 +83,7 @@ private:
         wire::LeaseOpenCall call;
         ledger::LeaseId lease{};
         bool bound = false;
+        bool begins = false;  // in a moment
     };
     struct Cancelling {
         ControlConnectionPtr client;
@@ -99,7 +100,8 @@ private:
     void on_made(std::uint64_t number, const Result<ledger::LeaseId> &made);
     void add_waiting(Waiting waiting, const ledger::Lease &lease);
     // True: nobody waits any more.
-    bool look_at(Waiting &waiting);
+    bool look_at(std::uint64_t number, Waiting &waiting);
+    void begin(std::uint64_t number);
     void on_client_gone(std::uint64_t number);
     Result<ledger::TxId> close_on_ledger(const ledger::LeaseId &lease, const std::string &reason);
     bool look_at(const Cancelling &cancelling);
