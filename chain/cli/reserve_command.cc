@@ -30,6 +30,7 @@ client::LeaseFlags flags_of(const Arguments &arguments) {
     flags.budget = arguments.value("budget");
     flags.time = arguments.value("time");
     flags.start = arguments.value("start");
+    flags.net = arguments.value("net");
     return flags;
 }
 
@@ -317,6 +318,7 @@ std::vector<Command> reserve_commands() {
                      {"time", "T", "how long at most (default: 1h, or the event's)"},
                      {"max-price", "P", "tokens per GHz·h, at most"},
                      {"budget", "B", "tokens in all, at most"},
+                     {"net", "plain", "the peers' own networks, as mpirun's --chain-net"},
                      {"title", "TEXT", "what `lease list` shows of it"},
                      {"ics", "FILE", "an iCalendar file instead of --start"},
                      {"dry-run", "", "say what would be done, and do nothing"}},

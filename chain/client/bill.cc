@@ -186,10 +186,9 @@ std::string format_reservation_text(const wire::Bill &bill) {
     Table money({{"", Align::kLeft}, {"", Align::kPoint}, {"", Align::kLeft}});
     money.add_row({"price", format_units(bill.price_per_ghz_h()), "tokens per GHz·h"});
     money.add_row({"escrow", format_units(bill.escrow()), "locked until it ends"});
-    const std::string free_until = bill.cancel_by_ms() == 0
-                                       ? std::string()
-                                       : "; nothing before " + format_local(bill.cancel_by_ms());
-    money.add_row({"deposit", format_units(bill.deposit()), "what cancelling costs" + free_until});
+    std::string costs = "what cancelling costs";
+    if (bill.cancel_by_ms() > 0) costs += " from " + format_local(bill.cancel_by_ms()) + " on";
+    money.add_row({"deposit", format_units(bill.deposit()), costs});
     return out + money.format(kIndent);
 }
 

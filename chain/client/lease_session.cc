@@ -129,6 +129,7 @@ SessionNews LeaseSession::understand_open(const wire::ControlReply &reply) {
         funded_ = call_.reservation().empty();  // else it stays reserved, whatever happens here
     } else if (reply.has_error()) {
         news.error = Error{error_code_from_name(reply.error().code()), reply.error().message()};
+        funded_ = false;  // what was reserved is none of this connection's any more
     } else if (!reply.has_lease_ready()) {
         news.error = make_error(ErrorCode::kProtocol, "the daemon's answer is no lease.");
     } else if (const Status usable = check_ready(reply.lease_ready()); !usable.ok()) {

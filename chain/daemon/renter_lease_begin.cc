@@ -181,7 +181,13 @@ void RenterLease::back_out(const Error &error) {
     phase_ = Phase::kEnded;
     deadline_.cancel();
     begin_timer_.cancel();
-    client_->fail(request_id_, error);
+    const std::string id = short_hex(id_);
+    const std::string after =
+        any_lost || record_.bound()
+            ? "\nLease " + id + " is given back; `ompi-chain lease show " + id + "` has its bill."
+            : "\nUntil its start window is over, `mpirun --chain-reservation " + id +
+                  "` may try again.";
+    client_->fail(request_id_, Error{error.code, error.message + after});
     log(LogLevel::kNote, kCategory, "reservation ", short_hex(id_),
         any_lost ? ": closed, as a peer was lost" : ": not begun");
     on_end_();

@@ -188,9 +188,15 @@ void Reservations::wait_for(const ControlConnectionPtr &client, std::uint64_t re
         if (waiting_.size() >= kReservationsMax)
             return make_error(ErrorCode::kTooLarge, "too many programs wait for reservations");
         CHAIN_ASSIGN(const ledger::Lease lease, find(call.reservation()));
-        if (!node_.journal.renter(lease.id).has_value())
+        const auto record = node_.journal.renter(lease.id);
+        if (!record.has_value())
             return make_error(ErrorCode::kNotFound, "lease ", short_hex(lease.id),
                               " was reserved by another daemon, which can begin it");
+        const bool is_plain = record->bill().spec().plain_network();
+        if (is_plain != call.spec().plain_network())
+            return make_error(ErrorCode::kInvalidInput, "lease ", short_hex(lease.id),
+                              " was reserved with", is_plain ? "" : "out",
+                              " --chain-net plain; begin it so, too");
         const bool is_taken = agent_.is_live(lease.id) ||
                               std::any_of(waiting_.begin(), waiting_.end(), [&](const auto &entry) {
                                   return entry.second.lease == lease.id;
@@ -224,11 +230,11 @@ void Reservations::add_waiting(Waiting waiting, const ledger::Lease &lease) {
 
 void Reservations::look() {
     for (auto at = waiting_.begin(); at != waiting_.end();)
-        at = look_at(at->second) ? waiting_.erase(at) : std::next(at);
+        at = look_at(at->first, at->second) ? waiting_.erase(at) : std::next(at);
 }
 
-bool Reservations::look_at(Waiting &waiting) {
-    auto lease = node_.backend.lease(waiting.lease);
+bool Reservations::look_at(std::uint64_t number, Waiting &waiting) {
+    const auto lease = node_.backend.lease(waiting.lease);
     if (!lease.ok()) return false;  // its block is left for another one, where it comes again
     if (!is_open(*lease)) {
         waiting.client->fail(waiting.request_id,
@@ -236,18 +242,25 @@ bool Reservations::look_at(Waiting &waiting) {
                                         " is over: ", describe_end(*lease)));
         return true;
     }
-    if (node_.backend.chain_time_ms() < lease->starts_at_ms) return false;
+    if (node_.backend.chain_time_ms() >= lease->starts_at_ms && !waiting.begins) {
+        waiting.begins = true;
+        node_.loop.post([this, number] { begin(number); });  // waits until RenterAgent has it
+    }
+    return false;
+}
+
+void Reservations::begin(std::uint64_t number) {
+    const auto node = waiting_.extract(number);
+    if (node.empty()) return;  // its mpirun went
+    Waiting &waiting = node.mapped();
+    auto lease = node_.backend.lease(waiting.lease);
     auto record = node_.journal.renter(waiting.lease);
-    if (!record.has_value()) return false;
-    // It begins from the loop: RenterAgent holds it then, and nobody takes it for forgotten before.
-    beginning_.insert(lease->id);
-    node_.loop.post(
-        [this, begun = Begun{waiting.client, waiting.request_id, std::move(waiting.call),
-                             std::move(*lease), std::move(*record)}] {
-            agent_.begin(begun);
-            beginning_.erase(begun.lease.id);
-        });
-    return true;
+    if (!lease.ok() || !record.has_value())
+        return waiting.client->fail(
+            waiting.request_id,
+            make_error(ErrorCode::kConflict, "reservation ", short_hex(waiting.lease), " is gone"));
+    agent_.begin({waiting.client, waiting.request_id, std::move(waiting.call), std::move(*lease),
+                  std::move(*record)});
 }
 
 void Reservations::on_client_gone(std::uint64_t number) {
@@ -363,7 +376,7 @@ bool Reservations::is_void(const ledger::Lease &lease) const {
 bool Reservations::keeps(const ledger::Lease &lease, const wire::RenterRecord &record) const {
     if (!lease.is_reserved() || record.begun()) return false;
     if (!is_open(lease) || node_.backend.chain_time_ms() >= window_end_ms(lease)) return false;
-    if (!record.bound() || beginning_.contains(lease.id)) return true;
+    if (!record.bound()) return true;
     return std::any_of(waiting_.begin(), waiting_.end(),
                        [&](const auto &entry) { return entry.second.lease == lease.id; }) ||
            std::any_of(making_.begin(), making_.end(),

@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -84,6 +83,7 @@ private:
         wire::LeaseOpenCall call;
         ledger::LeaseId lease{};
         bool bound = false;
+        bool begins = false;  // in a moment
     };
     struct Cancelling {
         ControlConnectionPtr client;
@@ -100,7 +100,8 @@ private:
     void on_made(std::uint64_t number, const Result<ledger::LeaseId> &made);
     void add_waiting(Waiting waiting, const ledger::Lease &lease);
     // True: nobody waits any more.
-    bool look_at(Waiting &waiting);
+    bool look_at(std::uint64_t number, Waiting &waiting);
+    void begin(std::uint64_t number);
     void on_client_gone(std::uint64_t number);
     Result<ledger::TxId> close_on_ledger(const ledger::LeaseId &lease, const std::string &reason);
     bool look_at(const Cancelling &cancelling);
@@ -111,7 +112,6 @@ private:
     std::uint64_t next_ = 1;
     std::map<std::uint64_t, Making> making_;
     std::map<std::uint64_t, Waiting> waiting_;
-    std::set<ledger::LeaseId> beginning_;  // handed over in a moment
     std::vector<Cancelling> cancelling_;
 };
 

@@ -141,9 +141,9 @@ static void supervise_tries(void) {
 static int component_query(mca_base_module_t **module, int *priority) {
     *module = nullptr;
     *priority = 0;
-    if (!ORTE_PROC_IS_HNP ||
-        (ras_parameter("lease").empty() && ras_parameter("reservation").empty()))
-        return ORTE_ERROR;
+    const bool is_asked_for =
+        !ras_parameter("lease").empty() || !ras_parameter("reservation").empty();
+    if (!ORTE_PROC_IS_HNP || !is_asked_for) return ORTE_ERROR;
     if (ras_parameter("net") != "plain") leave_network();
     route_directly();
     supervise_tries();
