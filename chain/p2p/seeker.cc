@@ -76,7 +76,7 @@ bool Seeker::is_of_use(Search &search, const wire::Found &found) const {
     if (!found.here()) return false;
     if (network_.call_port() != 0) return true;
     if (!search.may_relay || !found.relays()) {
-        // One that would, but at its price, has more to say.
+        // What could be had for money is the better hint.
         if (search.last_reason.empty())
             search.last_reason = "neither side can be called, and who knows both carries nothing";
         return false;

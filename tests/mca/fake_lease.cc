@@ -149,7 +149,10 @@ private:
             verdict.set_matches(key("refuse").empty());
             if (!verdict.matches()) verdict.add_reasons("memory: 1 GiB is less than 2 GiB");
         }
-        if (key("refuse").empty()) explanation.set_price_per_ghz_h(20'000'000);
+        if (key("refuse").empty()) {
+            explanation.set_cleared(true);
+            explanation.set_price_per_ghz_h(20'000'000);
+        }
         send(reply);
     }
 

@@ -146,6 +146,7 @@ TEST_F(CliTest, ExplainReturnsThreeWhenNothingMatches) {
         wire::ControlReply reply;
         auto &explanation = *reply.mutable_explanation();
         explanation.set_price_per_ghz_h(price);
+        explanation.set_cleared(price > 0);
         explanation.set_summary("16 slots are asked for, 2 match");
         auto &verdict = *explanation.add_verdicts();
         verdict.set_host("provider-1");

@@ -412,13 +412,13 @@ TEST_F(SeekerTest, SaysWhyItMetNobody) {
     EXPECT_TRUE(network_.sent.empty());
     clock_.advance_ms(kSearchAgainMs);
     seek();
-    found(kBob, true, true, 11);
+    found(kBob, true, false);
     found(kCem, true, false);
     EXPECT_EQ(outcome_, "neither side can be called, and who knows both carries nothing");
     clock_.advance_ms(kSearchAgainMs);
     seek();
-    found(kCem, false);
     found(kBob, true, true, 11);
+    found(kCem, true, false);
     EXPECT_EQ(outcome_, "a relay: too dear");
     clock_.advance_ms(kSearchAgainMs);
     network_.points.clear();
