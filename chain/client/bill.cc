@@ -226,7 +226,7 @@ std::string format_explanation_text(const wire::Explanation &explanation) {
     }
     std::string out = table.empty() ? std::string() : table.format() + "\n";
     if (!explanation.summary().empty()) out += printable(explanation.summary()) + "\n";
-    if (explanation.price_per_ghz_h() != 0)
+    if (explanation.cleared())
         out += "Price " + format_units(explanation.price_per_ghz_h()) +
                " tokens per GHz·h; escrow " + format_units(explanation.escrow()) +
                " tokens, of which only what is used is paid.\n";

@@ -94,7 +94,7 @@ class Flags(unittest.TestCase):
             (["--chain-reservation", "my own"], "--chain-reservation"),
             (["--chain-reservation", ""], "--chain-reservation is empty"),
             (["--chain-reservation", "next", "--chain-lease", "2"], "has its terms already"),
-            (["--chain-lease", "2", "--chain-home", "1"], "--chain-home is not there yet"),
+            (["--chain-lease", "2", "--chain-home", "one"], "--chain-home 2"),
             (["--chain-lease", "2", "--chain-relaunch", "-1"], "--chain-relaunch 3"),
             (["--chain-lease", "2", "--chain-net", "wireguard"], "no such network"),
             (["--chain-lease", "2", "--chain-stage-in", "s3://b/k"], "a bucket has"),

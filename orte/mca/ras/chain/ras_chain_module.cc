@@ -204,7 +204,15 @@ static void stop_listening(void) {
 }
 
 static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
-                               std::uint32_t slot_count);
+                               std::uint32_t slot_count) {
+    std::uint64_t rank_count = 0;
+    for (const orte_app_context_t *app : apps)
+        rank_count += static_cast<std::uint64_t>(app->num_procs > 0 ? app->num_procs : 0);
+    if (rank_count <= slot_count) return false;
+    orte_show_help("help-ras-chain.txt", "too-many-ranks", true, static_cast<int>(rank_count),
+                   slot_count);
+    return true;
+}
 
 static void finish_allocation(orte_job_t *jdata, const wire::LeaseReady &ready) {
     for (const wire::LeaseNode &node : ready.nodes()) {
@@ -323,33 +331,6 @@ static void listen(LeaseSession *session, std::uint64_t wait_ms) {
     news_event_active = true;
 }
 
-static std::string format_explanation(const wire::Explanation &explanation) {
-    chain::client::Table table({{"HOST"},
-                                {"PROVIDER", chain::client::Align::kLeft, 24},
-                                {"SLOTS", chain::client::Align::kRight},
-                                {"TAKEN", chain::client::Align::kRight},
-                                {"ASK", chain::client::Align::kPoint},
-                                {"MATCH"},
-                                {"WHY", chain::client::Align::kLeft, 200}});
-    for (const wire::OfferVerdict &verdict : explanation.verdicts()) {
-        std::string why;
-        for (const std::string &reason : verdict.reasons())
-            why += (why.empty() ? "" : "; ") + reason;
-        table.add_row({verdict.host(), verdict.provider(), std::to_string(verdict.slots_offered()),
-                       std::to_string(verdict.slots_taken()),
-                       chain::client::format_units(verdict.ask_per_ghz_h()),
-                       verdict.matches() ? "yes" : "no", why.empty() ? "-" : why});
-    }
-    std::string text = table.empty() ? "Nobody offers anything right now.\n" : table.format();
-    if (explanation.cleared())
-        text += "Price: " + chain::client::format_units(explanation.price_per_ghz_h()) +
-                " tokens per GHz·h. Escrow: " + chain::client::format_units(explanation.escrow()) +
-                " tokens.\n";
-    if (!explanation.summary().empty())
-        text += chain::client::printable(explanation.summary()) + "\n";
-    return text;
-}
-
 static int explain(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     auto client = chain::client::Client::connect(chain::client::default_socket_path());
     if (!client.ok()) return fail(jdata, "failed", client.error());
@@ -361,7 +342,7 @@ static int explain(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
         return fail(
             jdata, "failed",
             chain::make_error(ErrorCode::kProtocol, "the daemon's answer explains nothing."));
-    const std::string text = format_explanation(reply->explanation());
+    const std::string text = chain::client::format_explanation_text(reply->explanation());
     std::fwrite(text.data(), 1, text.size(), stdout);
     std::fflush(stdout);
     if (!reply->explanation().cleared()) return end_job(jdata, 3);
@@ -397,17 +378,6 @@ static void apply_plan(const std::vector<orte_app_context_t *> &apps,
         replace(apps[i]->app, plan.apps[i].argv[0]);
         replace(apps[i]->cwd, plan.apps[i].cwd);
     }
-}
-
-static bool has_too_many_ranks(const std::vector<orte_app_context_t *> &apps,
-                               std::uint32_t slot_count) {
-    std::uint64_t rank_count = 0;
-    for (const orte_app_context_t *app : apps)
-        rank_count += static_cast<std::uint64_t>(app->num_procs > 0 ? app->num_procs : 0);
-    if (rank_count <= slot_count) return false;
-    orte_show_help("help-ras-chain.txt", "too-many-ranks", true, static_cast<int>(rank_count),
-                   slot_count);
-    return true;
 }
 
 static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
