@@ -20,15 +20,29 @@ constexpr std::uint64_t kNowMs = 1'800'000'000'000;
 constexpr std::uint64_t kAheadMs = 3 * 3'600'000;
 constexpr std::uint64_t kDurationMs = 3'600'000;
 
+// Once for all tests: a wallet is slow to open, on purpose.
+struct Lender {
+    Lender() {
+        char name[] = "/tmp/ompi-bookings-XXXXXX";
+        CHAIN_CHECK(mkdtemp(name) != nullptr);
+        folder = name;
+        wallet.emplace(folder + "/wallet.json");
+        CHAIN_CHECK(create_wallet(folder + "/wallet.json", key, "secret").ok());
+        CHAIN_CHECK(wallet->unlock("secret").ok());
+    }
+    ~Lender() { static_cast<void>(remove_tree(folder)); }
+
+    const KeyPair key = KeyPair::generate();
+    std::string folder;
+    std::optional<Wallet> wallet;
+};
+
 class BookingsTest : public testing::Test {
 protected:
+    static void SetUpTestSuite() { lender_ = std::make_unique<Lender>(); }
+    static void TearDownTestSuite() { lender_.reset(); }
+
     BookingsTest() {
-        char folder[] = "/tmp/ompi-bookings-XXXXXX";
-        CHAIN_CHECK(mkdtemp(folder) != nullptr);
-        folder_ = folder;
-        CHAIN_CHECK(create_wallet(folder_ + "/wallet.json", provider_, "secret").ok());
-        wallet_.emplace(folder_ + "/wallet.json");
-        CHAIN_CHECK(wallet_->unlock("secret").ok());
         ledger::Genesis genesis;
         genesis.chain_name = "bookings";
         genesis.time_ms = kNowMs - 1'000;
@@ -40,16 +54,17 @@ protected:
         backend_ = std::move(*MemoryBackend::open(clock_, std::move(*parsed)));
         network_ = std::move(*p2p::Network::start(loop_, node_key_, {.listen = false}));
         book_.emplace(backend_->chain_id(), clock_);
-        journal_.emplace(std::move(*Journal::open(folder_ + "/journal")));
+        static int number = 0;
+        journal_.emplace(
+            std::move(*Journal::open(lender_->folder + "/journal" + std::to_string(++number))));
         node_.emplace(Node{loop_, workers_, workers_, clock_, *backend_, *network_, *book_,
-                           *journal_, *wallet_, node_key_, folder_});
+                           *journal_, *lender_->wallet, node_key_, lender_->folder});
         bookings_.emplace(*node_, [this] { return is_lent_; });
     }
     ~BookingsTest() override {
         bookings_.reset();
         journal_.reset();
         network_.reset();
-        static_cast<void>(remove_tree(folder_));
     }
 
     // On the ledger, and promised. `gang`: another provider has a leg, too.
@@ -123,7 +138,8 @@ protected:
         return *incentive::deposit(leg(key).escrow, backend_->params());
     }
 
-    const KeyPair provider_ = KeyPair::generate();
+    static std::unique_ptr<Lender> lender_;
+    const KeyPair &provider_ = lender_->key;
     const KeyPair renter_ = KeyPair::generate();
     const KeyPair other_ = KeyPair::generate();
     const KeyPair node_key_ = KeyPair::generate();
@@ -131,8 +147,6 @@ protected:
     ManualClock clock_{kNowMs};
     Loop loop_;
     WorkerPool workers_{loop_, 1};
-    std::string folder_;
-    std::optional<Wallet> wallet_;
     std::unique_ptr<MemoryBackend> backend_;
     std::unique_ptr<p2p::Network> network_;
     std::optional<market::OfferBook> book_;
@@ -141,6 +155,8 @@ protected:
     bool is_lent_ = true;
     std::optional<Bookings> bookings_;
 };
+
+std::unique_ptr<Lender> BookingsTest::lender_;
 
 TEST_F(BookingsTest, ReportsTheStartAtTheStart) {
     const LegKey key = reserve();
