@@ -66,7 +66,8 @@ Status check_shape(std::string_view text) {
         text.remove_prefix(std::min(end + 1, text.size()));
         if (begins_with(line, "BEGIN:")) ++depth;
         if (begins_with(line, "BEGIN:VEVENT")) ++events;
-        if (begins_with(line, "END:") && depth > 0) --depth;
+        if (begins_with(line, "END:") && depth-- == 0)
+            return corrupt("ends a part that it has not begun");
         if (depth > kCalendarNestingMax) return corrupt("nests its parts too deeply");
         if (events > kCalendarEventsMax)
             return make_error(ErrorCode::kTooLarge, "the calendar has more than ",

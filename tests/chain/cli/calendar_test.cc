@@ -184,6 +184,7 @@ TEST_F(CalendarTest, RefusesWhatIsNoCalendar) {
     } table[] = {
         {"", ErrorCode::kCorrupt},
         {"hello", ErrorCode::kCorrupt},
+        {"END:VCALENDAR\r\n", ErrorCode::kCorrupt},
         {event_of("DTSTART:20261201T070000Z\r\n"), ErrorCode::kCorrupt},
         {std::string("BEGIN:VCALENDAR\r\n\0END:VCALENDAR\r\n", 33), ErrorCode::kCorrupt},
         {std::string(kCalendarBytesMax + 1, 'x'), ErrorCode::kTooLarge},
