@@ -140,11 +140,6 @@ def test_flags_that_say_nothing_sensible(net):
 
 def test_flags_of_later_versions(net):
     with Unchanged(net):
-        for flag, *value in (
-            ("--chain-home", "2"),
-        ):
-            refuses(net, ["mpirun", "--chain-lease", "2", flag, *value, "hostname"], 1,
-                    "not there yet in this version")
         for condition in ("reputation=0.6",):
             refuses(net, ["mpirun", "--chain-lease", f"2,{condition}", "hostname"], 1,
                     "yet in this version")
