@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "chain/cli/cli.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include <gtest/gtest.h>
@@ -202,7 +203,14 @@ TEST(Help, EveryCommandLeadsWithExamplesAndFitsTheTerminal) {
             for (const Option &option : command.options) EXPECT_NE(option.name, global.name);
     }
     for (const Noun &noun : nouns()) {
-        EXPECT_EQ(run_typed({std::string(noun.name)}).exit_code, 0);
+        // A noun that is a command itself would do what it does: write this machine's settings.
+        const bool is_command =
+            std::any_of(commands().begin(), commands().end(), [&](const Command &command) {
+                return command.noun == noun.name && command.verb.empty();
+            });
+        if (!is_command) {
+            EXPECT_EQ(run_typed({std::string(noun.name)}).exit_code, 0);
+        }
         EXPECT_EQ(run_typed({std::string(noun.name), "--help"}).exit_code, 0);
     }
     EXPECT_EQ(run_typed({}).out, run_typed({"--help"}).out);
