@@ -46,7 +46,7 @@ FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/
   chain/consensus chain/p2p chain/backend chain/market chain/stage
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
   $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
-  chain/client/bill.lo chain/client/text.lo chain/daemon/chain_sync.lo \
+  chain/client/bill.lo chain/client/start_time.lo chain/client/text.lo chain/daemon/chain_sync.lo \
   chain/daemon/gossip_relay.lo chain/daemon/orte_guard.lo chain/daemon/orte_messages.lo \
   chain/daemon/orte_reader.lo chain/daemon/orte_spawn.lo
 FUZZ_LIBS = $(SECP256K1_LIBS) $(PROTOBUF_LIBS) $(LIBEVENT_LIBS) $(OPENSSL_LIBS) $(LEVELDB_LIBS) \
