@@ -112,6 +112,10 @@ constexpr double kShadowShare = 0.25;  // of the time goes into its memory befor
 constexpr double kShadowShare = 0;
 #endif
 
+// Of a tree of 40 short processes: what the kernel does to end them is in rusage, and counted by no
+// perf event. Up to half a millisecond each, by the kernel's version.
+constexpr double kEndsShare = 0.05;
+
 void expect_within(std::uint64_t measured_ns, std::uint64_t expected_ns, double share) {
     share += kShadowShare;
     const double error = std::abs(static_cast<double>(measured_ns) - expected_ns) / expected_ns;
@@ -129,7 +133,7 @@ TEST(LeaseMeter, CountsATreeAsRusageDoes) {
         mixed_tree);
     const auto usage = (*meter)->read();  // after the end of all of them
     ASSERT_TRUE(usage.ok());
-    expect_within(usage->cpu_time_ns, used_ns, 0.02);
+    expect_within(usage->cpu_time_ns, used_ns, kEndsShare);
     if (usage->meter_class == MeterClass::kCalibrated) {
         EXPECT_EQ(usage->cycles, usage->cpu_time_ns * 2);
     }
@@ -222,7 +226,7 @@ bool perf_is_allowed() {
 
 TEST(CpuTimeSource, PerfIsExact) {
     if (!perf_is_allowed()) GTEST_SKIP() << "perf events are not allowed here";
-    check_source(make_perf_cpu_time, 0.02);
+    check_source(make_perf_cpu_time, kEndsShare);
 }
 
 TEST(CpuTimeSource, PerfCountsTheKernelForAnOrdinaryUserToo) {
