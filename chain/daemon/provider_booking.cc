@@ -131,7 +131,7 @@ Result<LegTerms> ProviderAgent::check_begin(const PublicKey &peer, const LegKey 
     LegTerms terms;
     CHAIN_TRY(find_gpus(*booking, terms));
     terms.renter = lease->renter;
-    terms.price_per_ghz_h = lease->price_per_ghz_h;
+    terms.price_per_ghz_h = lease->price_of(leg);
     terms.slot_count = booking->slot_count();
     terms.billed_slots = booking->billed_slots();
     terms.hz_max = leg.hz_max;

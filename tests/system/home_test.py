@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-from chain_devnet import BUILD_FOLDER, Devnet, hosts_of_ranks, run_tests, say
+from chain_devnet import BUILD_FOLDER, BUSY, Devnet, hosts_of_ranks, run_tests, say
 
 TALKER = f"{BUILD_FOLDER}/tests/system/talker"
 KNOCKER = f"{BUILD_FOLDER}/tests/system/knocker"
@@ -97,8 +97,24 @@ def own_machines_are_free(net):
     net.wait_nothing_locked()
 
 
+def own_machines_are_reserved(net):
+    """In a reservation, too, they cost nothing whatever the others cost; and ranks at home join it."""
+    own, other = net.providers
+    own.call("offer", "set", "--slots", "2", "--ask", "5", "--free-for",
+             net.renter.call("wallet", "show")["address"])
+    net.wait_offers()
+    run = net.mpirun("--chain-lease", 3, "--chain-start", "+4s", "--chain-home", 1, "-np", 4, BUSY, 5,
+                     timeout_s=60)
+    assert run.rc == 0 and run.report["home_slots"] == 1, run.text()
+    legs = {leg["host"]: leg for leg in run.report["legs"]}
+    assert legs[own.name]["free"] and legs[own.name]["cycles"] > 0, run.report
+    assert legs[own.name]["paid"]["units"] == 0 < legs[other.name]["paid"]["units"], run.report
+    assert {leg["end"] for leg in legs.values()} == {"completed"}, run.report
+    net.wait_nothing_locked()
+
+
 TESTS = [ranks_at_home, as_many_as_there_are, the_same_picture, nobody_knocks_at_mpirun,
-         own_machines_are_free]
+         own_machines_are_free, own_machines_are_reserved]
 
 if __name__ == "__main__":
     sys.exit(run_tests([(test.__name__, test) for test in TESTS], lambda: Devnet(providers=2)))
