@@ -50,10 +50,6 @@ std::vector<std::uint32_t> RenterLease::leg_order() const {
     if (network_ != nullptr)
         for (const wire::MemberDistance &distance : network_->distances())
             distances.measured(overlay::kRenter, distance.member(), distance.round_trip_us());
-    for (std::uint32_t one = 0; one < distances.count(); ++one)
-        for (std::uint32_t other = one + 1; other < distances.count(); ++other)
-            log(LogLevel::kDebug, kCategory, "lease ", short_hex(id_), ": members ", one, " and ",
-                other, " are at distance ", distances.between(one, other));
     std::vector<std::uint32_t> order;
     for (const std::uint32_t member : market::neighbour_order(
              distances, has_home() ? overlay::kRenter : overlay::member_of_leg(0)))

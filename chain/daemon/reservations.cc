@@ -48,10 +48,8 @@ Result<ledger::Lease> Reservations::find(const std::string &text) const {
     const ledger::Lease *found = nullptr;
     for (const ledger::Lease &lease : leases) {
         if (text == kNext) {
-            const bool is_free =
-                is_open(lease) && now_ms < window_end_ms(lease) && !agent_.is_live(lease.id) &&
-                std::none_of(waiting_.begin(), waiting_.end(),
-                             [&](const auto &w) { return w.second.lease == lease.id; });
+            const bool is_free = is_open(lease) && now_ms < window_end_ms(lease) &&
+                                 !agent_.is_live(lease.id) && !is_waited_for(lease.id);
             if (is_free && (found == nullptr || lease.starts_at_ms < found->starts_at_ms))
                 found = &lease;
             continue;
@@ -170,6 +168,11 @@ void Reservations::on_peer_lost(const PublicKey &peer, const std::string &why) {
 
 // ---- waiting for its time
 
+bool Reservations::is_waited_for(const ledger::LeaseId &lease) const {
+    return std::any_of(waiting_.begin(), waiting_.end(),
+                       [&](const auto &entry) { return entry.second.lease == lease; });
+}
+
 bool Reservations::has(const ControlConnection *client) const {
     const auto is_theirs = [client](const auto &entry) {
         return entry.second.client.get() == client;
@@ -197,11 +200,7 @@ void Reservations::wait_for(const ControlConnectionPtr &client, std::uint64_t re
             return make_error(ErrorCode::kInvalidInput, "lease ", short_hex(lease.id),
                               " was reserved with", is_plain ? "" : "out",
                               " --chain-net plain; begin it so, too");
-        const bool is_taken = agent_.is_live(lease.id) ||
-                              std::any_of(waiting_.begin(), waiting_.end(), [&](const auto &entry) {
-                                  return entry.second.lease == lease.id;
-                              });
-        if (is_taken)
+        if (agent_.is_live(lease.id) || is_waited_for(lease.id))
             return make_error(ErrorCode::kConflict, "another program begins lease ",
                               short_hex(lease.id));
         if (!is_open(lease) || node_.backend.chain_time_ms() >= window_end_ms(lease))
@@ -377,8 +376,7 @@ bool Reservations::keeps(const ledger::Lease &lease, const wire::RenterRecord &r
     if (!lease.is_reserved() || record.begun()) return false;
     if (!is_open(lease) || node_.backend.chain_time_ms() >= window_end_ms(lease)) return false;
     if (!record.bound()) return true;
-    return std::any_of(waiting_.begin(), waiting_.end(),
-                       [&](const auto &entry) { return entry.second.lease == lease.id; }) ||
+    return is_waited_for(lease.id) ||
            std::any_of(making_.begin(), making_.end(),
                        [&](const auto &entry) { return entry.second.reserving->id() == lease.id; });
 }

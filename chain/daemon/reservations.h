@@ -102,6 +102,7 @@ private:
     // True: nobody waits any more.
     bool look_at(std::uint64_t number, Waiting &waiting);
     void begin(std::uint64_t number);
+    bool is_waited_for(const ledger::LeaseId &lease) const;
     void on_client_gone(std::uint64_t number);
     Result<ledger::TxId> close_on_ledger(const ledger::LeaseId &lease, const std::string &reason);
     bool look_at(const Cancelling &cancelling);
