@@ -43,6 +43,7 @@ std::string plan_text(const DevnetPlan &plan) {
                                    {"ask_per_ghz_h", format_tokens(plan.ask_per_ghz_h)},
                                    {"tokens", format_tokens(plan.tokens)},
                                    {"port_base", plan.port_base}};
+    if (!plan.scratch_size.empty()) json["scratch_size"] = plan.scratch_size;
     if (!plan.rules.empty()) json["rules"] = plan.rules;
     return json.dump(2) + "\n";
 }
@@ -76,6 +77,9 @@ Result<DevnetPlan> parse_plan(const std::string &path, const std::string &text) 
     if (!number("port_base", 0, 65535, plan.port_base)) return corrupt("port_base");
     if (!amount("ask_per_ghz_h", plan.ask_per_ghz_h)) return corrupt("ask_per_ghz_h");
     if (!amount("tokens", plan.tokens)) return corrupt("tokens");
+    const auto scratch = json.value("scratch_size", nlohmann::json(""));
+    if (!scratch.is_string()) return corrupt("scratch_size");
+    plan.scratch_size = scratch.get<std::string>();
     const auto rules = json.value("rules", nlohmann::json::object());
     if (!rules.is_object()) return corrupt("rules");
     for (const auto &[name, value] : rules.items()) {

@@ -31,8 +31,9 @@ struct DevnetPlan {
     unsigned provider_count = 2;
     unsigned slot_count = 2;  // of each provider
     Amount ask_per_ghz_h;
-    Amount tokens;           // that each node starts with
-    unsigned port_base = 0;  // sealer's; the others follow. 0: any free ports
+    Amount tokens;             // that each node starts with
+    unsigned port_base = 0;    // sealer's; the others follow. 0: any free ports
+    std::string scratch_size;  // of disk for a lease, in the daemon's words; empty: its default
     // Of the genesis' params, those that are not a devnet's own.
     std::map<std::string, std::uint64_t> rules;
 };

@@ -62,6 +62,10 @@ Result<DevnetPlan> plan_of(const Invocation &invocation) {
     CHAIN_ASSIGN(plan.port_base, number("port-base", 1024, 65535 - kDevnetProvidersMax - 2, 0));
     CHAIN_ASSIGN(plan.ask_per_ghz_h, tokens("ask", kDefaultAsk));
     CHAIN_ASSIGN(plan.tokens, tokens("tokens", kDefaultTokens));
+    if (arguments.has("scratch-size")) {
+        plan.scratch_size = arguments.value("scratch-size");
+        CHAIN_TRY(parse_size_bytes(plan.scratch_size));
+    }
     if (const auto rules = arguments.options.find("rule"); rules != arguments.options.end())
         for (const std::string &rule : rules->second) {
             const std::size_t equals = std::min(rule.find('='), rule.size());
@@ -95,6 +99,7 @@ Status check_same_plan(const Invocation &invocation, const Devnet &devnet) {
         (arguments.has("slots") && wanted.slot_count != there.slot_count) ||
         (arguments.has("ask") && wanted.ask_per_ghz_h != there.ask_per_ghz_h) ||
         (arguments.has("tokens") && wanted.tokens != there.tokens) ||
+        (arguments.has("scratch-size") && wanted.scratch_size != there.scratch_size) ||
         (arguments.has("rule") && wanted.rules != there.rules) ||
         (arguments.has("port-base") && wanted.port_base != there.port_base);
     if (!differs) return ok_status();
@@ -316,6 +321,7 @@ std::vector<Option> up_options() {
     std::vector<Option> options = plan_options();
     options.push_back({"port-base", "PORT", "first of the ports (default: any that are free)"});
     options.push_back({"folder", "DIR", "where (default: devnet in the data folder)"});
+    options.push_back({"scratch-size", "SIZE", "of disk for each lease (default: 4G)"});
     options.push_back({"rule", "NAME=N", "a number of the genesis' params, as often as need be"});
     return options;
 }

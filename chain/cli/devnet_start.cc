@@ -18,6 +18,7 @@ namespace chain::cli {
 namespace {
 
 constexpr std::uint64_t kPollMs = 50;
+constexpr std::uint64_t kPauseMsPerNode = 12;  // before all are asked again
 constexpr int kAskTimeoutMs = 2000;
 constexpr std::uint64_t kStopMs = 15'000;  // a provider packs, a renter settles
 constexpr std::uint64_t kTermMs = 5000;
@@ -101,6 +102,7 @@ std::vector<std::string> Devnet::command_line(const DevnetNode &node, const Devn
             // All of it, for whoever tries it out watches just this.
             add({"--forget-results", "--lend", std::to_string(plan_.slot_count), "--lend-cap",
                  "100", "--ask", format_tokens(plan_.ask_per_ghz_h)});
+            if (!plan_.scratch_size.empty()) add({"--scratch-size", plan_.scratch_size});
             break;
     }
     return argv;
@@ -166,11 +168,17 @@ Result<std::string> Devnet::missing() const {
     wire::ControlRequest request;
     request.mutable_offer_list();
     CHAIN_ASSIGN(const wire::ControlReply reply, ask_node(renter(), request, kAskTimeoutMs));
-    std::set<std::string> providers;
-    for (const auto &offer : reply.offers().offers()) providers.insert(offer.provider());
-    if (providers.size() >= plan_.provider_count) return std::string();
-    return "the renter sees " + std::to_string(providers.size()) + " of " +
-           std::to_string(plan_.provider_count) + " offers";
+    std::set<std::string> hosts;
+    for (const auto &offer : reply.offers().offers()) hosts.insert(offer.host());
+    if (hosts.size() >= plan_.provider_count) return std::string();
+    const std::string lacking = "the renter sees " + std::to_string(hosts.size()) + " of " +
+                                std::to_string(plan_.provider_count) + " offers";
+    for (const DevnetNode &node : nodes_) {
+        if (node.role != DevnetNode::Role::kProvider || hosts.contains(node.name)) continue;
+        return lacking + "; not that of " + node.name + ", whose log " + node.log_path() +
+               " ends with:" + log_tail(node.log_path());
+    }
+    return lacking;
 }
 
 Status Devnet::wait_network(std::uint64_t until_ms) const {
@@ -187,7 +195,7 @@ Status Devnet::wait_network(std::uint64_t until_ms) const {
             return make_error(ErrorCode::kTimeout, "the devnet is not whole in time: ",
                               lacking.ok() ? *lacking : lacking.error().message, "\nThe logs are ",
                               folder_, "/*/ompi-chaind.log.");
-        usleep(kPollMs * 1000);
+        usleep(static_cast<useconds_t>(kPauseMsPerNode * nodes_.size() * 1000));
     }
 }
 

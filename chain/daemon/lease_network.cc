@@ -127,7 +127,7 @@ bool LeaseNetwork::dials_first(std::uint32_t member) const {
 // Both ways of getting there are open, and the time runs.
 void LeaseNetwork::seek(std::uint32_t member) {
     Way &way = ways_[member];
-    const std::uint64_t patience_ms = kUnreachableMs + kUnreachableMsPerMember * members_.size();
+    const std::uint64_t patience_ms = kUnreachableMs + kUnreachableMsPerPair * pair_count();
     way.report_timer = node_.loop.after_ms(patience_ms, [this, member] {
         Way &late = ways_[member];
         late.report_timer.cancel();
@@ -135,7 +135,8 @@ void LeaseNetwork::seek(std::uint32_t member) {
         on_change_(member, false,
                    late.last_error.empty() ? "nobody answers" : std::string(late.last_error));
     });
-    dial_after(member, dials_first(member) ? 0 : kOtherDialsMs);
+    dial_after(member,
+               dials_first(member) ? 0 : kOtherDialsMs + kOtherDialsMsPerPair * pair_count());
 }
 
 void LeaseNetwork::dial_after(std::uint32_t member, std::uint64_t ms) {
@@ -154,14 +155,21 @@ bool LeaseNetwork::may_relay(std::uint32_t member) const {
 void LeaseNetwork::dial(std::uint32_t member) {
     Way &way = ways_[member];
     way.dial_timer.cancel();
-    if (way.up || way.dialling) return;
+    if (way.up || way.dialling || way.waits_to_dial) return;
+    if (dialling_count_ >= kDialsAtOnce) {
+        way.waits_to_dial = true;
+        return waiting_.push_back(member);
+    }
     way.dialling = true;
+    ++dialling_count_;
     node_.network.open_channel(members_[member].address, members_[member].node_key,
                                ChannelLabel{lease_, own_, member}.format(), may_relay(member),
                                [this, member, alive = alive_](Result<p2p::Channel> channel) {
                                    if (!*alive) return;
                                    Way &dialled = ways_[member];
                                    dialled.dialling = false;
+                                   --dialling_count_;
+                                   dial_next();
                                    if (channel.ok()) {
                                        engine_.add_channel(member, true, std::move(*channel));
                                        return;
@@ -169,6 +177,15 @@ void LeaseNetwork::dial(std::uint32_t member) {
                                    dialled.last_error = channel.error().message;
                                    dial_after(member, kDialAgainMs);
                                });
+}
+
+void LeaseNetwork::dial_next() {
+    while (!waiting_.empty() && dialling_count_ < kDialsAtOnce) {
+        const std::uint32_t member = waiting_.front();
+        waiting_.pop_front();
+        ways_[member].waits_to_dial = false;
+        dial(member);
+    }
 }
 
 void LeaseNetwork::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {

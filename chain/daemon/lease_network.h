@@ -11,6 +11,7 @@
 // Owner: the loop's thread.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -23,9 +24,12 @@ namespace chain::daemon {
 
 inline constexpr std::uint64_t kOtherDialsMs = 500;
 inline constexpr std::uint64_t kDialAgainMs = 200;
-// To make channels between all of many members takes its time.
 inline constexpr std::uint64_t kUnreachableMs = 1'500;
-inline constexpr std::uint64_t kUnreachableMsPerMember = 100;
+// To make channels between all of many members takes its time, if they are on one machine: so much
+// longer for each pair. And who made all of its own at once would have none of them in time.
+inline constexpr std::uint64_t kOtherDialsMsPerPair = 2;
+inline constexpr std::uint64_t kUnreachableMsPerPair = 8;
+inline constexpr std::size_t kDialsAtOnce = 8;
 
 struct NetworkMember {
     PublicKey node_key{};
@@ -81,6 +85,7 @@ private:
         bool wanted = false;
         bool up = false;
         bool dialling = false;
+        bool waits_to_dial = false;
         bool reported = false;  // as unreachable
         bool through_renter = false;
         std::string last_error;
@@ -90,6 +95,8 @@ private:
     void seek(std::uint32_t member);
     bool dials_first(std::uint32_t member) const;
     void dial_after(std::uint32_t member, std::uint64_t ms);
+    std::uint64_t pair_count() const { return members_.size() * (members_.size() - 1) / 2; }
+    void dial_next();
     bool may_relay(std::uint32_t member) const;
     void dial(std::uint32_t member);
     void on_engine(std::uint32_t member, bool up, const std::string &why);
@@ -100,6 +107,8 @@ private:
     const std::vector<NetworkMember> members_;
     ChangeHandler on_change_;
     std::vector<Way> ways_;
+    std::deque<std::uint32_t> waiting_;  // to be dialled
+    std::size_t dialling_count_ = 0;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
     overlay::Engine engine_;
 };

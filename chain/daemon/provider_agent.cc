@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::uint64_t kProbeAgainMs = 60'000;
 constexpr std::size_t kLeasesLookedAt = 1'000;
 
 std::uint64_t half_of_memory_bytes() {
@@ -97,10 +98,13 @@ void ProviderAgent::calibrate() {
     open_cache();
     open_gpus();
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
+        // Of a machine that was short of processes or memory it may be true no longer.
         cannot_lend_ = probed.error().message;
         log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
+        refresh_timer_ = node_.loop.after_ms(kProbeAgainMs, [this] { calibrate(); });
         return;
     }
+    cannot_lend_.clear();
     probe_isolation();
     auto found = std::make_shared<meter::Calibration>();
     node_.workers.run([found] { *found = meter::calibrate(); },

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kLookAtOwnerMs = 1'000;
+// Of all leases together, against 100 of the owner's session, and of this daemon: it has to answer
+// its peers, however much the ranks have to do.
+constexpr std::uint32_t kLeasesCpuWeight = 25;
 
 }  // namespace
 
@@ -101,7 +104,8 @@ void ProviderAgent::watch_owner() {
     if (groups_) return;
     const auto cores = static_cast<std::uint32_t>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
     groups_.emplace(host::read_cgroup_layout(),
-                    host::GroupLimits{.cpu_percent = cores * options_.cap_percent});
+                    host::GroupLimits{.cpu_percent = cores * options_.cap_percent,
+                                      .cpu_weight = kLeasesCpuWeight});
     const host::GroupSupport &support = groups_->support();
     provider::OwnerRules rules = options_.owner_rules;
     if (!support.freezer) rules.suspend_ms = 0;

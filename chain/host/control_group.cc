@@ -23,6 +23,8 @@ constexpr std::string_view kGroupPrefix = "ompi-chain.";
 constexpr std::string_view kDaemonGroup =
     "ompi-chaind";  // in version 2: where the daemon itself is
 constexpr std::size_t kFileBytesMax = 1u << 20;
+constexpr std::uint32_t kWeightOfSession = 100;  // cgroup v2's; v1 counts in other units
+constexpr std::uint32_t kSharesOfSession = 1024;
 constexpr std::uint64_t kPeriodUs = 100'000;
 constexpr int kKillLooks = 200;
 constexpr useconds_t kLookUs = 5'000;
@@ -193,7 +195,17 @@ void ControlGroup::find_support() {
                        can_write(of(Controller::kFreezer), "freezer.state", "cgroup.freeze");
 }
 
+Status ControlGroup::set_weight(std::uint32_t weight) {
+    const Place &cpu = of(Controller::kCpu);
+    if (cpu.version == 1)
+        return write_to(cpu.folder + "/cpu.shares",
+                        std::to_string(weight * kSharesOfSession / kWeightOfSession));
+    return write_to(cpu.folder + "/cpu.weight", std::to_string(weight));
+}
+
 Status ControlGroup::set_limits(const GroupLimits &limits) {
+    if (support_.cpu && limits.cpu_weight != kWeightOfSession)
+        CHAIN_TRY(set_weight(limits.cpu_weight));
     if (const Place &cpu = of(Controller::kCpu); support_.cpu && limits.cpu_percent != 0) {
         const std::string quota_us = std::to_string(limits.cpu_percent * kPeriodUs / 100);
         const std::string period_us = std::to_string(kPeriodUs);

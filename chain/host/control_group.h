@@ -24,6 +24,7 @@ namespace chain::host {
 
 struct GroupLimits {
     std::uint32_t cpu_percent = 0;    // of one core's time: 150 is a core and a half; 0: no limit
+    std::uint32_t cpu_weight = 100;   // where others want the processor, too; a session's is 100
     std::uint64_t memory_bytes = 0;   // with swap; 0: no limit
     std::uint32_t processes_max = 0;  // and threads; 0: no limit
 };
@@ -82,6 +83,7 @@ private:
     };
     ControlGroup(const Places &parent, const std::string &name);
     void find_support();
+    Status set_weight(std::uint32_t weight);
     Status set_limits(const GroupLimits &limits);
     const Place &of(Controller controller) const {
         return places_.of[static_cast<std::size_t>(controller)];

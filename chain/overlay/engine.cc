@@ -39,6 +39,7 @@ Engine::Engine(Loop &loop, std::uint32_t own, std::uint32_t member_count, Change
       members_(member_count),
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       room_(kLengthBytes + kPacketBytesMax),
+      input_(kLinkReadBytes),
       ticked_at_ms_(clock_.steady_ms()),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       round_trips_us_(member_count) {
@@ -217,7 +218,7 @@ void Engine::read_way(std::uint32_t member, std::size_t direction) {
     Way &way = members_[member].ways[direction];
     // Held: what is read may lead to the loss of this very way.
     Link *const link = way.link.get();
-    const auto read = link->receive([this, member](char *room, std::size_t packet_bytes) {
+    const auto read = link->receive(input_, [this, member](char *room, std::size_t packet_bytes) {
         take_packet(member, room, packet_bytes);
     });
     if (way.link.get() != link) return;

@@ -106,7 +106,8 @@ private:
     std::vector<Member> members_;
     FileDescriptor device_;
     FileDescriptor epoll_;
-    std::vector<char> room_;  // a packet from the device
+    std::vector<char> room_;   // a packet from the device
+    std::vector<char> input_;  // what is read of a link
     std::uint64_t ticked_at_ms_ = 0;
     std::size_t queued_bytes_ = 0;  // of all links
     bool stops_ = false;

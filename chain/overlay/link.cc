@@ -16,7 +16,7 @@ void put_length(char *room, std::uint32_t length) {
 
 }  // namespace
 
-Link::Link(p2p::Channel channel) : input_(kLinkReadBytes), channel_(std::move(channel)) {
+Link::Link(p2p::Channel channel) : channel_(std::move(channel)) {
     static_assert(kLinkReadBytes > kLengthBytes + kPacketBytesMax);
 }
 
@@ -65,15 +65,22 @@ Status Link::flush() {
     return ok_status();
 }
 
-Result<bool> Link::receive(const std::function<void(char *, std::size_t)> &take) {
+Result<bool> Link::receive(std::span<char> input,
+                           const std::function<void(char *, std::size_t)> &take) {
+    CHAIN_CHECK(input.size() >= kLinkReadBytes);
+    std::size_t filled = rest_.size();
+    rest_.copy(input.data(), filled);
     for (bool any = false;; any = true) {
         CHAIN_ASSIGN(const std::size_t got,
-                     channel_.read(input_.data() + input_bytes_, input_.size() - input_bytes_));
-        if (got == 0) return any;
-        input_bytes_ += got;
+                     channel_.read(input.data() + filled, input.size() - filled));
+        if (got == 0) {
+            rest_.assign(input.data(), filled);
+            return any;
+        }
+        filled += got;
         std::size_t at = 0;
-        while (input_bytes_ - at >= kLengthBytes) {
-            const std::uint32_t length = read_u32_le({input_.data() + at, kLengthBytes});
+        while (filled - at >= kLengthBytes) {
+            const std::uint32_t length = read_u32_le({input.data() + at, kLengthBytes});
             if (length == 0 || length == kHereMark) {
                 if (length == 0)
                     CHAIN_TRY(mark(kHereMark));
@@ -84,12 +91,12 @@ Result<bool> Link::receive(const std::function<void(char *, std::size_t)> &take)
             }
             if (length > kPacketBytesMax)
                 return make_error(ErrorCode::kProtocol, "a packet of ", length, " bytes");
-            if (input_bytes_ - at < kLengthBytes + length) break;
-            take(input_.data() + at, length);
+            if (filled - at < kLengthBytes + length) break;
+            take(input.data() + at, length);
             at += kLengthBytes + length;
         }
-        input_bytes_ -= at;
-        std::memmove(input_.data(), input_.data() + at, input_bytes_);
+        filled -= at;
+        std::memmove(input.data(), input.data() + at, filled);
     }
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -41,17 +42,18 @@ public:
     std::size_t queued_bytes() const { return queue_.size() - sent_to_; }
 
     // Hands out every packet that is there; false: there was nothing, not even a ping. Errors: also
-    // kProtocol. `packet` is good until the
-    // call returns, and stands behind kLengthBytes that may be written to.
-    Result<bool> receive(const std::function<void(char *room, std::size_t packet_bytes)> &take);
+    // kProtocol. `input`, of kLinkReadBytes, is worked in: of a link that waits no memory is held.
+    // The packet is good until the call returns, and stands behind kLengthBytes that may be written
+    // to.
+    Result<bool> receive(std::span<char> input,
+                         const std::function<void(char *room, std::size_t packet_bytes)> &take);
 
 private:
     Status mark(std::uint32_t length);
 
     Bytes queue_;
     std::size_t sent_to_ = 0;  // of the queue
-    std::vector<char> input_;
-    std::size_t input_bytes_ = 0;
+    Bytes rest_;               // a packet whose end has not come
     RoundTrip round_trip_;
     p2p::Channel channel_;
 };

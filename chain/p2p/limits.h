@@ -45,6 +45,8 @@ inline constexpr std::uint64_t kDiscourageMs = 24ULL * 3600 * 1000;
 inline constexpr std::size_t kDiscouragedMax = 4096;
 // A session over which we said something about a lease so lately is not ended to make room.
 inline constexpr std::uint64_t kTradeHoldsMs = 60'000;
+// One that is not of any lease is pinged so many times less often, and given up so much later.
+inline constexpr std::uint64_t kCalmFactor = 5;
 
 // The address book: 9216 addresses, of which one network group holds at most 64 tried ones, and one
 // group of tellers fills at most a 32nd of the new ones.

@@ -162,7 +162,7 @@ void NetworkImpl::verified(Session &session) {
     const bool we_decide = node_key_.public_key() < session.peer_key();
     if (!we_decide) return;  // the peer's first frame admits it
     if (existing != nullptr) {
-        if (existing->quiet_ms() * 2 < options_.ping_every_ms * 3) {
+        if (existing->quiet_ms() * 2 < existing->ping_every_ms() * 3) {
             finish_dials(session, session.peer_key());
             session.end(make_error(ErrorCode::kConflict, "a session of this pair stands already"),
                         true);

@@ -81,6 +81,9 @@ struct Options {
     bool discourage_loopback = false;     // chain/p2p/discouraged.h
     std::size_t queue_max_bytes = 8u << 20;
     std::uint64_t handshake_timeout_ms = 5000;
+    // Both are kCalmFactor times as long for a session that is older than young_ms and that no
+    // lease depends on.
+    std::uint64_t young_ms = 6'000;
     std::uint64_t ping_every_ms = 500;
     // A peer that says nothing for so long is lost: noticed within 3 s of its last word, and what
     // it takes to look.

@@ -75,6 +75,14 @@ Session::~Session() {
     abandon();
 }
 
+bool Session::has_connection() const {
+    if (is_ended() || events_ == nullptr) return false;
+    sockaddr_storage other{};
+    socklen_t bytes = sizeof other;
+    return getpeername(bufferevent_getfd(events_), reinterpret_cast<sockaddr *>(&other), &bytes) ==
+           0;
+}
+
 void Session::start(int fd, std::uint64_t time_left_ms) {
     prepare_socket(fd);
     events_ = bufferevent_openssl_socket_new(
@@ -290,23 +298,41 @@ void Session::go_up() {
     }
     up_at_ms_ = ticked_at_ms_ = pinged_at_ms_ = clock_.steady_ms();
     bufferevent_setwatermark(events_, EV_WRITE, setup_.options.queue_max_bytes / 4, 0);
-    const std::uint64_t tick_ms = std::max<std::uint64_t>(
-        5, std::min(setup_.options.ping_every_ms / 2, setup_.options.silent_after_ms / 4));
+    set_pace(true);
+}
+
+// Looks often enough for what it watches for.
+void Session::set_pace(bool brisk) {
+    brisk_ = brisk;
+    const std::uint64_t tick_ms =
+        std::max<std::uint64_t>(5, std::min(ping_every_ms() / 2, silent_after_ms() / 4));
     tick_ = setup_.loop.every_ms(tick_ms, [this] {
         const auto keep = shared_from_this();
         on_tick();
     });
 }
 
+// Something depends on it now. What was a short silence until now would be a long one.
+void Session::hurry() {
+    if (brisk_ || state_ != State::kUp) return;
+    heard_at_ms_ = ticked_at_ms_ = clock_.steady_ms();
+    set_pace(true);
+    send_ping();
+}
+
+bool Session::is_calm() const {
+    return clock_.steady_ms() - up_at_ms_ > setup_.options.young_ms &&
+           since_trade_ms() > kTradeHoldsMs;
+}
+
 void Session::on_tick() {
     const std::uint64_t now_ms = clock_.steady_ms();
     // When this process itself stood still (stopped, or its machine asleep), the peer's words wait
     // in the socket: it gets its time again.
-    if (now_ms - ticked_at_ms_ > setup_.options.silent_after_ms / 2 || reading_paused_)
-        heard_at_ms_ = now_ms;
+    if (now_ms - ticked_at_ms_ > silent_after_ms() / 2 || reading_paused_) heard_at_ms_ = now_ms;
     ticked_at_ms_ = now_ms;
-    if (quiet_ms() >= setup_.options.silent_after_ms) {
-        const std::uint64_t limit_ms = setup_.options.silent_after_ms;
+    if (quiet_ms() >= silent_after_ms()) {
+        const std::uint64_t limit_ms = silent_after_ms();
         if (limit_ms % 1000 == 0)
             end(make_error(ErrorCode::kPeerLost, "silent for ", limit_ms / 1000, " s"), true);
         else
@@ -316,8 +342,8 @@ void Session::on_tick() {
     const bool is_relays_seeker = is_relayed() && role_ == Role::kClient;
     if (is_relays_seeker && std::min(since_trade_ms(), now_ms - up_at_ms_) >= kRelayedIdleMs)
         return end(make_error(ErrorCode::kCancelled, "not used, and goes through a relay"), true);
-    if (now_ms - pinged_at_ms_ + setup_.options.ping_every_ms / 4 >= setup_.options.ping_every_ms)
-        send_ping();
+    if (now_ms - pinged_at_ms_ + ping_every_ms() / 4 >= ping_every_ms()) send_ping();
+    if (brisk_ && is_calm()) set_pace(false);
 }
 
 void Session::send_ping() {
@@ -342,7 +368,10 @@ Status Session::send(wire::Topic topic, std::string_view payload) {
                           view_.address);
     }
     queue_frame(topic, payload);
-    if (topic == wire::Topic::kTrade) traded_at_ms_ = clock_.steady_ms();
+    if (topic == wire::Topic::kTrade) {
+        traded_at_ms_ = clock_.steady_ms();
+        hurry();
+    }
     if (queued_bytes() > setup_.options.queue_max_bytes / 4) above_quarter_ = true;
     return ok_status();
 }

@@ -17,6 +17,7 @@
 #include "chain/base/round_trip.h"
 #include "chain/p2p/channel.h"
 #include "chain/p2p/hello.h"
+#include "chain/p2p/limits.h"
 #include "chain/p2p/network.h"
 #include "chain/p2p/peer_address.h"
 #include "chain/p2p/tls.h"
@@ -102,8 +103,13 @@ public:
     bool is_verified() const { return state_ == State::kVerified; }
     bool is_up() const { return state_ == State::kUp; }
     bool is_ended() const { return state_ == State::kEnded; }
+    // Somebody is at the other end, whoever that is.
+    bool has_connection() const;
     const PublicKey &peer_key() const { return view_.node_key; }
     std::uint64_t quiet_ms() const;
+    std::uint64_t ping_every_ms() const {
+        return setup_.options.ping_every_ms * (brisk_ ? 1 : kCalmFactor);
+    }
     std::size_t queued_bytes() const;
     PeerView view() const;
     // As view().address, in numbers; all zeros where there is a relay.
@@ -125,6 +131,12 @@ private:
     void on_event(short what);
     void on_read();
     void on_written();
+    void set_pace(bool brisk);
+    void hurry();
+    bool is_calm() const;
+    std::uint64_t silent_after_ms() const {
+        return setup_.options.silent_after_ms * (brisk_ ? 1 : kCalmFactor);
+    }
     void on_tick();
     bool take_frame(wire::Topic topic, std::string_view payload);
     bool take_hello(wire::Topic topic, std::string_view payload);
@@ -157,6 +169,7 @@ private:
     PeerView view_;
     PeerAddress remote_;
     std::optional<std::uint64_t> traded_at_ms_;  // steady
+    bool brisk_ = true;
     TokenBucket frames_;
     TokenBucket bytes_;
     std::uint64_t up_at_ms_ = 0;  // steady, as the others

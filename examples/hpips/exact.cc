@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "examples/hpips/exact.h"
 
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 
@@ -10,20 +11,52 @@ namespace {
 constexpr double kLn2High = 0x1.62e42fefa0000p-1;  // few enough bits that k * kLn2High is exact
 constexpr double kLn2Low = 0x1.cf79abc9e3b3ap-40;
 
-// `row` with `radius` mirrored pixels on either side.
-void pad_row(const float *row, int width, int bands, int radius, float *padded) {
-    for (int x = -radius; x < width + radius; ++x) {
-        const float *from = row + static_cast<ptrdiff_t>(mirrored(x, width)) * bands;
-        for (int band = 0; band < bands; ++band) *padded++ = from[band];
+// Sums of a chunk of samples stay in registers; each sum is added up in the same order whichever
+// of the processor's vectors it is in.
+constexpr int kChunk = 64;
+
+template <class Count>
+[[gnu::always_inline]] inline void sum_chunk(const float *middle, const float *const *before,
+                                             const float *const *after, const float *weights,
+                                             int radius, float *sums, ptrdiff_t at, Count count) {
+    float chunk[kChunk];
+    for (int i = 0; i < count; ++i) chunk[i] = weights[0] * middle[at + i];
+    for (int k = 1; k <= radius; ++k) {
+        const float *one = before[k] + at;
+        const float *other = after[k] + at;
+        for (int i = 0; i < count; ++i) chunk[i] += weights[k] * (one[i] + other[i]);
     }
+    for (int i = 0; i < count; ++i) sums[at + i] = chunk[i];
 }
 
-void add_pair(float *sum, const float *one, const float *other, float weight, int count) {
-    for (int i = 0; i < count; ++i) sum[i] += weight * (one[i] + other[i]);
+[[gnu::always_inline]] inline void sum_row(const float *middle, const float *const *before,
+                                           const float *const *after, const float *weights,
+                                           int radius, float *sums, int count) {
+    int at = 0;
+    for (; at + kChunk <= count; at += kChunk)
+        sum_chunk(middle, before, after, weights, radius, sums, at,
+                  std::integral_constant<int, kChunk>{});
+    sum_chunk(middle, before, after, weights, radius, sums, at, count - at);
 }
 
-void set_scaled(float *sum, const float *from, float weight, int count) {
-    for (int i = 0; i < count; ++i) sum[i] = weight * from[i];
+[[gnu::target("avx2")]] void sum_row_avx2(const float *middle, const float *const *before,
+                                          const float *const *after, const float *weights,
+                                          int radius, float *sums, int count) {
+    sum_row(middle, before, after, weights, radius, sums, count);
+}
+
+void sum_row_plain(const float *middle, const float *const *before, const float *const *after,
+                   const float *weights, int radius, float *sums, int count) {
+    sum_row(middle, before, after, weights, radius, sums, count);
+}
+
+// weights[0] * middle + weights[k] * (before[k] + after[k]), sample by sample.
+void weighted_row(const float *middle, const std::vector<const float *> &before,
+                  const std::vector<const float *> &after, const std::vector<float> &weights,
+                  float *sums, int count) {
+    static const auto best = __builtin_cpu_supports("avx2") ? sum_row_avx2 : sum_row_plain;
+    best(middle, before.data(), after.data(), weights.data(), static_cast<int>(weights.size()) - 1,
+         sums, count);
 }
 
 template <class T>
@@ -32,6 +65,17 @@ void round_row(const float *from, T *to, int count) {
 }
 
 }  // namespace
+
+void pad_row(const float *row, int width, int bands, int radius, float *padded) {
+    const auto put = [&](int x) {
+        std::copy_n(row + static_cast<ptrdiff_t>(mirrored(x, width)) * bands, bands,
+                    padded + static_cast<ptrdiff_t>(x + radius) * bands);
+    };
+    for (int x = -radius; x < 0; ++x) put(x);
+    std::copy_n(row, static_cast<ptrdiff_t>(width) * bands,
+                padded + static_cast<ptrdiff_t>(radius) * bands);
+    for (int x = width; x < width + radius; ++x) put(x);
+}
 
 double exact_exp(double x) {
     if (!(x > -700.0)) return 0.0;
@@ -87,23 +131,26 @@ cv::Mat convolve(const cv::Mat &pixels, const std::vector<float> &weights) {
     const int bands = pixels.channels();
     const int radius = static_cast<int>(weights.size()) - 1;
     const int samples = pixels.cols * bands;
+    std::vector<const float *> before(weights.size());
+    std::vector<const float *> after(weights.size());
     cv::Mat across(pixels.rows, pixels.cols, pixels.type());
     std::vector<float> padded(static_cast<size_t>(pixels.cols + 2 * radius) * bands);
+    const float *middle = padded.data() + static_cast<ptrdiff_t>(radius) * bands;
+    for (int k = 1; k <= radius; ++k) {
+        before[k] = middle - static_cast<ptrdiff_t>(k) * bands;
+        after[k] = middle + static_cast<ptrdiff_t>(k) * bands;
+    }
     for (int y = 0; y < pixels.rows; ++y) {
         pad_row(pixels.ptr<float>(y), pixels.cols, bands, radius, padded.data());
-        float *sum = across.ptr<float>(y);
-        const float *middle = padded.data() + static_cast<ptrdiff_t>(radius) * bands;
-        set_scaled(sum, middle, weights[0], samples);
-        for (int k = 1; k <= radius; ++k)
-            add_pair(sum, middle - k * bands, middle + k * bands, weights[k], samples);
+        weighted_row(middle, before, after, weights, across.ptr<float>(y), samples);
     }
     cv::Mat down(pixels.rows, pixels.cols, pixels.type());
     for (int y = 0; y < pixels.rows; ++y) {
-        float *sum = down.ptr<float>(y);
-        set_scaled(sum, across.ptr<float>(y), weights[0], samples);
-        for (int k = 1; k <= radius; ++k)
-            add_pair(sum, across.ptr<float>(mirrored(y - k, pixels.rows)),
-                     across.ptr<float>(mirrored(y + k, pixels.rows)), weights[k], samples);
+        for (int k = 1; k <= radius; ++k) {
+            before[k] = across.ptr<float>(mirrored(y - k, pixels.rows));
+            after[k] = across.ptr<float>(mirrored(y + k, pixels.rows));
+        }
+        weighted_row(across.ptr<float>(y), before, after, weights, down.ptr<float>(y), samples);
     }
     return down;
 }

@@ -25,6 +25,9 @@ int gaussian_radius(double sigma);
 // image it is mirrored about the edge pixel. `pixels` has depth CV_32F and any number of bands.
 cv::Mat convolve(const cv::Mat &pixels, const std::vector<float> &weights);
 
+// `row`, of width x bands samples, with `radius` mirrored pixels on either side.
+void pad_row(const float *row, int width, int bands, int radius, float *padded);
+
 // The index of the pixel that stands for one outside of 0 … count - 1.
 int mirrored(int index, int count);
 

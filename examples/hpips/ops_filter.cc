@@ -72,28 +72,32 @@ Operator sharpen() {
                 }};
 }
 
-// 1 2 1 across the other direction, both; the length of the gradient.
+// 1 2 1 across the other direction, both; the length of the gradient. The rows have a pixel more on
+// either side.
+void gradient_row(const float *above, const float *here, const float *below, int bands, float scale,
+                  float *to, int count) {
+    for (int left = 0; left < count; ++left) {
+        const int middle = left + bands;
+        const int right = middle + bands;
+        const float dx = (above[right] + 2 * here[right] + below[right]) -
+                         (above[left] + 2 * here[left] + below[left]);
+        const float dy = (below[left] + 2 * below[middle] + below[right]) -
+                         (above[left] + 2 * above[middle] + above[right]);
+        to[left] = scale * std::sqrt(dx * dx + dy * dy);
+    }
+}
+
 cv::Mat gradient(const cv::Mat &colour, float scale) {
     const int bands = colour.channels();
+    const int count = colour.cols * bands;
+    cv::Mat padded(colour.rows, colour.cols + 2, colour.type());
+    for (int y = 0; y < colour.rows; ++y)
+        pad_row(colour.ptr<float>(y), colour.cols, bands, 1, padded.ptr<float>(y));
     cv::Mat length(colour.rows, colour.cols, colour.type());
-    for (int y = 0; y < colour.rows; ++y) {
-        const float *above = colour.ptr<float>(mirrored(y - 1, colour.rows));
-        const float *here = colour.ptr<float>(y);
-        const float *below = colour.ptr<float>(mirrored(y + 1, colour.rows));
-        float *to = length.ptr<float>(y);
-        for (int x = 0; x < colour.cols; ++x) {
-            const int left = mirrored(x - 1, colour.cols) * bands;
-            const int middle = x * bands;
-            const int right = mirrored(x + 1, colour.cols) * bands;
-            for (int b = 0; b < bands; ++b) {
-                const float dx = (above[right + b] + 2 * here[right + b] + below[right + b]) -
-                                 (above[left + b] + 2 * here[left + b] + below[left + b]);
-                const float dy = (below[left + b] + 2 * below[middle + b] + below[right + b]) -
-                                 (above[left + b] + 2 * above[middle + b] + above[right + b]);
-                *to++ = scale * std::sqrt(dx * dx + dy * dy);
-            }
-        }
-    }
+    for (int y = 0; y < colour.rows; ++y)
+        gradient_row(padded.ptr<float>(mirrored(y - 1, colour.rows)), padded.ptr<float>(y),
+                     padded.ptr<float>(mirrored(y + 1, colour.rows)), bands, scale,
+                     length.ptr<float>(y), count);
     return length;
 }
 

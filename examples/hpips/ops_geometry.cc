@@ -41,9 +41,10 @@ void mean_rows(const cv::Mat &in, int factor, cv::Mat &out) {
         const int last = std::min(in.rows, (oy + 1) * factor);
         for (int y = oy * factor; y < last; ++y) {
             const T *row = in.ptr<T>(y);
-            for (int x = 0; x < in.cols; ++x)
-                for (int band = 0; band < bands; ++band)
-                    sums[static_cast<size_t>(x / factor) * bands + band] += *row++;
+            Sum *sum = sums.data();
+            for (int begin = 0; begin < in.cols; begin += factor, sum += bands)
+                for (int x = begin; x < std::min(in.cols, begin + factor); ++x)
+                    for (int band = 0; band < bands; ++band) sum[band] += *row++;
         }
         T *to = out.ptr<T>(oy);
         for (int ox = 0; ox < out.cols; ++ox) {
@@ -65,7 +66,7 @@ cv::Mat shrink_area(const cv::Mat &pixels, const Tile &tile) {
     const auto shrunk = [&](int length) { return (length + factor - 1) / factor; };
     cv::Mat means(shrunk(pixels.rows), shrunk(pixels.cols), pixels.type());
     if (pixels.depth() == CV_8U)
-        mean_rows<uint8_t, uint64_t>(pixels, factor, means);
+        mean_rows<uint8_t, uint32_t>(pixels, factor, means);
     else if (pixels.depth() == CV_16U)
         mean_rows<uint16_t, uint64_t>(pixels, factor, means);
     else

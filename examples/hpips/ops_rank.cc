@@ -74,6 +74,12 @@ cv::Mat sorted_median(const cv::Mat &band, int radius) {
 }
 
 cv::Mat median_of(const cv::Mat &colour, int radius) {
+    const int bands = colour.channels();
+    if (colour.depth() == CV_8U && (bands == 1 || bands == 3 || bands == 4)) {
+        cv::Mat medians;
+        cv::medianBlur(colour, medians, 2 * radius + 1);
+        return medians;
+    }
     return per_band(colour, [=](const cv::Mat &band) {
         if (band.depth() != CV_8U) return sorted_median(band, radius);
         cv::Mat medians;
@@ -148,6 +154,36 @@ cv::Mat extreme(const cv::Mat &keys, int radius, bool is_disk, bool largest) {
     return result;
 }
 
+// Of integers OpenCV does it: their smallest is the same in whatever order they are looked at.
+cv::Mat extreme_of_integers(const cv::Mat &colour, int radius, bool is_disk, bool largest) {
+    const int side = 2 * radius + 1;
+    cv::Mat shape(side, side, CV_8U, cv::Scalar(1));
+    for (int dy = -radius; dy <= radius; ++dy)
+        for (int dx = -radius; dx <= radius; ++dx)
+            shape.at<uint8_t>(dy + radius, dx + radius) =
+                std::abs(dx) <= reach_in_row(radius, dy, is_disk) ? 1 : 0;
+    cv::Mat result;
+    if (largest)
+        cv::dilate(colour, result, shape);
+    else
+        cv::erode(colour, result, shape);
+    return result;
+}
+
+cv::Mat morph(const cv::Mat &colour, int radius, bool is_disk, const std::vector<bool> &passes) {
+    if (colour.depth() != CV_32F) {
+        cv::Mat result = colour;
+        for (const bool largest : passes)
+            result = extreme_of_integers(result, radius, is_disk, largest);
+        return result;
+    }
+    return per_band(colour, [&](const cv::Mat &band) {
+        cv::Mat keys = to_keys(band);
+        for (const bool largest : passes) keys = extreme(keys, radius, is_disk, largest);
+        return from_keys(keys, band.depth());
+    });
+}
+
 // `passes`: true where the largest is taken.
 Operator morphology(std::string name, std::string help, std::vector<bool> passes) {
     const int count = static_cast<int>(passes.size());
@@ -162,12 +198,7 @@ Operator morphology(std::string name, std::string help, std::vector<bool> passes
                     const int radius = tile.values.integer("radius");
                     const bool is_disk = tile.values.word("shape") == "disk";
                     return keep_alpha(pixels, tile.format, [&](const cv::Mat &colour) {
-                        return per_band(colour, [&](const cv::Mat &band) {
-                            cv::Mat keys = to_keys(band);
-                            for (const bool largest : passes)
-                                keys = extreme(keys, radius, is_disk, largest);
-                            return from_keys(keys, band.depth());
-                        });
+                        return morph(colour, radius, is_disk, passes);
                     });
                 }};
 }

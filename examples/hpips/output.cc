@@ -17,8 +17,21 @@ const char kOutputFormats[] = "tif, png, jpg, webp";
 
 namespace {
 
-constexpr int kBlockSide = 256;
-constexpr int64_t kClassicBytesMax = 3'500'000'000;  // beyond: BigTIFF
+// What is on the disk when the new name is there is the whole file.
+void move_to(const std::string &path, const std::string &target) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const bool ok = fd >= 0 && fsync(fd) == 0;
+    const int error = errno;
+    if (fd >= 0) close(fd);
+    if (!ok) throw StoreFailure(path + ": " + std::strerror(error));
+    if (rename(path.c_str(), target.c_str()) != 0)
+        throw StoreFailure(target + ": " + std::strerror(errno));
+}
+
+[[noreturn]] void fail_to_write(const Tiff &tiff) {
+    throw StoreFailure("cannot be written: " +
+                       (errno != 0 ? std::string(std::strerror(errno)) : tiff.error()));
+}
 
 // A file that goes away unless it is kept.
 class Temporary {
@@ -31,15 +44,8 @@ public:
     Temporary &operator=(const Temporary &) = delete;
     const std::string &path() const { return path_; }
 
-    // What is on the disk when the new name is there is the whole file.
-    void rename_to(const std::string &target) {
-        const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-        const bool ok = fd >= 0 && fsync(fd) == 0;
-        const int error = errno;
-        if (fd >= 0) close(fd);
-        if (!ok) throw StoreFailure(path_ + ": " + std::strerror(error));
-        if (rename(path_.c_str(), target.c_str()) != 0)
-            throw StoreFailure(target + ": " + std::strerror(errno));
+    void move_to(const std::string &target) {
+        hpips::move_to(path_, target);
         path_.clear();
     }
 
@@ -91,36 +97,47 @@ void set_metadata(TIFF *tiff, const Metadata &metadata) {
     TIFFSetField(tiff, TIFFTAG_YRESOLUTION, metadata.y_per_mm * 25.4);
 }
 
-// One row of blocks in memory at a time.
-void write_blocks(const TileStore &store, const OutputSpec &spec, Tiff &tiff) {
-    cv::Mat block(kBlockSide, kBlockSide, spec.format.cv_type());
-    uint32_t index = 0;
-    for (int y = 0; y < spec.size.height; y += kBlockSide) {
-        const int rows = std::min(kBlockSide, spec.size.height - y);
-        const cv::Mat band = store.read({0, y, spec.size.width, rows});
-        for (int x = 0; x < spec.size.width; x += kBlockSide, ++index) {
-            const int cols = std::min(kBlockSide, spec.size.width - x);
-            if (rows < kBlockSide || cols < kBlockSide)
-                std::memset(block.data, 0, block.total() * block.elemSize());
-            band(cv::Rect(x, 0, cols, rows)).copyTo(block(cv::Rect(0, 0, cols, rows)));
-            const auto bytes = static_cast<tmsize_t>(block.total() * block.elemSize());
-            errno = 0;
-            if (TIFFWriteEncodedTile(tiff.get(), index, block.data, bytes) != bytes)
-                throw StoreFailure("cannot be written: " +
-                                   (errno != 0 ? std::string(std::strerror(errno)) : tiff.error()));
-        }
-    }
+const char *write_mode(const TileStore &store) {
+    return store.is_big() ? "w8" : "w";
 }
 
-void write_tiff(const TileStore &store, const OutputSpec &spec, const std::string &path) {
-    const int64_t bytes = static_cast<int64_t>(spec.size.width) * spec.size.height *
-                          static_cast<int64_t>(spec.format.pixel_bytes());
-    Tiff tiff(path, bytes > kClassicBytesMax ? "w8" : "w");
-    if (!tiff.is_open())
-        throw StoreFailure("cannot be written: " + std::string(std::strerror(errno)));
+void start_file(const Tiff &tiff, const OutputSpec &spec) {
+    if (!tiff.is_open()) fail_to_write(tiff);
     set_format(tiff.get(), spec);
     set_metadata(tiff.get(), spec.metadata);
-    write_blocks(store, spec, tiff);
+}
+
+void write_compressed(const TileStore &store, const OutputSpec &spec, const std::string &path) {
+    errno = 0;
+    Tiff tiff(path, write_mode(store));
+    start_file(tiff, spec);
+    for (int64_t index = 0; index < store.block_count(); ++index) {
+        const cv::Mat block = store.read_block(index);
+        errno = 0;
+        if (TIFFWriteEncodedTile(tiff.get(), static_cast<uint32_t>(index), block.data,
+                                 store.block_bytes()) != store.block_bytes())
+            fail_to_write(tiff);
+    }
+    if (!tiff.close()) throw StoreFailure("cannot be written: " + tiff.error());
+}
+
+// Makes a TIFF of the store's pixels where they are: a header before them, a directory after them.
+void complete_in_place(const TileStore &store, OutputSpec spec) {
+    spec.compression = COMPRESSION_NONE;
+    if (ftruncate(store.pixels_fd(), store.blocks_end()) != 0)
+        throw StoreFailure(store.pixels_path() + ": " + std::strerror(errno));
+    Tiff::BlocksInPlace file{store.pixels_fd(), store.blocks_begin(), store.blocks_end()};
+    Tiff tiff(file, store.pixels_path(), write_mode(store));
+    start_file(tiff, spec);
+    std::vector<uint8_t> untouched(static_cast<size_t>(store.block_bytes()));
+    for (int64_t index = 0; index < store.block_count(); ++index) {
+        const int64_t place = store.blocks_begin() + index * store.block_bytes();
+        if (TIFFWriteRawTile(tiff.get(), static_cast<uint32_t>(index), untouched.data(),
+                             store.block_bytes()) != store.block_bytes() ||
+            TIFFGetStrileOffset(tiff.get(), static_cast<uint32_t>(index)) !=
+                static_cast<uint64_t>(place))
+            fail_to_write(tiff);
+    }
     if (!tiff.close()) throw StoreFailure("cannot be written: " + tiff.error());
 }
 
@@ -179,18 +196,20 @@ OutputSpec output_of(const Plan &plan, const ImageInfo &info, std::string extens
 }
 
 void write_output(const TileStore &store, const OutputSpec &spec, const std::string &path) {
-    const bool is_tiff = spec.extension == "tif";
-    Temporary tiff(path + ".hpips-new.tif");
-    OutputSpec stored = spec;
-    if (!is_tiff) stored.compression = COMPRESSION_NONE;
-    write_tiff(store, stored, tiff.path());
-    if (is_tiff) {
-        tiff.rename_to(path);
+    if (spec.extension == "tif" && spec.compression != COMPRESSION_NONE) {
+        Temporary compressed(path + ".hpips-new.tif");
+        write_compressed(store, spec, compressed.path());
+        compressed.move_to(path);
+        return;
+    }
+    complete_in_place(store, spec);
+    if (spec.extension == "tif") {
+        move_to(store.pixels_path(), path);
         return;
     }
     Temporary converted(path + ".hpips-new." + spec.extension);
-    convert_with_vips(tiff.path(), spec.metadata, spec.quality, converted.path());
-    converted.rename_to(path);
+    convert_with_vips(store.pixels_path(), spec.metadata, spec.quality, converted.path());
+    converted.move_to(path);
 }
 
 }  // namespace hpips

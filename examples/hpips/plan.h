@@ -63,6 +63,7 @@ public:
 class Grid {
 public:
     Grid(cv::Size size, int side) : size_(size), side_(side) {}
+    cv::Size size() const { return size_; }
     int side() const { return side_; }
     int64_t count() const { return static_cast<int64_t>(columns()) * rows(); }
     int columns() const { return (size_.width + side_ - 1) / side_; }

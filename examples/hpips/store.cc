@@ -17,10 +17,8 @@ namespace {
 
 constexpr char kMagic[] = "hpips-journal 1";
 constexpr int64_t kTilesMax = 200'000'000;
+constexpr int64_t kClassicBytesMax = 3'500'000'000;  // beyond: BigTIFF
 
-std::string part_path(const std::string &output) {
-    return output + ".hpips-part";
-}
 std::string journal_path(const std::string &output) {
     return output + ".hpips-journal";
 }
@@ -51,6 +49,22 @@ void write_all(int fd, const void *data, size_t bytes, off_t offset, const std::
         from += wrote;
         bytes -= static_cast<size_t>(wrote);
         offset += wrote;
+    }
+}
+
+// What was never written is 0: no checksum will match.
+void read_all(int fd, void *data, size_t bytes, off_t offset) {
+    auto *to = static_cast<char *>(data);
+    while (bytes > 0) {
+        const ssize_t got = pread(fd, to, bytes, offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            std::memset(to, 0, bytes);
+            return;
+        }
+        to += got;
+        bytes -= static_cast<size_t>(got);
+        offset += got;
     }
 }
 
@@ -85,7 +99,10 @@ uint64_t checksum(const cv::Mat &pixels) {
 }
 
 TileStore::TileStore(std::string output, const Grid &grid, Format format)
-    : output_(std::move(output)), grid_(grid), format_(format) {
+    : output_(std::move(output)),
+      pixels_path_(output_ + ".hpips-part"),
+      grid_(grid),
+      format_(format) {
     if (grid.count() > kTilesMax) throw Failure("has too many tiles: take a larger --tile");
     done_.resize(static_cast<size_t>(grid.count()));
 }
@@ -108,15 +125,15 @@ void TileStore::open_files(const std::string &identity, Start start) {
     const bool was_there = access(journal.c_str(), F_OK) == 0;
     if (was_there && start == Start::kNew)
         throw Failure("an earlier run was interrupted here: go on with --resume, or remove " +
-                      journal + " and " + part_path(output_));
+                      journal + " and " + pixels_path_);
     journal_fd_ = ::open(journal.c_str(), flags, 0666);
     if (journal_fd_ < 0) throw StoreFailure(journal + ": " + std::strerror(errno));
     if (flock(journal_fd_, LOCK_EX | LOCK_NB) != 0)
         throw Failure("another hpips is at work on " + output_);
     const int truncate = was_there ? 0 : O_TRUNC;
-    pixels_fd_ = ::open(part_path(output_).c_str(),
-                        O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | truncate, 0666);
-    if (pixels_fd_ < 0) throw StoreFailure(part_path(output_) + ": " + std::strerror(errno));
+    pixels_fd_ =
+        ::open(pixels_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | truncate, 0666);
+    if (pixels_fd_ < 0) throw StoreFailure(pixels_path_ + ": " + std::strerror(errno));
     if (was_there) replay(journal, identity);
     struct stat status {};
     if (fstat(journal_fd_, &status) == 0 && status.st_size > 0) {
@@ -158,8 +175,20 @@ void TileStore::replay(const std::string &journal, const std::string &identity) 
     for (const bool is_there : done_) done_count_ += is_there ? 1 : 0;
 }
 
-int64_t TileStore::offset_of(int64_t tile) const {
-    return tile * grid_.side() * grid_.side() * static_cast<int64_t>(format_.pixel_bytes());
+bool TileStore::is_big() const {
+    return block_count() * block_bytes() > kClassicBytesMax;
+}
+
+int64_t TileStore::block_count() const {
+    return Grid(grid_.size(), kBlockSide).count();
+}
+
+int64_t TileStore::block_bytes() const {
+    return int64_t{kBlockSide} * kBlockSide * static_cast<int64_t>(format_.pixel_bytes());
+}
+
+cv::Rect TileStore::block(int64_t index) const {
+    return Grid(grid_.size(), kBlockSide).tile(index);
 }
 
 void TileStore::note(const std::string &words) {
@@ -168,10 +197,42 @@ void TileStore::note(const std::string &words) {
     write_all(journal_fd_, line.data(), line.size(), 0, journal_path(output_));
 }
 
+// Calls use(block, part of the block, the same part of the region) for each block in it.
+template <class Use>
+void TileStore::for_blocks(cv::Rect region, Use use) const {
+    const int columns = Grid(grid_.size(), kBlockSide).columns();
+    for (int row = region.y / kBlockSide; row * kBlockSide < region.br().y; ++row)
+        for (int col = region.x / kBlockSide; col * kBlockSide < region.br().x; ++col) {
+            const cv::Point corner(col * kBlockSide, row * kBlockSide);
+            const cv::Rect common = cv::Rect(corner, cv::Size(kBlockSide, kBlockSide)) & region;
+            use(static_cast<int64_t>(row) * columns + col, common - corner, common - region.tl());
+        }
+}
+
+// In one go what reaches from side to side of a block, or to the image's edge: what is beyond that
+// is 0 anyway. Anything else row by row.
+void TileStore::write_part(int64_t index, cv::Rect part, const cv::Mat &pixels) {
+    const size_t pixel = format_.pixel_bytes();
+    const size_t row_bytes = kBlockSide * pixel;
+    const int64_t offset = offset_of(index) + static_cast<int64_t>(part.y * row_bytes);
+    if (part.x == 0 && part.width == block(index).width) {
+        std::vector<char> rows(part.height * row_bytes);
+        for (int y = 0; y < part.height; ++y)
+            std::memcpy(rows.data() + y * row_bytes, pixels.ptr(y), part.width * pixel);
+        write_all(pixels_fd_, rows.data(), rows.size(), offset, pixels_path_);
+        return;
+    }
+    for (int y = 0; y < part.height; ++y)
+        write_all(pixels_fd_, pixels.ptr(y), part.width * pixel,
+                  offset + static_cast<int64_t>(y * row_bytes + part.x * pixel), pixels_path_);
+}
+
 void TileStore::write(int64_t tile, const cv::Mat &pixels) {
-    const cv::Mat whole = pixels.isContinuous() ? pixels : pixels.clone();
-    write_all(pixels_fd_, whole.data, whole.total() * whole.elemSize(), offset_of(tile),
-              part_path(output_));
+    for_blocks(grid_.tile(tile), [&](int64_t index, cv::Rect part, cv::Rect of_tile) {
+        write_part(index, part, pixels(of_tile));
+        // The disk begins at once, so that there is little to wait for in the end.
+        sync_file_range(pixels_fd_, offset_of(index), block_bytes(), SYNC_FILE_RANGE_WRITE);
+    });
 }
 
 void TileStore::mark_done(int64_t tile, const cv::Mat &pixels) {
@@ -187,42 +248,39 @@ void TileStore::withdraw(int64_t tile) {
     --done_count_;
 }
 
-cv::Mat TileStore::read_tile(int64_t tile) const {
-    const cv::Rect place = grid_.tile(tile);
-    cv::Mat pixels(place.height, place.width, format_.cv_type());
-    auto *to = reinterpret_cast<char *>(pixels.data);
-    size_t bytes = pixels.total() * pixels.elemSize();
-    off_t offset = offset_of(tile);
-    while (bytes > 0) {
-        const ssize_t got = pread(pixels_fd_, to, bytes, offset);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) {
-            std::memset(to, 0, bytes);  // never written: no checksum will match
-            break;
-        }
-        to += got;
-        bytes -= static_cast<size_t>(got);
-        offset += got;
+void TileStore::read_part(int64_t index, cv::Rect part, cv::Mat pixels) const {
+    const size_t pixel = format_.pixel_bytes();
+    const size_t row_bytes = kBlockSide * pixel;
+    const int64_t offset = offset_of(index) + static_cast<int64_t>(part.y * row_bytes);
+    if (part.width * 4 < kBlockSide) {
+        for (int y = 0; y < part.height; ++y)
+            read_all(pixels_fd_, pixels.ptr(y), part.width * pixel,
+                     offset + static_cast<int64_t>(y * row_bytes + part.x * pixel));
+        return;
     }
-    return pixels;
+    std::vector<char> rows(part.height * row_bytes);
+    read_all(pixels_fd_, rows.data(), rows.size(), offset);
+    for (int y = 0; y < part.height; ++y)
+        std::memcpy(pixels.ptr(y), rows.data() + y * row_bytes + part.x * pixel,
+                    part.width * pixel);
 }
 
 cv::Mat TileStore::read(cv::Rect region) const {
     cv::Mat pixels(region.height, region.width, format_.cv_type());
-    const int side = grid_.side();
-    const int columns = grid_.columns();
-    for (int row = region.y / side; row * static_cast<int64_t>(side) < region.br().y; ++row)
-        for (int col = region.x / side; col * static_cast<int64_t>(side) < region.br().x; ++col) {
-            const int64_t tile = static_cast<int64_t>(row) * columns + col;
-            const cv::Rect place = grid_.tile(tile);
-            const cv::Rect common = place & region;
-            read_tile(tile)(common - place.tl()).copyTo(pixels(common - region.tl()));
-        }
+    for_blocks(region, [&](int64_t index, cv::Rect part, cv::Rect of_region) {
+        read_part(index, part, pixels(of_region));
+    });
+    return pixels;
+}
+
+cv::Mat TileStore::read_block(int64_t index) const {
+    cv::Mat pixels(kBlockSide, kBlockSide, format_.cv_type());
+    read_all(pixels_fd_, pixels.data, static_cast<size_t>(block_bytes()), offset_of(index));
     return pixels;
 }
 
 void TileStore::remove() {
-    unlink(part_path(output_).c_str());
+    unlink(pixels_path_.c_str());
     unlink(journal_path(output_).c_str());
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The finished tiles of one output, beside the place where it will be: their pixels in
-// OUTPUT.hpips-part, each at a place of its own, and a journal of which are there, with a checksum
-// of each, in OUTPUT.hpips-journal. What is torn by a kill or a crash is seen and computed anew.
+// OUTPUT.hpips-part, and a journal of which are there, with a checksum of each, in
+// OUTPUT.hpips-journal. What is torn by a kill or a crash is seen and computed anew.
+//
+// The pixels lie as in the TIFF without compression that the file becomes when a directory is put
+// behind them: blocks of kBlockSide, in reading order, after the place of the file's header.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +16,8 @@
 #include "examples/hpips/plan.h"
 
 namespace hpips {
+
+inline constexpr int kBlockSide = 256;
 
 uint64_t checksum(const void *data, size_t bytes);
 uint64_t checksum(const cv::Mat &pixels);  // row by row
@@ -46,9 +51,20 @@ public:
     void mark_done(int64_t tile, const cv::Mat &pixels);
     // It is not, after all.
     void withdraw(int64_t tile);
-    cv::Mat read_tile(int64_t tile) const;
+    cv::Mat read_tile(int64_t tile) const { return read(grid_.tile(tile)); }
     // Any region, from tiles that are there.
     cv::Mat read(cv::Rect region) const;
+
+    // What a writer of files needs: the blocks, and where they begin and end in pixels_path().
+    const std::string &pixels_path() const { return pixels_path_; }
+    int pixels_fd() const { return pixels_fd_; }
+    bool is_big() const;  // more than a classic TIFF can hold
+    int64_t blocks_begin() const { return is_big() ? 16 : 8; }
+    int64_t blocks_end() const { return blocks_begin() + block_count() * block_bytes(); }
+    int64_t block_count() const;
+    int64_t block_bytes() const;
+    cv::Rect block(int64_t index) const;      // as far as the image goes
+    cv::Mat read_block(int64_t index) const;  // kBlockSide x kBlockSide; 0 beyond the image
 
     // The output is in its place, or there will be none: both files go.
     void remove();
@@ -58,9 +74,14 @@ private:
     void open_files(const std::string &identity, Start start);
     void replay(const std::string &journal, const std::string &identity);
     void note(const std::string &words);
-    int64_t offset_of(int64_t tile) const;
+    int64_t offset_of(int64_t block) const { return blocks_begin() + block * block_bytes(); }
+    void write_part(int64_t block, cv::Rect part, const cv::Mat &pixels);
+    void read_part(int64_t block, cv::Rect part, cv::Mat pixels) const;
+    template <class Use>
+    void for_blocks(cv::Rect region, Use use) const;
 
     std::string output_;
+    std::string pixels_path_;
     Grid grid_;
     Format format_;
     std::vector<bool> done_;

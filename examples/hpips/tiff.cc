@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "examples/hpips/tiff.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdarg>
+#include <cstdio>
 #include <mutex>
 
 namespace hpips {
@@ -35,6 +39,45 @@ void add_geo_fields(TIFF *tiff) {
     if (next_extender != nullptr) next_extender(tiff);
 }
 
+// How libtiff gets at a file of which it must not write the middle.
+namespace in_place {
+
+using File = Tiff::BlocksInPlace;
+
+tmsize_t read(thandle_t handle, void *data, tmsize_t bytes) {
+    auto &file = *static_cast<File *>(handle);
+    const ssize_t got = pread(file.fd, data, static_cast<size_t>(bytes), file.position);
+    file.position += std::max<ssize_t>(got, 0);
+    return got;
+}
+
+tmsize_t write(thandle_t handle, void *data, tmsize_t bytes) {
+    auto &file = *static_cast<File *>(handle);
+    const bool is_block = file.position >= file.begin && file.position + bytes <= file.end;
+    if (!is_block && pwrite(file.fd, data, static_cast<size_t>(bytes), file.position) != bytes)
+        return -1;
+    file.position += bytes;
+    file.size = std::max(file.size, file.position);
+    return bytes;
+}
+
+toff_t seek(thandle_t handle, toff_t offset, int whence) {
+    auto &file = *static_cast<File *>(handle);
+    const int64_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? file.position : file.size;
+    file.position = from + static_cast<int64_t>(offset);
+    return static_cast<toff_t>(file.position);
+}
+
+int close(thandle_t) {
+    return 0;
+}
+
+toff_t size(thandle_t handle) {
+    return static_cast<toff_t>(static_cast<File *>(handle)->size);
+}
+
+}  // namespace in_place
+
 int ignore_warning(TIFF *, void *, const char *, const char *, va_list) {
     return 1;
 }
@@ -48,15 +91,28 @@ int Tiff::keep_error(TIFF *, void *self, const char *, const char *format, va_li
     return 1;  // no other handler
 }
 
-Tiff::Tiff(const std::string &path, const char *mode) {
+TIFFOpenOptions *Tiff::options() {
     static std::once_flag once;
     std::call_once(once, [] { next_extender = TIFFSetTagExtender(add_geo_fields); });
     TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
     TIFFOpenOptionsSetErrorHandlerExtR(options, keep_error, this);
     TIFFOpenOptionsSetWarningHandlerExtR(options, ignore_warning, nullptr);
     TIFFOpenOptionsSetMaxSingleMemAlloc(options, kBlockBytesMax);
-    tiff_ = TIFFOpenExt(path.c_str(), mode, options);
-    TIFFOpenOptionsFree(options);
+    return options;
+}
+
+Tiff::Tiff(const std::string &path, const char *mode) {
+    TIFFOpenOptions *const how = options();
+    tiff_ = TIFFOpenExt(path.c_str(), mode, how);
+    TIFFOpenOptionsFree(how);
+}
+
+Tiff::Tiff(BlocksInPlace &file, const std::string &path, const char *mode) {
+    TIFFOpenOptions *const how = options();
+    tiff_ =
+        TIFFClientOpenExt(path.c_str(), mode, &file, in_place::read, in_place::write,
+                          in_place::seek, in_place::close, in_place::size, nullptr, nullptr, how);
+    TIFFOpenOptionsFree(how);
 }
 
 Tiff::~Tiff() {

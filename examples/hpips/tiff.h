@@ -17,6 +17,16 @@ class Tiff {
 public:
     // `mode` as TIFFOpen takes it. A file that cannot be opened: is_open() is false.
     Tiff(const std::string &path, const char *mode);
+    // In a file whose blocks lie where libtiff would put them, from `blocks_begin` on: libtiff
+    // writes what is around them, and blocks that are handed to it are not touched.
+    struct BlocksInPlace {
+        int fd;
+        int64_t begin;
+        int64_t end;
+        int64_t position = 0;
+        int64_t size = 0;  // as libtiff sees the file
+    };
+    Tiff(BlocksInPlace &file, const std::string &path, const char *mode);
     ~Tiff();
     Tiff(const Tiff &) = delete;
     Tiff &operator=(const Tiff &) = delete;
@@ -29,6 +39,7 @@ public:
     bool close();
 
 private:
+    TIFFOpenOptions *options();
     static int keep_error(TIFF *tiff, void *self, const char *module, const char *format,
                           va_list arguments);
     std::string error_;

@@ -35,6 +35,19 @@ tests_bench_network_bench_CPPFLAGS = $(AM_CPPFLAGS)
 tests_bench_network_bench_LDADD = libompi-chain.la $(SECP256K1_LIBS) $(PROTOBUF_LIBS) \
   $(LIBEVENT_LIBS) $(OPENSSL_LIBS)
 
+if HAVE_HPIPS
+EXTRA_PROGRAMS += tests/bench/image_rivals
+tests_bench_image_rivals_SOURCES = tests/bench/image_rivals.cc
+tests_bench_image_rivals_CPPFLAGS = $(HPIPS_CPPFLAGS)
+tests_bench_image_rivals_LDADD = -lopencv_imgcodecs $(HPIPS_LIBS)
+# The table in docs/benchmarks.md is of 3000, 10000 and 30000.
+HPIPS_SIDES = 500 1000 2000
+bench-hpips: all tests/bench/image_rivals
+	@HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
+.PHONY: bench-hpips
+endif
+EXTRA_DIST += tests/bench/hpips_bench.py
+
 RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
 
 bench: all $(BUILT_FOR_BENCHES) tests/system/busy tests/bench/ledger_bench tests/bench/network_bench

@@ -96,7 +96,7 @@ TEST_F(Journal, DamagedPixelsAreComputedAnew) {
         for (int tile = 0; tile < 12; ++tile) put(*store, tile);
     }
     std::string pixels = text_of("out.tif.hpips-part");
-    pixels[3 * 16 * 16 * 3 + 50] ^= 1;
+    pixels[8 + 3 * 16 * 3] ^= 1;  // behind the place of the header, at x = 48
     write_text("out.tif.hpips-part", pixels.substr(0, pixels.size() - 1));
     auto store = open(TileStore::Start::kResume);
     EXPECT_EQ(store->done_count(), 10);

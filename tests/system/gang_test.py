@@ -18,19 +18,11 @@ class Crowd(Devnet):
 
     def __init__(self):
         super().__init__(providers=PEERS, slots=1)
-        self.arguments += ["--timeout", "300s"]
+        self.arguments += ["--timeout", "300s", "--scratch-size", "64M"]
 
     def __enter__(self):
         began = time.monotonic()
         net = super().__enter__()
-        for node in net.providers:
-            node.kill()
-            with open(f"{node.data_folder}/settings.toml", "w", encoding="ascii") as file:
-                file.write('[lend]\nscratch = "64M"\ncache = "0"\n')
-            node.start()
-        for node in net.providers:
-            node.wait_ready()
-        net.wait_offers(120)
         say(f"   {PEERS} peers and their offers are there after {time.monotonic() - began:.0f} s")
         return net
 

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -136,6 +137,33 @@ TEST_F(ControlGroupTest, BoundsProcessorTime) {
     // 0.3 s of a second, and a period (0.1 s) at each end.
     EXPECT_LE(group->cpu_time_ns().value(), 500'000'000u);
     EXPECT_GT(group->cpu_time_ns().value(), 50'000'000u);
+}
+
+// Both on one processor: a quarter of the weight is a fifth of the time.
+TEST_F(ControlGroupTest, WeighsLessThanOthers) {
+    need(&GroupSupport::cpu);
+    GroupTree tree(read_cgroup_layout(), {.cpu_weight = 25});
+    const auto light = tree.make({}), heavy = tree_.make({});
+    const auto spin_on_one = [] {
+        cpu_set_t allowed;
+        sched_getaffinity(0, sizeof allowed, &allowed);
+        int cpu = 0;
+        while (!CPU_ISSET(cpu, &allowed)) ++cpu;
+        cpu_set_t first;
+        CPU_ZERO(&first);
+        CPU_SET(cpu, &first);
+        sched_setaffinity(0, sizeof first, &first);
+        return spin_ms(2'000);
+    };
+    ASSERT_TRUE(light.ok() && heavy.ok());
+    Child one(**light, spin_on_one);
+    Child other(**heavy, spin_on_one);
+    one.wait();
+    other.wait();
+    const double share = static_cast<double>((*light)->cpu_time_ns().value()) /
+                         static_cast<double>((*heavy)->cpu_time_ns().value());
+    EXPECT_GT(share, 0.1);
+    EXPECT_LT(share, 0.6) << "not less than the other one";
 }
 
 TEST_F(ControlGroupTest, CapHoldsForAllTogether) {

@@ -76,6 +76,27 @@ TEST(Loss, AStoppedPeerIsLostAfterTheSilence) {
     ASSERT_TRUE(run_until(loop, [&] { return node.count(true) == 2; }));
 }
 
+TEST(Loss, WhereNothingDependsOnItSilenceMayLastLonger) {
+    Loop loop;
+    Options options = options_of();
+    options.young_ms = 200;
+    Node node(loop, options);
+    OtherProcess other(node.address(), options_of());
+    ASSERT_TRUE(run_until(loop, [&] { return node.count(true) == 1; }));
+    run_for(loop, 500);
+    other.signal(SIGSTOP);
+    run_for(loop, 4'000);
+    EXPECT_EQ(node.count(false), 0u);
+    // Something about a lease: now it matters, and the time until now does not count.
+    const std::uint64_t asked_at_ms = system_clock().steady_ms();
+    ASSERT_TRUE(node->send(node.events.back().peer, wire::Topic::kTrade, "to be answered").ok());
+    ASSERT_TRUE(run_until(loop, [&] { return node.count(false) == 1; }));
+    const std::uint64_t took_ms = system_clock().steady_ms() - asked_at_ms;
+    EXPECT_GT(took_ms, 1500u);
+    EXPECT_LE(took_ms, 4000u);
+    other.signal(SIGCONT);
+}
+
 TEST(Loss, OwnStandstillIsNotHeldAgainstThePeer) {
     Loop loop;
     Options options = options_of();
