@@ -56,6 +56,7 @@ struct DevnetNode {
 struct DevnetStart {
     std::string daemon_path;
     std::string log_level = "note";
+    std::string peer_silence;  // in the daemon's words; empty: its default
     bool dies_with_parent = false;
     int timeout_ms = 60'000;
 };

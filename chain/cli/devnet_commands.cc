@@ -81,6 +81,10 @@ Result<DevnetStart> start_of(const Invocation &invocation) {
     CHAIN_ASSIGN(how.daemon_path, find_daemon());
     if (invocation.arguments.has("log-level"))
         how.log_level = invocation.arguments.value("log-level");
+    if (invocation.arguments.has("peer-silence")) {
+        how.peer_silence = invocation.arguments.value("peer-silence");
+        CHAIN_TRY(parse_duration_ms(how.peer_silence));
+    }
     if (invocation.arguments.has("timeout")) {
         CHAIN_ASSIGN(const std::uint64_t timeout_ms,
                      parse_duration_ms(invocation.arguments.value("timeout")));
@@ -321,6 +325,8 @@ std::vector<Option> up_options() {
     std::vector<Option> options = plan_options();
     options.push_back({"port-base", "PORT", "first of the ports (default: any that are free)"});
     options.push_back({"folder", "DIR", "where (default: devnet in the data folder)"});
+    options.push_back(
+        {"peer-silence", "T", "after which a peer of a lease is lost (default: 2.7s)"});
     options.push_back({"scratch-size", "SIZE", "of disk for each lease (default: 4G)"});
     options.push_back({"rule", "NAME=N", "a number of the genesis' params, as often as need be"});
     return options;

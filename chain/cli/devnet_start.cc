@@ -95,6 +95,7 @@ std::vector<std::string> Devnet::command_line(const DevnetNode &node, const Devn
         argv.insert(argv.end(), words);
     };
     if (!connect_to.empty()) add({"--connect", connect_to});
+    if (!how.peer_silence.empty()) add({"--peer-silence", how.peer_silence});
     switch (node.role) {
         case DevnetNode::Role::kSealer: add({"--seal"}); break;
         case DevnetNode::Role::kRenter: break;

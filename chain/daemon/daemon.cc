@@ -250,6 +250,7 @@ Status Daemon::open_network() {
     network_options.seeds = options_.seeds;
     network_options.discover_lan = options_.discover_lan;
     network_options.map_port = options_.map_port;
+    if (options_.peer_silence_ms != 0) network_options.silent_after_ms = options_.peer_silence_ms;
     network_options.address_book_path = options_.data_folder + "/peers";
     network_options.relay = relay_options(options_.provider.relay);
     till_.emplace(options_.provider.relay, *ledger_, *wallet_, *node_key_);

@@ -35,7 +35,8 @@ struct DaemonOptions {
     std::vector<std::string> seeds;
     bool discover_lan = false;
     bool map_port = false;
-    std::string password_file;  // empty: the wallet stays locked until `wallet unlock`
+    std::uint64_t peer_silence_ms = 0;  // 0: as p2p::Options has it
+    std::string password_file;          // empty: the wallet stays locked until `wallet unlock`
     bool seal = false;
     unsigned mining_threads = 0;
     std::string checkpoint;  // HEIGHT:ID; empty: none

@@ -44,6 +44,9 @@ constexpr const char *kUsage =
     "if "
     "this\n"
     "                        machine has a public address), always or never\n"
+    "  --peer-silence T      after which a peer of a lease is lost (default 2.7s): longer where "
+    "many\n"
+    "                        daemons share a machine that cannot keep up\n"
     "  --password-file FILE  unlock the wallet with the password in FILE\n"
     "  --seal                seal blocks: for the node whose account the genesis names as sealer\n"
     "                        or validator\n"
@@ -76,6 +79,9 @@ constexpr const char *kUsage =
     "  --log-level LEVEL     debug, note, warning or error (default note)\n"
     "  --help, --version\n";
 
+constexpr std::uint64_t kPeerSilenceMinMs = 1'000;
+constexpr std::uint64_t kPeerSilenceMaxMs = 60'000;
+
 enum Option {
     kData = 1000,
     kGenesis,
@@ -87,6 +93,7 @@ enum Option {
     kDiscoverLan,
     kMapPort,
     kRelay,
+    kPeerSilence,
     kPasswordFile,
     kSeal,
     kMine,
@@ -121,6 +128,7 @@ constexpr option kOptions[] = {
     {"discover-lan", no_argument, nullptr, kDiscoverLan},
     {"map-port", no_argument, nullptr, kMapPort},
     {"relay", required_argument, nullptr, kRelay},
+    {"peer-silence", required_argument, nullptr, kPeerSilence},
     {"password-file", required_argument, nullptr, kPasswordFile},
     {"seal", no_argument, nullptr, kSeal},
     {"mine", required_argument, nullptr, kMine},
@@ -261,6 +269,14 @@ chain::Result<bool> parse_command_line(int argc, char **argv,
             case kRelay: {
                 CHAIN_ASSIGN(options.provider.relay.when,
                              chain::provider::parse_relay_when(optarg));
+                break;
+            }
+            case kPeerSilence: {
+                CHAIN_ASSIGN(options.peer_silence_ms, chain::parse_duration_ms(optarg));
+                if (options.peer_silence_ms < kPeerSilenceMinMs ||
+                    options.peer_silence_ms > kPeerSilenceMaxMs)
+                    return chain::make_error(ErrorCode::kInvalidInput,
+                                             "--peer-silence takes 1s to 1min, not ", optarg);
                 break;
             }
             case kPasswordFile: options.password_file = optarg; break;

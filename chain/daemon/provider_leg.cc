@@ -332,11 +332,13 @@ Status ProviderLeg::start_sandbox(const wire::Launch &launch) {
     if (image_) spec.root_folder = provider::image_root_of(lease_folder_);
     CHAIN_ASSIGN(spec.read_only, provider::outside_bindings(lease_folder_));
     if (image_) CHAIN_TRY(provider::make_mount_points(spec));
-    CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(node_.loop, spec, *meter_, [this](int status) {
-                     on_sandbox_exit(status);
-                 }));
+    CHAIN_ASSIGN(sandbox_, provider::Sandbox::start(
+                               node_.loop, spec, *meter_,
+                               [this](provider::Sandbox::NetworkEnds ends) {
+                                   attach_network(std::move(ends));
+                               },
+                               [this](int status) { on_sandbox_exit(status); }));
     sandbox_running_ = true;
-    if (network_ != nullptr) attach_network();
     return ok_status();
 }
 

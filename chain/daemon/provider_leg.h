@@ -124,7 +124,7 @@ private:
     void on_member(std::uint32_t member, bool up, const std::string &why);
     void report_network(const wire::NetworkReport &report);
     void relay_network(std::uint32_t leg);
-    void attach_network();
+    void attach_network(provider::Sandbox::NetworkEnds ends);
     std::uint32_t own_member() const { return overlay::member_of_leg(key_.leg); }
     void give_notice();
     void answer_close(std::uint64_t closes_at_ms);

@@ -88,10 +88,10 @@ void ProviderLeg::relay_network(std::uint32_t leg) {
 }
 
 // orted connects once; whoever else does so is a rank that means harm to its own job only.
-void ProviderLeg::attach_network() {
-    auto [device, listener] = sandbox_->take_network();
-    network_->attach(std::move(device));
-    listener_ = std::move(listener);
+void ProviderLeg::attach_network(provider::Sandbox::NetworkEnds ends) {
+    if (network_ == nullptr) return;  // the leg has ended meanwhile
+    network_->attach(std::move(ends.device));
+    listener_ = std::move(ends.listener);
     listener_watch_ = node_.loop.on_readable(listener_.get(), [this] {
         FileDescriptor socket(
             accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));

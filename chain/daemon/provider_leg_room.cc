@@ -99,7 +99,7 @@ void ProviderLeg::unpack_image() {
     spec.group = group_.get();
     if (started.ok()) started = provider::prepare_unpacking(spec);
     if (started.ok()) {
-        auto sandbox = provider::Sandbox::start(node_.loop, spec, *meter_,
+        auto sandbox = provider::Sandbox::start(node_.loop, spec, *meter_, nullptr,
                                                 [this](int status) { on_image_unpacked(status); });
         if (sandbox.ok()) {
             sandbox_ = std::move(*sandbox);

@@ -281,15 +281,18 @@ bool Engine::ping(Way &way) {
 
 void Engine::tick() {
     const std::uint64_t now_ms = clock_.steady_ms();
-    // This thread stood still, or its machine slept: what others said waits in the sockets.
-    const bool slept = now_ms - ticked_at_ms_ > kSilentAfterMs / 2;
+    // This thread stood still, or its machine slept or is overloaded: what others said waits in the
+    // sockets.
+    const std::uint64_t since_ms = now_ms - ticked_at_ms_;
+    const bool slept = since_ms > kSilentAfterMs / 2;
+    const std::uint64_t late_ms = since_ms > kTickMs ? since_ms - kTickMs : 0;
     const bool pings = now_ms / kPingEveryMs != ticked_at_ms_ / kPingEveryMs;
     ticked_at_ms_ = now_ms;
     for (std::uint32_t member = 0; member < members_.size(); ++member) {
         for (std::size_t direction = 0; direction < 2; ++direction) {
             Way &way = members_[member].ways[direction];
             if (way.link == nullptr) continue;
-            if (slept) way.heard_at_ms = now_ms;
+            way.heard_at_ms = slept ? now_ms : std::min(now_ms, way.heard_at_ms + late_ms);
             if (now_ms - way.heard_at_ms >= kSilentAfterMs)
                 lose(member, direction, "silent for 3 s");
             else if (pings && !ping(way))

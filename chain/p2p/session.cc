@@ -304,9 +304,8 @@ void Session::go_up() {
 // Looks often enough for what it watches for.
 void Session::set_pace(bool brisk) {
     brisk_ = brisk;
-    const std::uint64_t tick_ms =
-        std::max<std::uint64_t>(5, std::min(ping_every_ms() / 2, silent_after_ms() / 4));
-    tick_ = setup_.loop.every_ms(tick_ms, [this] {
+    tick_ms_ = std::max<std::uint64_t>(5, std::min(ping_every_ms() / 2, silent_after_ms() / 4));
+    tick_ = setup_.loop.every_ms(tick_ms_, [this] {
         const auto keep = shared_from_this();
         on_tick();
     });
@@ -327,9 +326,13 @@ bool Session::is_calm() const {
 
 void Session::on_tick() {
     const std::uint64_t now_ms = clock_.steady_ms();
-    // When this process itself stood still (stopped, or its machine asleep), the peer's words wait
-    // in the socket: it gets its time again.
-    if (now_ms - ticked_at_ms_ > silent_after_ms() / 2 || reading_paused_) heard_at_ms_ = now_ms;
+    // When this process itself stood still (stopped, or its machine asleep or overloaded), the
+    // peer's words wait in the socket: that time does not count, or all of it begins again.
+    const std::uint64_t since_ms = now_ms - ticked_at_ms_;
+    if (since_ms > silent_after_ms() / 2 || reading_paused_)
+        heard_at_ms_ = now_ms;
+    else if (since_ms > tick_ms_)
+        heard_at_ms_ = std::min(now_ms, heard_at_ms_ + since_ms - tick_ms_);
     ticked_at_ms_ = now_ms;
     if (quiet_ms() >= silent_after_ms()) {
         const std::uint64_t limit_ms = silent_after_ms();

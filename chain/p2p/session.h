@@ -170,6 +170,7 @@ private:
     PeerAddress remote_;
     std::optional<std::uint64_t> traded_at_ms_;  // steady
     bool brisk_ = true;
+    std::uint64_t tick_ms_ = 0;
     TokenBucket frames_;
     TokenBucket bytes_;
     std::uint64_t up_at_ms_ = 0;  // steady, as the others

@@ -83,8 +83,12 @@ bool is_child_of(int pid, int parent) {
 // reap_leftovers finds it.
 class BwrapSandbox final : public Sandbox {
 public:
-    BwrapSandbox(Loop &loop, std::string lease_folder, std::function<void(int)> on_exit)
-        : loop_(loop), lease_folder_(std::move(lease_folder)), on_exit_(std::move(on_exit)) {}
+    BwrapSandbox(Loop &loop, std::string lease_folder, std::function<void(NetworkEnds)> on_network,
+                 std::function<void(int)> on_exit)
+        : loop_(loop),
+          lease_folder_(std::move(lease_folder)),
+          on_network_(std::move(on_network)),
+          on_exit_(std::move(on_exit)) {}
 
     ~BwrapSandbox() override {
         kill();
@@ -109,11 +113,12 @@ public:
         CHAIN_TRY(open_gate(plan.block));
         if (spec.network == SandboxNetwork::kLease)
             plan.network = overlay::DevicePlan{spec.member, geteuid() != 0};
-        CHAIN_ASSIGN(Spawned spawned, spawn_bwrap(std::move(plan), spec.group, &meter));
-        pid_ = spawned.pid;
-        network_ = {std::move(spawned.device), std::move(spawned.listener)};
+        CHAIN_ASSIGN(spawning_, start_bwrap(std::move(plan), &meter));
+        pid_ = spawning_.pid;
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
+        status_watch_ = loop_.on_readable(
+            spawning_.status.get(), [this, group = spec.group, &meter] { step(group, meter); });
         outer_watch_ = loop_.on_readable(outer_.get(), [this] { on_outer_ended(); });
         info_watch_ = loop_.on_readable(info_.get(), [this] { read_info(); });
         output_watch_ = loop_.on_readable(output_.get(), [this] { read_output(); });
@@ -133,7 +138,6 @@ public:
         kill_process(inner_);
     }
 
-    NetworkEnds take_network() override { return std::move(network_); }
     int pid() const override { return pid_; }
 
     std::string last_words() const override {
@@ -146,6 +150,20 @@ public:
     }
 
 private:
+    void step(host::ControlGroup *group, meter::LeaseMeter &meter) {
+        const Result<bool> stepped = spawning_.step(group, &meter);
+        if (!stepped.ok() && !wait_status_) {
+            last_words_ = stepped.error().message;
+            ::kill(pid_, SIGKILL);
+        }
+        if (!stepped.ok() || *stepped) {
+            status_watch_.cancel();
+            return;
+        }
+        if (spawning_.device.valid())
+            on_network_({std::move(spawning_.device), std::move(spawning_.listener)});
+    }
+
     Status open_pipe(FileDescriptor &reader, FileDescriptor &writer) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
@@ -231,9 +249,10 @@ private:
 
     Loop &loop_;
     std::string lease_folder_;
+    std::function<void(NetworkEnds)> on_network_;
     std::function<void(int)> on_exit_;
     int pid_ = 0;
-    NetworkEnds network_;
+    Spawning spawning_;
     FileDescriptor outer_;
     FileDescriptor inner_;
     FileDescriptor info_;
@@ -242,6 +261,7 @@ private:
     std::string info_text_;
     std::string last_words_;
     std::optional<int> wait_status_;
+    LoopHandle status_watch_;
     LoopHandle outer_watch_;
     LoopHandle inner_watch_;
     LoopHandle info_watch_;
@@ -291,9 +311,13 @@ Status probe(std::optional<overlay::DevicePlan> network, std::string_view what) 
     plan.output = FileDescriptor(ends[1]);
     plan.info = FileDescriptor(open("/dev/null", O_WRONLY | O_CLOEXEC));
     plan.block = FileDescriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
-    CHAIN_ASSIGN(const Spawned spawned, spawn_bwrap(std::move(plan), nullptr, nullptr));
+    CHAIN_ASSIGN(Spawning spawning, start_bwrap(std::move(plan), nullptr));
+    Result<bool> started = false;
+    while (started.ok() && !*started) started = spawning.step(nullptr, nullptr);
+    if (!started.ok()) kill(spawning.pid, SIGKILL);
     int status = 0;
-    waitpid(spawned.pid, &status, 0);
+    waitpid(spawning.pid, &status, 0);
+    if (!started.ok()) return started.error();
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ok_status();
     fcntl(words.get(), F_SETFL, O_NONBLOCK);
     char buffer[4096];
@@ -319,8 +343,10 @@ Status probe_lease_network() {
 
 Result<std::unique_ptr<Sandbox>> Sandbox::start(Loop &loop, const SandboxSpec &spec,
                                                 meter::LeaseMeter &meter,
+                                                std::function<void(NetworkEnds)> on_network,
                                                 std::function<void(int wait_status)> on_exit) {
-    auto sandbox = std::make_unique<BwrapSandbox>(loop, spec.lease_folder, std::move(on_exit));
+    auto sandbox = std::make_unique<BwrapSandbox>(loop, spec.lease_folder, std::move(on_network),
+                                                  std::move(on_exit));
     CHAIN_TRY(sandbox->start(spec, meter));
     return std::unique_ptr<Sandbox>(std::move(sandbox));
 }

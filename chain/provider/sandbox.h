@@ -54,20 +54,22 @@ Status probe_lease_network();
 
 class Sandbox {
 public:
-    // Starts argv. Errors: kPermission, kIo, kNotFound with what to install. `on_exit` is called
-    // once, on the loop thread, when the last process is gone: exit status as of waitpid.
-    static Result<std::unique_ptr<Sandbox>> start(Loop &loop, const SandboxSpec &spec,
-                                                  meter::LeaseMeter &meter,
-                                                  std::function<void(int wait_status)> on_exit);
-    virtual ~Sandbox() = default;  // kills what is left
-    // SIGKILL to every process inside; on_exit follows.
-    virtual void kill() = 0;
-    // Of a lease's network, once: its ends that belong to the daemon.
+    // Of a lease's network: its ends that belong to the daemon.
     struct NetworkEnds {
         FileDescriptor device;
         FileDescriptor listener;
     };
-    virtual NetworkEnds take_network() = 0;
+    // Starts argv. Errors: kPermission, kIo, kNotFound with what to install; what fails later is in
+    // last_words(). `on_network`: once, when there is a lease's network, which takes a while.
+    // `on_exit`: once, when the last process is gone: exit status as of waitpid. Both from the
+    // loop.
+    static Result<std::unique_ptr<Sandbox>> start(Loop &loop, const SandboxSpec &spec,
+                                                  meter::LeaseMeter &meter,
+                                                  std::function<void(NetworkEnds)> on_network,
+                                                  std::function<void(int wait_status)> on_exit);
+    virtual ~Sandbox() = default;  // kills what is left
+    // SIGKILL to every process inside; on_exit follows.
+    virtual void kill() = 0;
     virtual int pid() const = 0;  // of the outermost process, on the host
     // The last lines that orted wrote to its stderr: for messages.
     virtual std::string last_words() const = 0;

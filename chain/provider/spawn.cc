@@ -143,34 +143,6 @@ Result<FileDescriptor> make_arguments_file(const std::vector<std::string> &words
     return file;
 }
 
-// nullopt-like: an empty step means the other end is closed, which is what a good exec does.
-ChildWord hear(int status_fd, Spawned &spawned) {
-    ChildWord word;
-    std::array<int, 2> sockets;  // of overlay::DeviceSockets
-    const ssize_t got = receive_descriptors(status_fd, &word, sizeof word, sockets);
-    if (sockets[0] >= 0) {
-        spawned.device = FileDescriptor(sockets[0]);
-        spawned.listener = FileDescriptor(sockets[1]);
-    }
-    if (got != sizeof word) return {};
-    word.step[sizeof word.step - 1] = '\0';
-    return word;
-}
-
-Status guide_child(Spawned &spawned, int status_fd, int go_fd, host::ControlGroup *group,
-                   meter::LeaseMeter *meter) {
-    const ChildWord first = hear(status_fd, spawned);
-    if (std::string_view(first.step) != kAttached)
-        return errno_error(first.errno_value, std::string(first.step) + " for a sandbox");
-    if (group != nullptr) CHAIN_TRY(group->adopt(spawned.pid));
-    if (meter != nullptr) CHAIN_TRY(meter->adopt(spawned.pid));
-    if (write(go_fd, "g", 1) != 1) return errno_error(errno, "start a sandbox");
-    const ChildWord last = hear(status_fd, spawned);
-    if (last.step[0] != '\0')
-        return errno_error(last.errno_value, std::string(last.step) + " for a sandbox");
-    return ok_status();
-}
-
 struct Pipe {
     FileDescriptor reader;
     FileDescriptor writer;
@@ -201,7 +173,30 @@ Result<std::string> find_bwrap() {
                       "apt-get install bubblewrap");
 }
 
-Result<Spawned> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter) {
+Result<bool> Spawning::step(host::ControlGroup *group, meter::LeaseMeter *meter) {
+    ChildWord word;
+    std::array<int, 2> sockets;  // of overlay::DeviceSockets
+    const ssize_t got = receive_descriptors(status.get(), &word, sizeof word, sockets);
+    if (sockets[0] >= 0) {
+        device = FileDescriptor(sockets[0]);
+        listener = FileDescriptor(sockets[1]);
+    }
+    // The other end is closed: which is what a good exec does, once it was let go.
+    if (got != sizeof word) {
+        if (is_attached) return true;
+        return make_error(ErrorCode::kIo, "a sandbox ended before it began");
+    }
+    word.step[sizeof word.step - 1] = '\0';
+    if (is_attached || std::string_view(word.step) != kAttached)
+        return errno_error(word.errno_value, std::string(word.step) + " for a sandbox");
+    is_attached = true;
+    if (group != nullptr) CHAIN_TRY(group->adopt(pid));
+    if (meter != nullptr) CHAIN_TRY(meter->adopt(pid));
+    if (write(go.get(), "g", 1) != 1) return errno_error(errno, "start a sandbox");
+    return false;
+}
+
+Result<Spawning> start_bwrap(SpawnPlan plan, meter::LeaseMeter *meter) {
     CHAIN_ASSIGN(FileDescriptor arguments, make_arguments_file(plan.words));
     CHAIN_ASSIGN(Pipe status, make_status_pair());
     CHAIN_ASSIGN(Pipe go, make_pipe());
@@ -234,18 +229,11 @@ Result<Spawned> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::Le
         close(go.writer.get());
         run_child(context);
     }
-    status.writer.reset();
-    go.reader.reset();
-    Spawned spawned;
-    spawned.pid = pid;
-    if (const Status guided =
-            guide_child(spawned, status.reader.get(), go.writer.get(), group, meter);
-        !guided.ok()) {
-        kill(pid, SIGKILL);
-        waitpid(pid, nullptr, 0);
-        return guided.error();
-    }
-    return spawned;
+    Spawning spawning;
+    spawning.pid = pid;
+    spawning.status = std::move(status.reader);
+    spawning.go = std::move(go.writer);
+    return spawning;
 }
 
 }  // namespace chain::provider

@@ -38,14 +38,21 @@ struct SpawnPlan {
 // Where bubblewrap is. Errors: kNotFound, with what to install.
 Result<std::string> find_bwrap();
 
-struct Spawned {
+// A child on its way to bwrap. It makes its network itself, which takes long where many are made.
+struct Spawning {
     int pid = 0;
-    FileDescriptor device;  // with a network: as overlay::DeviceSockets
+    FileDescriptor status;  // readable: step() has something to do
+    FileDescriptor go;
+    FileDescriptor device;  // with a network, from its first word on: as overlay::DeviceSockets
     FileDescriptor listener;
+    bool is_attached = false;  // it is in its groups
+
+    // True: exec has succeeded. Waits while there is nothing to be read. Errors: kPermission, kIo;
+    // the child ends then, and is still to be waited for.
+    Result<bool> step(host::ControlGroup *group, meter::LeaseMeter *meter);
 };
 
-// Returns when exec has succeeded. `group` and `meter` may be null. Errors: kPermission, kIo; then
-// no child is left.
-Result<Spawned> spawn_bwrap(SpawnPlan plan, host::ControlGroup *group, meter::LeaseMeter *meter);
+// Returns when the child runs. `meter` may be null. Errors: kIo.
+Result<Spawning> start_bwrap(SpawnPlan plan, meter::LeaseMeter *meter);
 
 }  // namespace chain::provider

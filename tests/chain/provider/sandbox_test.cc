@@ -66,7 +66,7 @@ protected:
 
     Result<std::unique_ptr<Sandbox>> start(std::vector<std::string> argv) {
         spec_.argv = std::move(argv);
-        return Sandbox::start(loop_, spec_, *meter_, [this](int status) {
+        return Sandbox::start(loop_, spec_, *meter_, nullptr, [this](int status) {
             ++exit_count_;
             wait_status_ = status;
             loop_.stop();
@@ -159,9 +159,12 @@ TEST_F(SandboxTest, HasNoRights) {
 TEST_F(SandboxTest, RunsAsAUidOfItsOwnOnTheHost) {
     auto sandbox = start({"/bin/sleep", "30"});
     ASSERT_TRUE(sandbox.ok());
-    struct stat status {};
-    ASSERT_EQ(stat(("/proc/" + std::to_string((*sandbox)->pid())).c_str(), &status), 0);
-    const std::string text = read_text("/proc/" + std::to_string((*sandbox)->pid()) + "/status");
+    const std::string folder = "/proc/" + std::to_string((*sandbox)->pid());
+    const LoopHandle look = loop_.every_ms(5, [&] {
+        if (read_text(folder + "/comm") == "bwrap\n") loop_.stop();
+    });
+    run_loop();
+    const std::string text = read_text(folder + "/status");
     EXPECT_EQ(text.find("Uid:\t0"), std::string::npos);
     if (geteuid() == 0) {
         EXPECT_NE(text.find("Uid:\t" + std::to_string(*leg_uid(spec_.lease_folder))),
@@ -315,7 +318,7 @@ TEST_F(SandboxTest, DiesWithADaemonThatIsKilled) {
         Loop loop;
         spec_.argv = {"/bin/bash", "-c",
                       "trap '' TERM; setsid sleep 1000 & >ready; sleep 1000; : " + marker};
-        auto sandbox = Sandbox::start(loop, spec_, *meter_, [](int) {});
+        auto sandbox = Sandbox::start(loop, spec_, *meter_, nullptr, [](int) {});
         if (!sandbox.ok()) _exit(1);
         loop.run();
         _exit(0);
@@ -340,7 +343,7 @@ TEST_F(SandboxTest, ADaemonThatIsKilledAtAnyMomentLeavesNothingForTheNext) {
             Loop loop;
             spec_.lease_folder = *folder;
             spec_.argv = {"/bin/bash", "-c", "sleep 1000; : " + marker};
-            auto sandbox = Sandbox::start(loop, spec_, *meter_, [](int) {});
+            auto sandbox = Sandbox::start(loop, spec_, *meter_, nullptr, [](int) {});
             loop.run();
             _exit(0);
         }
