@@ -46,7 +46,7 @@ examples_hpips_libhpips_a_SOURCES = \
   examples/hpips/hpips.h \
   examples/hpips/image.cc examples/hpips/image.h \
   examples/hpips/operators.cc examples/hpips/operators.h \
-  examples/hpips/ops_denoise.cc examples/hpips/ops_filter.cc \
+  examples/hpips/ops_bands.cc examples/hpips/ops_denoise.cc examples/hpips/ops_filter.cc \
   examples/hpips/ops_geometry.cc examples/hpips/ops_rank.cc examples/hpips/ops_tone.cc \
   examples/hpips/options.cc examples/hpips/options.h \
   examples/hpips/output.cc examples/hpips/output.h \
@@ -58,6 +58,7 @@ examples_hpips_libhpips_a_SOURCES = \
   examples/hpips/schedule.cc examples/hpips/schedule.h \
   examples/hpips/store.cc examples/hpips/store.h \
   examples/hpips/tiff.cc examples/hpips/tiff.h examples/hpips/tiff_image.cc \
+  examples/hpips/viewer.cc examples/hpips/viewer.h \
   examples/hpips/vips_image.cc examples/hpips/vips_image.h
 examples_hpips_libhpips_a_CPPFLAGS = $(HPIPS_CPPFLAGS)
 examples_hpips_libhpips_a_CXXFLAGS = $(HPIPS_CXXFLAGS)

@@ -16,7 +16,7 @@ void add_built_in_operators() {
     static std::once_flag once;
     std::call_once(once, [] {
         for (auto group : {tone_operators, geometry_operators, filter_operators, rank_operators,
-                           denoise_operators})
+                           denoise_operators, band_operators})
             for (Operator &built_in : group()) add_operator(std::move(built_in));
     });
 }

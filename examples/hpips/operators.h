@@ -14,6 +14,7 @@ std::vector<Operator> geometry_operators();  // crop, shrink
 std::vector<Operator> filter_operators();    // weighted sums of neighbours
 std::vector<Operator> rank_operators();      // neighbours in order: median, morphology
 std::vector<Operator> denoise_operators();
+std::vector<Operator> band_operators();
 
 Parameter integer_parameter(std::string name, int standard, int least, int most, std::string help);
 Parameter real_parameter(std::string name, std::string standard, double least, double most,

@@ -28,8 +28,8 @@ const char kUsage[] = R"(usage: hpips run PIPELINE INPUT... -o OUTPUT [OPTION...
 PIPELINE is text, or a file that ends in .hpips. `hpips ops` lists the operators.
 
   -o OUTPUT       a folder; or for one input a file; %s in it stands for the input's name
-  --format EXT    tif, png, jpg, webp (default: as the input, or what OUTPUT ends in)
-  --quality N     of jpg and webp, 1 to 100 (default: 90)
+  --format EXT    tif, png, jpg, webp, dzi (default: as the input, or what OUTPUT ends in)
+  --quality N     of jpg, webp and dzi, 1 to 100 (default: 90)
   --resume        go on with what was interrupted
   --verify SHARE  0 to 1: so many of the tiles are computed by two ranks and compared
   --dry-run       what it would take, and cost; computes one tile

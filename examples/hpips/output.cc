@@ -7,13 +7,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include "examples/hpips/tiff.h"
+#include "examples/hpips/viewer.h"
 #include "examples/hpips/vips_image.h"
 
 namespace hpips {
 
-const char kOutputFormats[] = "tif, png, jpg, webp";
+namespace fs = std::filesystem;
+
+const char kOutputFormats[] = "tif, png, jpg, webp, dzi";
 
 namespace {
 
@@ -157,7 +161,8 @@ void check_holds(const std::string &extension, const Format &format, Colour colo
     if (colour != Colour::kGrey && colour != Colour::kRgb &&
         !(colour == Colour::kCmyk && extension == "jpg"))
         refuse(std::to_string(format.bands) + " bands");
-    if (format.has_alpha && extension == "jpg") refuse("alpha");
+    const bool is_jpeg = extension == "jpg" || extension == "dzi";
+    if (format.has_alpha && is_jpeg) refuse("alpha");
     const int side = extension == "webp" ? 16383 : extension == "jpg" ? 65535 : kSideMax;
     if (std::max(size.width, size.height) > side)
         refuse("more than " + std::to_string(side) + " pixels in a row");
@@ -169,7 +174,7 @@ std::string known_extension(std::string extension) {
     std::transform(extension.begin(), extension.end(), extension.begin(), ::tolower);
     if (extension == "tiff") return "tif";
     if (extension == "jpeg") return "jpg";
-    for (const char *known : {"tif", "png", "jpg", "webp"})
+    for (const char *known : {"tif", "png", "jpg", "webp", "dzi"})
         if (extension == known) return extension;
     return "";
 }
@@ -195,6 +200,31 @@ OutputSpec output_of(const Plan &plan, const ImageInfo &info, std::string extens
     return spec;
 }
 
+// NAME.dzi, NAME_files and NAME.html, which shows them. They are made aside; while those of an
+// earlier run are replaced there is no NAME.dzi.
+void write_deep_zoom(const TileStore &store, const OutputSpec &spec, const std::string &path) {
+    constexpr int kTileSide = 254;
+    constexpr int kOverlap = 1;
+    const fs::path target = fs::path(path).replace_extension();
+    const std::string name = target.filename().string();
+    const fs::path aside = path + ".hpips-new";
+    try {
+        fs::remove_all(aside);
+        fs::create_directory(aside);
+        deep_zoom_with_vips(store.pixels_path(), kTileSide, kOverlap, spec.quality,
+                            (aside / name).string());
+        write_viewer({name, spec.size, kTileSide, kOverlap}, (aside / (name + ".html")).string());
+        fs::remove(path);
+        for (const char *part : {"_files", ".html", ".dzi"}) {
+            fs::remove_all(target.string() + part);
+            fs::rename(aside / (name + part), target.string() + part);
+        }
+        fs::remove_all(aside);
+    } catch (const fs::filesystem_error &problem) {
+        throw StoreFailure(path + ": " + problem.code().message());
+    }
+}
+
 void write_output(const TileStore &store, const OutputSpec &spec, const std::string &path) {
     if (spec.extension == "tif" && spec.compression != COMPRESSION_NONE) {
         Temporary compressed(path + ".hpips-new.tif");
@@ -207,6 +237,7 @@ void write_output(const TileStore &store, const OutputSpec &spec, const std::str
         move_to(store.pixels_path(), path);
         return;
     }
+    if (spec.extension == "dzi") return write_deep_zoom(store, spec, path);
     Temporary converted(path + ".hpips-new." + spec.extension);
     convert_with_vips(store.pixels_path(), spec.metadata, spec.quality, converted.path());
     converted.move_to(path);

@@ -195,6 +195,17 @@ std::unique_ptr<Image> open_with_vips(const std::string &path) {
     return std::make_unique<VipsFile>(path);
 }
 
+void deep_zoom_with_vips(const std::string &tiff_path, int tile_side, int overlap, int quality,
+                         const std::string &base) {
+    start_vips();
+    const Handle image(
+        vips_image_new_from_file(tiff_path.c_str(), "access", VIPS_ACCESS_SEQUENTIAL, nullptr));
+    const std::string suffix = ".jpg[Q=" + std::to_string(quality) + "]";
+    if (!image || vips_dzsave(image.get(), base.c_str(), "tile_size", tile_side, "overlap", overlap,
+                              "suffix", suffix.c_str(), nullptr) != 0)
+        throw Failure(vips_error());
+}
+
 void convert_with_vips(const std::string &tiff_path, const Metadata &metadata, int quality,
                        const std::string &path) {
     start_vips();

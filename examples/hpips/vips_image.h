@@ -19,4 +19,8 @@ std::string vips_version();
 void convert_with_vips(const std::string &tiff_path, const Metadata &metadata, int quality,
                        const std::string &path);
 
+// The same as deep-zoom tiles of JPEG: `base`.dzi, and `base`_files with a folder for each level.
+void deep_zoom_with_vips(const std::string &tiff_path, int tile_side, int overlap, int quality,
+                         const std::string &base);
+
 }  // namespace hpips

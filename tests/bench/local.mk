@@ -44,7 +44,6 @@ tests_bench_image_rivals_LDADD = -lopencv_imgcodecs $(HPIPS_LIBS)
 HPIPS_SIDES = 500 1000 2000
 bench-hpips: all tests/bench/image_rivals
 	@HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
-.PHONY: bench-hpips
 endif
 EXTRA_DIST += tests/bench/hpips_bench.py
 
@@ -65,4 +64,4 @@ bench-ledger: all tests/bench/ledger_bench
 	@$(RUN_BENCH) $(srcdir)/tests/bench/ledger_bench.py
 bench-network: all tests/bench/network_bench
 	@tests/bench/network_bench $(BENCH_ROUNDS)
-.PHONY: bench bench-lease bench-lease-network bench-sandbox bench-owner bench-ledger bench-network
+.PHONY: bench bench-hpips bench-lease bench-lease-network bench-sandbox bench-owner bench-ledger bench-network

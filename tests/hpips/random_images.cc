@@ -61,7 +61,7 @@ cv::Mat Chance::image(cv::Size size, const Format &format) {
 std::string Chance::step() {
     const auto n = [&](int least, int most) { return std::to_string(between(least, most)); };
     const auto shape = [&] { return below(2) == 0 ? " shape=disk" : " shape=square"; };
-    switch (below(18)) {
+    switch (below(21)) {
         case 0: return "invert";
         case 1: return "levels black=0." + n(0, 3) + " white=0." + n(5, 9);
         case 2: return "gamma value=" + n(1, 3);
@@ -81,6 +81,9 @@ std::string Chance::step() {
         case 14: return "dilate radius=" + n(1, 6) + shape();
         case 15: return (below(2) == 0 ? "open radius=" : "close radius=") + n(1, 4) + shape();
         case 16: return "bilateral radius=" + n(1, 4) + " strength=" + n(5, 80);
+        case 17: return "band number=" + n(1, 3);
+        case 18: return "normdiff a=" + n(1, 3) + " b=" + n(1, 2);
+        case 19: return "clouds brightness=0." + n(1, 6) + " whiteness=" + n(0, 2);
         default: return "denoise strength=" + n(3, 30) + " search=" + n(1, 5) + " patch=" + n(1, 2);
     }
 }

@@ -228,6 +228,23 @@ TEST_F(Codecs, TheFileIsTheSameForEverySideOfTiles) {
     }
 }
 
+TEST_F(Codecs, DeepZoomHasEveryLevelAndItsPage) {
+    Chance chance;
+    const OutputSpec spec{.extension = "dzi", .format = kFormat, .colour = Colour::kRgb};
+    for (const int side : {700, 300}) {  // the second replaces the first
+        write(chance.image({side, side / 2}, kFormat), spec, "a <b>.dzi");
+        EXPECT_TRUE(fs::exists(path("a <b>.dzi")));
+        const std::string page = text_of("a <b>.html");
+        EXPECT_NE(page.find("<title>a &lt;b></title>"), std::string::npos);
+        EXPECT_NE(page.find("\"width\":" + std::to_string(side)), std::string::npos);
+        const int levels = side == 700 ? 11 : 10;  // 1, 2, 4 … pixels, to the whole
+        for (int level = 0; level < levels; ++level)
+            EXPECT_TRUE(fs::exists(path("a <b>_files/" + std::to_string(level) + "/0_0.jpg")));
+        EXPECT_FALSE(fs::exists(path("a <b>_files/" + std::to_string(levels))));
+        EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 3);
+    }
+}
+
 Metadata some_metadata() {
     Metadata metadata;
     metadata.icc = Bytes(500, 7);
