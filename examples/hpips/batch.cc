@@ -39,7 +39,8 @@ private:
 };
 
 std::string identity_of(const Job &job, const Pipeline &pipeline) {
-    return file_identity(job.input) + " " + pipeline.text();
+    return file_identity(job.input) + " " +
+           (job.page == 0 ? "" : "page " + std::to_string(job.page) + " ") + pipeline.text();
 }
 
 std::string done_line(const Opened &opened, const std::string &identity) {
@@ -54,7 +55,7 @@ Pipeline pipeline_of(const std::string &word) {
 
 Opened open_job(const Job &job, const Pipeline &pipeline, const Options &options, int ranks) {
     Opened opened;
-    opened.image = open_image(job.input);
+    opened.image = open_image(job.input, job.page);
     const ImageInfo &info = opened.image->info();
     opened.plan = std::make_shared<const Plan>(pipeline, info.format, info.size);
     opened.spec = output_of(*opened.plan, info, job.extension);
@@ -80,6 +81,12 @@ Batch::Batch(const Options &options, Pipeline pipeline, Farm &farm, Progress &pr
 
 int Batch::run() {
     const double began = now_s();
+    farm_.beside([this] {
+        std::vector<Job> pages;
+        for (const Job &job : jobs_)
+            for (Job &page : jobs_of_pages(job)) pages.push_back(std::move(page));
+        jobs_ = std::move(pages);
+    });
     done_.resize(jobs_.size());
     for (size_t i = 0; i < jobs_.size(); ++i) do_image(jobs_[i], i);
     redo_what_odd_ranks_did();

@@ -110,7 +110,10 @@ int dry_run(const Options &options) {
     int code = kExitDone;
     Options where = options;
     if (where.output.empty()) where.output = "./";
-    for (const Job &job : jobs_of(where)) {
+    std::vector<Job> jobs;
+    for (const Job &job : jobs_of(where))
+        for (Job &page : jobs_of_pages(job)) jobs.push_back(std::move(page));
+    for (const Job &job : jobs) {
         try {
             Opened opened = open_job(job, pipeline, options, 1);
             const Estimate one = estimate(opened);

@@ -35,6 +35,7 @@ inline constexpr int64_t kWholeDecodeMax = 4LL << 30;     // bytes, where no par
 inline constexpr int64_t kBlockBytesMax = 256LL << 20;    // one strip or tile of a TIFF, decoded
 inline constexpr int64_t kTileBytesMax = 1LL << 30;       // what is sent to a rank for one tile
 inline constexpr int64_t kMetadataBytesMax = 64LL << 20;  // profiles and the like, each
+inline constexpr int kPagesMax = 20'000;                  // of one TIFF
 inline constexpr int kRadiusMax = 4096;                   // of a whole pipeline, in input pixels
 inline constexpr int kStepsMax = 64;
 inline constexpr size_t kPipelineTextMax = 16 * 1024;

@@ -56,13 +56,13 @@ void move_geo_tags(std::vector<TiffTag> &tags, cv::Point origin, int scale) {
     }
 }
 
-std::unique_ptr<Image> open_image(const std::string &path) {
+std::unique_ptr<Image> open_image(const std::string &path, int page) {
     struct stat status {};
     if (stat(path.c_str(), &status) != 0) throw Failure(std::strerror(errno));
     // A pipe or a device may never end, or never begin.
     if (!S_ISREG(status.st_mode)) throw Failure("is not a file");
-    auto image = open_tiff(path);
-    return image ? std::move(image) : open_with_vips(path);
+    auto image = open_tiff(path, page);
+    return image ? std::move(image) : open_with_vips(path, page);
 }
 
 }  // namespace hpips

@@ -67,12 +67,16 @@ protected:
     ImageInfo info_;
 };
 
-// Failure, without the file's name: what it is not, or which limit it breaks.
-std::unique_ptr<Image> open_image(const std::string &path);
+// `page`: of a TIFF, one of pages_of(). Failure, without the file's name: what it is not, or which
+// limit it breaks.
+std::unique_ptr<Image> open_image(const std::string &path, int page = 0);
+// The directories of a TIFF that hold images of their own, not smaller copies or masks of others;
+// {0} of everything else. Failure: more than kPagesMax.
+std::vector<int> pages_of(const std::string &path);
 
 // nullptr: not a TIFF, or one that libvips is to read.
-std::unique_ptr<Image> open_tiff(const std::string &path);
-std::unique_ptr<Image> open_with_vips(const std::string &path);
+std::unique_ptr<Image> open_tiff(const std::string &path, int page);
+std::unique_ptr<Image> open_with_vips(const std::string &path, int page);
 
 void check_limits(cv::Size size, const Format &format);
 

@@ -8,6 +8,7 @@
 #include <set>
 #include <sstream>
 
+#include "examples/hpips/image.h"
 #include "examples/hpips/output.h"
 #include "examples/hpips/pipeline.h"
 #include "examples/hpips/plan.h"
@@ -199,6 +200,32 @@ std::vector<Job> jobs_of(const Options &options) {
             throw Failure("two images would be written to one file: " + other->second + " and " +
                           job.input);
         jobs.push_back(std::move(job));
+    }
+    return jobs;
+}
+
+std::vector<Job> jobs_of_pages(const Job &job) {
+    std::vector<int> pages{0};
+    try {
+        pages = pages_of(job.input);
+    } catch (const Failure &) {
+        return {job};  // said when it is opened
+    }
+    if (pages.size() == 1) {
+        Job only = job;
+        only.page = pages.front();
+        return {only};
+    }
+    std::vector<Job> jobs;
+    const fs::path output(job.output);
+    for (size_t i = 0; i < pages.size(); ++i) {
+        char number[24];
+        std::snprintf(number, sizeof number, "-%04zu", i + 1);
+        Job one = job;
+        one.page = pages[i];
+        one.output =
+            (output.parent_path() / output.stem()).string() + number + output.extension().string();
+        jobs.push_back(std::move(one));
     }
     return jobs;
 }

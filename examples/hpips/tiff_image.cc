@@ -78,9 +78,12 @@ Bytes blob(TIFF *tiff, uint32_t tag) {
 
 class TiffImage : public Image {
 public:
-    explicit TiffImage(const std::string &path) : tiff_(path, "rm") {}
+    TiffImage(const std::string &path, int page) : tiff_(path, "rm"), page_(page) {}
 
-    bool is_readable() const { return tiff_.is_open(); }
+    bool is_readable() const {
+        return tiff_.is_open() &&
+               (page_ == 0 || TIFFSetDirectory(tiff_.get(), static_cast<tdir_t>(page_)) == 1);
+    }
     const std::string &error() const { return tiff_.error(); }
 
     // False: not a kind of TIFF that this can read.
@@ -123,6 +126,7 @@ private:
     cv::Mat decode(uint32_t index, int rows, int bands);
 
     Tiff tiff_;
+    int page_;
     BlockCache cache_;
     bool is_tiled_ = false;
     bool is_planar_ = false;  // each band has blocks of its own
@@ -253,17 +257,34 @@ const cv::Mat &TiffImage::block(int bx, int by) {
     return cache_.add(index, merged);
 }
 
-}  // namespace
-
-std::unique_ptr<Image> open_tiff(const std::string &path) {
+bool is_tiff(const std::string &path) {
     std::string head(4, '\0');
     std::ifstream(path, std::ios::binary).read(head.data(), 4);
     const std::string heads[] = {{"II*\0", 4}, {"II+\0", 4}, {"MM\0*", 4}, {"MM\0+", 4}};
-    if (std::find(std::begin(heads), std::end(heads), head) == std::end(heads)) return nullptr;
-    auto image = std::make_unique<TiffImage>(path);
+    return std::find(std::begin(heads), std::end(heads), head) != std::end(heads);
+}
+
+}  // namespace
+
+std::unique_ptr<Image> open_tiff(const std::string &path, int page) {
+    if (!is_tiff(path)) return nullptr;
+    auto image = std::make_unique<TiffImage>(path, page);
     if (!image->is_readable()) throw Failure("is damaged: " + image->error());
     if (!image->open()) return nullptr;
     return image;
+}
+
+std::vector<int> pages_of(const std::string &path) {
+    std::vector<int> pages;
+    if (!is_tiff(path)) return {0};
+    const Tiff tiff(path, "rm");
+    if (!tiff.is_open()) return {0};  // said when it is opened
+    for (int directory = 0; directory <= kPagesMax; ++directory) {
+        const auto kind = field<uint32_t>(tiff.get(), TIFFTAG_SUBFILETYPE, 0);
+        if ((kind & (FILETYPE_REDUCEDIMAGE | FILETYPE_MASK)) == 0) pages.push_back(directory);
+        if (TIFFReadDirectory(tiff.get()) != 1) return pages.empty() ? std::vector{0} : pages;
+    }
+    throw Failure("has more than " + std::to_string(kPagesMax) + " pages");
 }
 
 }  // namespace hpips

@@ -95,7 +95,7 @@ std::string short_name(std::string loader) {
 
 class VipsFile : public Image {
 public:
-    explicit VipsFile(const std::string &path) {
+    VipsFile(const std::string &path, int page) {
         const char *loader = vips_foreign_find_load(path.c_str());
         if (loader == nullptr) {
             vips_error_clear();
@@ -104,8 +104,11 @@ public:
         info_.file_format = short_name(loader);
         const bool in_parts =
             (vips_foreign_flags(loader, path.c_str()) & VIPS_FOREIGN_PARTIAL) != 0;
-        Handle opened(vips_image_new_from_file(path.c_str(), "fail_on", VIPS_FAIL_ON_TRUNCATED,
-                                               "access", VIPS_ACCESS_RANDOM, nullptr));
+        // Only loaders of files with pages know the option.
+        const std::string option = page == 0 ? "" : "[page=" + std::to_string(page) + "]";
+        Handle opened(vips_image_new_from_file((path + option).c_str(), "fail_on",
+                                               VIPS_FAIL_ON_TRUNCATED, "access", VIPS_ACCESS_RANDOM,
+                                               nullptr));
         if (!opened) throw Failure(vips_error());
         set_format(opened.get());
         check_limits(info_.size, info_.format);
@@ -190,9 +193,9 @@ std::string vips_version() {
     return vips_version_string();
 }
 
-std::unique_ptr<Image> open_with_vips(const std::string &path) {
+std::unique_ptr<Image> open_with_vips(const std::string &path, int page) {
     start_vips();
-    return std::make_unique<VipsFile>(path);
+    return std::make_unique<VipsFile>(path, page);
 }
 
 void deep_zoom_with_vips(const std::string &tiff_path, int tile_side, int overlap, int quality,

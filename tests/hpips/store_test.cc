@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "examples/hpips/image.h"
+#include "examples/hpips/options.h"
 #include "examples/hpips/output.h"
 #include "examples/hpips/tiff.h"
 #include "examples/hpips/vips_image.h"
@@ -363,6 +364,35 @@ TEST_F(Codecs, TiffsOfOthers) {
             EXPECT_TRUE(same_bytes(read_all(*open_image(path("other.tif"))), image))
                 << mode << planes;
         }
+}
+
+// A stack: pages are images of their own, the smaller copies of a pyramid are not.
+TEST_F(Codecs, StacksHavePages) {
+    Chance chance;
+    std::vector<cv::Mat> images;
+    {
+        Tiff tiff(path("stack.tif"), "w");
+        for (int page = 0; page < 4; ++page) {
+            images.push_back(chance.image({31, 20 + page}, {Depth::kU8, 1, false}));
+            TIFFSetField(tiff.get(), TIFFTAG_SUBFILETYPE, page == 1 ? FILETYPE_REDUCEDIMAGE : 0);
+            TIFFSetField(tiff.get(), TIFFTAG_IMAGEWIDTH, images[page].cols);
+            TIFFSetField(tiff.get(), TIFFTAG_IMAGELENGTH, images[page].rows);
+            TIFFSetField(tiff.get(), TIFFTAG_BITSPERSAMPLE, 8);
+            TIFFSetField(tiff.get(), TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
+            for (int y = 0; y < images[page].rows; ++y)
+                TIFFWriteScanline(tiff.get(), images[page].ptr(y), y, 0);
+            TIFFWriteDirectory(tiff.get());
+        }
+    }
+    EXPECT_EQ(pages_of(path("stack.tif")), (std::vector<int>{0, 2, 3}));
+    for (const int page : {0, 2, 3})
+        EXPECT_TRUE(same_bytes(read_all(*open_image(path("stack.tif"), page)), images[page]));
+    const auto jobs = jobs_of_pages({path("stack.tif"), path("out.png"), "png"});
+    ASSERT_EQ(jobs.size(), 3u);
+    EXPECT_EQ(jobs[1].output, path("out-0002.png"));
+    EXPECT_EQ(jobs[1].page, 2);
+    EXPECT_THROW(open_image(path("stack.tif"), 9), Failure);
+    EXPECT_EQ(pages_of(path("none.tif")), std::vector<int>{0});
 }
 
 // Any file cut or changed anywhere: an image or a Failure, in bounded time and memory.

@@ -107,8 +107,10 @@ def main():
     for kind in (*KINDS, "proxy"):
         pid = os.fork()
         if pid == 0:
+            from swift.common.utils import set_swift_dir
             from swift.common.wsgi import run_wsgi
 
+            set_swift_dir(folder)  # else /etc/swift is looked at before the file below is
             os._exit(run_wsgi(f"{folder}/{kind}-server.conf", f"{kind}-server", verbose=True) or 0)
         children.append(pid)
 
