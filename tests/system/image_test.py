@@ -252,10 +252,10 @@ def killed_while_unpacking(net):
     job = net.start_mpirun("--chain-lease", f"1,image={image}", "-np", 1, "true", report=False)
     wait_until(lambda: glob.glob(f"{provider.scratch_folder}/*/root/usr") or not job.is_running(), 60,
                "the image is being unpacked", 0.001)
-    lease_id = net.wait_lease(lambda bill: True, "there is a lease", job=job)["lease"]
-    net.note_processes()
     tar = [process for process in provider.lease_processes() if process.name == "tar"]
+    net.note_processes()
     provider.kill()
+    lease_id = net.wait_lease(lambda bill: True, "there is a lease")["lease"]
     run = job.wait(60)
     assert tar and run.rc != 0, run.text()
     provider.restart()
