@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // hpips::main: with MPI under a launcher, without it alone.
+#include <malloc.h>
 #include <mpi.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,8 @@ namespace {
 
 constexpr double kHelloSeconds = 5;
 constexpr unsigned kFinalizeSeconds = 10;
+constexpr int kKeptAllocationBytes = 32 << 20;  // larger ones go back to the kernel at once
+constexpr int kKeptFreeBytes = 256 << 20;
 
 // Alone there is no need for MPI, which would look for a network first.
 bool is_launched() {
@@ -115,6 +118,10 @@ int rank_main(int argc, char **argv, int rank, int ranks) {
 
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);  // of a connection to a rank that is gone
+    // The memory of one tile is that of the next: to get each page anew from the kernel would take
+    // longer than what is computed in it.
+    mallopt(M_MMAP_THRESHOLD, kKeptAllocationBytes);
+    mallopt(M_TRIM_THRESHOLD, kKeptFreeBytes);
     set_arithmetic();
     // A rank is one slot; what runs at once is tiles.
     cv::setNumThreads(1);
