@@ -119,10 +119,31 @@ void AgreementRound::on_trade(const wire::TradeMessage &message) {
     if (is_over_) return;
     if (message.has_refuse()) return refuse(message.leg(), message.refuse().reason());
     if (!message.has_agree()) return;  // until all have agreed nothing else has a meaning
+    if (const Status good = check_agreement(message.leg(), message.agree().signature()); !good.ok())
+        return refuse(message.leg(), good.error().message);
     signatures_[message.leg()] = message.agree().signature();
     if (std::none_of(signatures_.begin(), signatures_.end(),
                      [](const Bytes &signature) { return signature.empty(); }))
         agree();
+}
+
+// A promise that is worth nothing is this provider's refusal, not the end of the whole lease.
+Status AgreementRound::check_agreement(std::uint32_t leg, const Bytes &bytes) const {
+    const PublicKey &provider = parties_[leg].offer.provider;
+    SignatureBytes signature;
+    if (bytes.size() != signature.size())
+        return make_error(ErrorCode::kBadSignature, "its signature is none");
+    std::copy(bytes.begin(), bytes.end(), signature.begin());
+    if (!verify(sign_tag::kTx, tx_body_, provider, signature))
+        return make_error(ErrorCode::kBadSignature, "its signature is not right");
+    wire::TxBody body;
+    if (!body.ParseFromString(tx_body_) ||
+        leg >= static_cast<std::uint32_t>(body.open_lease().legs_size()))
+        return make_error(ErrorCode::kProtocol, "it has no leg of this lease");
+    CHAIN_ASSIGN(const ledger::Account account, node_.backend.account(provider));
+    if (account.balance.units < body.open_lease().legs(static_cast<int>(leg)).collateral())
+        return make_error(ErrorCode::kInsufficientFunds, "it does not have its collateral");
+    return ok_status();
 }
 
 void AgreementRound::agree() {
@@ -160,6 +181,7 @@ void AgreementRound::finish(std::function<void()> event) {
 
 void AgreementRound::cancel(const std::string &why) {
     is_over_ = true;
+    *alive_ = false;  // what was to be told by a later event is not true any more
     silence_timer_.cancel();
     for (std::uint32_t leg = 0; leg < parties_.size(); ++leg) {
         wire::TradeMessage message = trade_message({lease_, leg});

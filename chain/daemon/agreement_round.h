@@ -61,6 +61,8 @@ public:
 private:
     void ask(std::uint32_t leg);
     void look_for_silence();
+    // Errors: what is wrong with the provider's promise.
+    Status check_agreement(std::uint32_t leg, const Bytes &signature) const;
     void agree();
     void fail(const Error &error);
     void finish(std::function<void()> event);

@@ -185,6 +185,11 @@ void Bookings::look_at_start(const LegKey &key, Booking &booking, const ledger::
     const std::uint64_t start_ms = lease.begins_at_ms();
     const std::uint64_t window_ms = node_.backend.params().start_window_ms;
     if (leg.state == ledger::LegState::kClosing) {
+        // Whoever closes it in its first moment, and says perhaps that it is lost, would else get
+        // away without the deposit, and this side not with its collateral.
+        const bool can_start = now_ms >= start_ms && now_ms < start_ms + window_ms;
+        if (can_start && !leg.started && !leg.voided && !booking.gives_up && is_lent_())
+            return send(key, booking, report_start(key, true), "it has started, and is closing");
         // By the renter, or as another leg of the gang did not start.
         return send(key, booking, close_lease(key), "closing it, as the renter or the gang did");
     }

@@ -127,7 +127,8 @@ bool LeaseNetwork::dials_first(std::uint32_t member) const {
 // Both ways of getting there are open, and the time runs.
 void LeaseNetwork::seek(std::uint32_t member) {
     Way &way = ways_[member];
-    const std::uint64_t patience_ms = kUnreachableMs + kUnreachableMsPerPair * pair_count();
+    const std::uint64_t patience_ms =
+        std::min(kUnreachableMs + kUnreachableMsPerPair * pair_count(), kUnreachableMsMax);
     way.report_timer = node_.loop.after_ms(patience_ms, [this, member] {
         Way &late = ways_[member];
         late.report_timer.cancel();

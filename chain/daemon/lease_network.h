@@ -29,6 +29,7 @@ inline constexpr std::uint64_t kUnreachableMs = 1'500;
 // longer for each pair. And who made all of its own at once would have none of them in time.
 inline constexpr std::uint64_t kOtherDialsMsPerPair = 2;
 inline constexpr std::uint64_t kUnreachableMsPerPair = 8;
+inline constexpr std::uint64_t kUnreachableMsMax = 20'000;  // the renter waits longer
 inline constexpr std::size_t kDialsAtOnce = 8;
 
 struct NetworkMember {

@@ -211,6 +211,7 @@ void ProviderAgent::on_trade(const PublicKey &peer, const wire::TradeMessage &me
     if (message.has_propose()) return propose(peer, key, message.propose());
     if (message.has_cancel() && bookings_.awaits_funding(peer, key)) {
         bookings_.cancel(key);
+        given_back_.insert(key.lease);
         return publish_offer();
     }
     const auto found = legs_.find(key);
@@ -237,6 +238,7 @@ void ProviderAgent::drop_leg(const LegKey &key) {
         const auto found = legs_.find(key);
         if (found == legs_.end()) return;
         if (found->second->was_released()) bookings_.take_back(key);
+        if (found->second->was_unfunded()) given_back_.insert(key.lease);
         legs_.erase(found);
         publish_offer();
     });
@@ -301,8 +303,29 @@ void ProviderAgent::settle_forgotten_leases() {
             if (bookings_.awaits_renter(leg_key)) continue;
             const auto live = legs_.find(leg_key);
             if (live != legs_.end() && !live->second->close_was_lost()) continue;
+            if (given_back_.contains(lease.id) && !leg.started) {
+                answer_for_given_back(leg_key, lease);
+                continue;
+            }
             settle(leg_key);
         }
+    }
+}
+
+// Its renter called it off, and has put it on the ledger all the same, with the signature of then.
+// Not to start would cost this side its collateral: so it has started, and is then closed.
+void ProviderAgent::answer_for_given_back(const LegKey &key, const ledger::Lease &lease) {
+    if (node_.backend.chain_time_ms() < lease.begins_at_ms()) return;
+    const auto sent = settling_.find(key);
+    if (sent != settling_.end() && node_.backend.outcome(sent->second).status == TxStatus::kPending)
+        return;
+    wire::TxBody body;
+    body.mutable_report_start()->set_lease_id(to_bytes(key.lease));
+    body.mutable_report_start()->set_started(true);
+    if (const auto tx = node_.submit(std::move(body)); tx.ok()) {
+        settling_[key] = *tx;
+        log(LogLevel::kWarning, kCategory, "lease ", short_hex(key.lease),
+            " was called off by its renter and is on the ledger nevertheless: it is closed");
     }
 }
 

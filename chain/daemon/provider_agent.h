@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "chain/base/recent_set.h"
 #include "chain/daemon/bookings.h"
 #include "chain/daemon/node.h"
 #include "chain/daemon/provider_leg.h"
@@ -36,6 +37,8 @@ struct ProviderOptions : provider::LendSettings {
     // validators a block may yet be left for another, and what was done until then is not paid.
     TxStatus begins_at = TxStatus::kIncluded;
 };
+
+inline constexpr std::size_t kGivenBackMax = 10'000;
 
 class ProviderAgent {
 public:
@@ -122,6 +125,7 @@ private:
     void obey(const provider::LendDecision &decision);
     bool is_open() const;  // to new leases
     void settle_forgotten_leases();
+    void answer_for_given_back(const LegKey &key, const ledger::Lease &lease);
     void settle(const LegKey &key);
 
     Node &node_;
@@ -143,6 +147,8 @@ private:
     std::optional<host::GroupTree> groups_;       // made when something is lent; outlives the legs
     std::map<LegKey, std::unique_ptr<ProviderLeg>> legs_;
     std::map<LegKey, ledger::TxId> settling_;  // sent for a leg that nobody runs
+    // Signed here, and given up before they were on the ledger.
+    RecentSet<ledger::LeaseId, Bytes32Hash> given_back_{kGivenBackMax};
     bool paused_ = false;
     std::optional<provider::OwnerPolicy> policy_;  // these three once something is lent
     std::optional<provider::OwnerWatch> watch_;

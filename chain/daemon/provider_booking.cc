@@ -6,8 +6,14 @@
 
 #include "chain/base/log.h"
 #include "chain/daemon/provider_agent.h"
+#include "incentive/settlement.h"
 
 namespace chain::daemon {
+namespace {
+
+constexpr Cycles kBookingCoversShare = 10;
+
+}  // namespace
 
 market::Timetable ProviderAgent::promised() const {
     market::Timetable timetable;
@@ -66,6 +72,15 @@ Result<LegTerms> ProviderAgent::check_booking(const LegKey &key, const Proposal 
     for (const auto &[other, leg] : legs_)
         if (other.lease == key.lease) return make_error(ErrorCode::kConflict, "it runs already");
     CHAIN_TRY(agree_on_money(proposal, terms));
+    // The deposit follows from what the lease may cost: for next to nothing nobody may keep others
+    // from this machine.
+    const Cycles whole =
+        incentive::cycles_bound(terms.billed_slots, terms.hz_max, open.duration_ms());
+    if (!proposal.leg.free() && terms.cycles_max < whole / kBookingCoversShare)
+        return make_error(ErrorCode::kRefused, "a reservation has to pay for a ",
+                          kBookingCoversShare,
+                          "th of what its slots can do at least: take a larger budget, or a "
+                          "shorter time");
     CHAIN_TRY(check_room({open.starts_at_ms(), open.starts_at_ms() + open.duration_ms()}, terms));
     return terms;
 }

@@ -222,6 +222,7 @@ void ProviderLeg::release() {
     deadline_.cancel();
     intake_.reset();
     released_ = true;
+    was_unfunded_ = phase_ == Phase::kReserved;
     phase_ = Phase::kSettled;
     stop_running();
     on_end_();

@@ -102,6 +102,8 @@ public:
     bool has_process(int pid) const;
     // It ended before anything was done in it: one that was reserved may begin again.
     bool was_released() const { return phase_ == Phase::kReserved || released_; }
+    // It was given up before there were funds for it: its renter has this side's signature yet.
+    bool was_unfunded() const { return was_unfunded_; }
     // False once everything of it has ended here, though it is not settled yet.
     bool holds_slots() const { return phase_ < Phase::kPacking || sandbox_running_; }
 
@@ -171,6 +173,7 @@ private:
     bool looks_at_scratch_ = false;
     bool limit_was_said_ = false;
     bool released_ = false;
+    bool was_unfunded_ = false;
     std::uint64_t kills_seen_ = 0;    // of its processes, for want of memory
     std::uint64_t last_kill_ms_ = 0;  // steady; 0: none
     std::uint64_t volume_bytes_ = 0;  // 0: its folder is on no volume

@@ -110,6 +110,7 @@ private:
         std::string host;               // its name in this lease
         bool staged = false;
         bool connected = false;                 // reaches all other legs
+        std::set<std::uint32_t> relayed;        // legs to which its packets go through here
         std::unique_ptr<ControlStream> stream;  // between mpirun and its orted
         bool lost = false;
         bool failed = false;      // lost, or ended by itself before the job

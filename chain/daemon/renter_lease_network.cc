@@ -100,6 +100,8 @@ void RenterLease::on_member(std::uint32_t member, bool up, const std::string &wh
 void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::string &why) {
     if (other >= legs_.size() || other == leg) return;
     if (legs_[leg].failed || legs_[other].failed) return;  // nobody looks for it any more
+    if (!legs_[leg].relayed.insert(other).second) return;
+    legs_[other].relayed.insert(leg);
     const std::string pair = legs_[leg].host + " and " + legs_[other].host;
     log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", pair,
         " do not reach each other (", plain_text(why, stage::kTextBytesMax),

@@ -204,8 +204,6 @@ Status ControlGroup::set_weight(std::uint32_t weight) {
 }
 
 Status ControlGroup::set_limits(const GroupLimits &limits) {
-    if (support_.cpu && limits.cpu_weight != kWeightOfSession)
-        CHAIN_TRY(set_weight(limits.cpu_weight));
     if (const Place &cpu = of(Controller::kCpu); support_.cpu && limits.cpu_percent != 0) {
         const std::string quota_us = std::to_string(limits.cpu_percent * kPeriodUs / 100);
         const std::string period_us = std::to_string(kPeriodUs);
@@ -232,7 +230,8 @@ Status ControlGroup::set_limits(const GroupLimits &limits) {
     if (support_.processes && limits.processes_max != 0)
         CHAIN_TRY(write_to(of(Controller::kProcesses).folder + "/pids.max",
                            std::to_string(limits.processes_max)));
-    return ok_status();
+    weight_ = limits.cpu_weight;
+    return support_.cpu && weight_ != kWeightOfSession ? set_weight(weight_) : ok_status();
 }
 
 Status ControlGroup::adopt(int pid) {
@@ -255,7 +254,9 @@ Result<std::uint64_t> ControlGroup::cpu_time_ns() const {
 Status ControlGroup::set_yielding(bool yields) {
     if (!support_.cpu)
         return make_error(ErrorCode::kNotFound, "no cgroup shares out processors here");
-    return write_to(of(Controller::kCpu).folder + "/cpu.idle", yields ? "1" : "0");
+    CHAIN_TRY(write_to(of(Controller::kCpu).folder + "/cpu.idle", yields ? "1" : "0"));
+    // The kernel has forgotten it.
+    return yields || weight_ == kWeightOfSession ? ok_status() : set_weight(weight_);
 }
 
 Status ControlGroup::set_frozen(bool frozen) {

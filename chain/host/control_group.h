@@ -91,6 +91,7 @@ private:
 
     Places places_;
     GroupSupport support_;
+    std::uint32_t weight_ = 100;
 };
 
 class GroupTree {

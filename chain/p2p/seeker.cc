@@ -123,6 +123,7 @@ void Seeker::next(std::uint64_t number) {
     search.asked = std::move(search.candidates.front());
     search.candidates.pop_front();
     search.is_asking = true;
+    search.is_arranged = false;
     search.meeting = new_token();
     search.call_port = network_.call_port();
     search.timer = loop_.after_ms(kPaymentWaitMs, [this, number] {
@@ -169,6 +170,7 @@ void Seeker::take_arranged(const PublicKey &point, const wire::Arranged &arrange
     if (found == searches_.end()) return;  // given up by now
     const std::uint64_t number = found->first;
     Search &search = found->second;
+    if (std::exchange(search.is_arranged, true)) return;  // the time runs already
     if (arranged.relay_token().empty()) {
         // It has to get there and back, too.
         search.timer = loop_.after_ms(2 * kCallBackMs, [this, number] {

@@ -53,7 +53,8 @@ private:
         Done done;
         std::set<PublicKey> unanswered;
         std::deque<Candidate> candidates;
-        bool is_asking = false;  // the one that was a candidate
+        bool is_asking = false;    // the one that was a candidate
+        bool is_arranged = false;  // it says so
         Candidate asked;
         Bytes32 meeting{};
         std::uint16_t call_port = 0;

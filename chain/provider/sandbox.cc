@@ -117,8 +117,8 @@ public:
         pid_ = spawning_.pid;
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
-        status_watch_ = loop_.on_readable(
-            spawning_.status.get(), [this, group = spec.group, &meter] { step(group, meter); });
+        step_ = [this, group = spec.group, &meter] { step(group, meter); };
+        status_watch_ = loop_.on_readable(spawning_.status.get(), step_);
         outer_watch_ = loop_.on_readable(outer_.get(), [this] { on_outer_ended(); });
         info_watch_ = loop_.on_readable(info_.get(), [this] { read_info(); });
         output_watch_ = loop_.on_readable(output_.get(), [this] { read_output(); });
@@ -231,6 +231,9 @@ private:
     }
 
     void on_outer_ended() {
+        // Why it did not begin may still be to be read.
+        pollfd word{spawning_.status.get(), POLLIN, 0};
+        while (status_watch_.active() && poll(&word, 1, 0) > 0) step_();
         int status = 0;
         if (waitpid(pid_, &status, WNOHANG) != pid_) return;
         outer_watch_.cancel();
@@ -253,6 +256,7 @@ private:
     std::function<void(int)> on_exit_;
     int pid_ = 0;
     Spawning spawning_;
+    std::function<void()> step_;
     FileDescriptor outer_;
     FileDescriptor inner_;
     FileDescriptor info_;
