@@ -9,6 +9,8 @@ over when its output is on the disk.
 Environment: TEST_BUILD_DIR; BENCH_ROUNDS; HPIPS_SIDES, the images' sides in pixels.
 """
 
+import contextlib
+import json
 import os
 import statistics
 import subprocess
@@ -116,26 +118,110 @@ def against_rivals(folder):
             figure(f"hpips_memory_{task}_free_of_size", taken[-2] / taken[-1], "times", 0.7)
 
 
+def taken_by_itself(words, out, report):
+    """As `run`, by the program's own clock."""
+    run(words, out)
+    with open(report, encoding="utf-8") as file:
+        return json.load(file)["wall_s"]
+
+
 def ranks(folder):
+    """By the program's own clock: what mpirun takes to start and to end stands beside it."""
     image = make_image(folder, min(1500, SIDES[-1] // 4))
-    out = f"{folder}/out.tif"
+    out, report = f"{folder}/out.tif", f"{folder}/report.json"
+
+    def take(words):
+        began = time.monotonic()
+        own_s = taken_by_itself(words, out, report)
+        return time.monotonic() - began, own_s
+
     for task, pipeline in HEAVY.items():
-        job = [HPIPS, "run", pipeline, image, "-o", out, "--quiet"]
+        job = [HPIPS, "run", pipeline, image, "-o", out, "--quiet", "--report", report]
         mpirun = ["mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe"]
-        turns = take_turns({"alone": [*job, "--threads", "1"], "one": [*mpirun, "-n", "1", *job],
-                            "two": [*mpirun, "-n", "2", *job]}, out)
-        figure(f"hpips_{task}_one_thread", median(turns, lambda turn: turn["alone"][0]), "s")
+        programs = {"alone": [*job, "--threads", "1"], "one": [*mpirun, "-n", "1", *job],
+                    "two": [*mpirun, "-n", "2", *job]}
+        turns = [{name: take(words) for name, words in programs.items()} for _ in range(ROUNDS)]
+        figure(f"hpips_{task}_one_thread", median(turns, lambda turn: turn["alone"][1]), "s")
         figure(f"hpips_{task}_1_to_2_ranks",
-               median(turns, lambda turn: turn["one"][0] / turn["two"][0]), "times", 1.85)
+               median(turns, lambda turn: turn["one"][1] / turn["two"][1]), "times", 1.85)
         figure(f"hpips_{task}_alone_to_1_rank",
-               median(turns, lambda turn: turn["alone"][0] / turn["one"][0]), "times", 0.98,
+               median(turns, lambda turn: turn["alone"][1] / turn["one"][1]), "times", 0.98,
                places=3)
+        figure(f"hpips_{task}_mpirun_around_it",
+               median(turns, lambda turn: turn["one"][0] - turn["one"][1]), "s")
+
+
+# What each rank gets of a processor.
+SHARES = [1, 0.5, 0.25]
+PERIOD_US = 20_000
+
+
+class Quotas:
+    """A control group for each rank but the first, which bounds its time."""
+
+    def __init__(self):
+        cpu = "/sys/fs/cgroup/cpu"
+        self.is_old = os.path.exists(f"{cpu}/cpu.cfs_quota_us")
+        root = cpu if self.is_old else "/sys/fs/cgroup"
+        if not self.is_old:
+            with open(f"{root}/cgroup.subtree_control", "w", encoding="ascii") as file:
+                file.write("+cpu")
+        self.folders = []
+        for rank, share in enumerate(SHARES[1:], 1):
+            folder = f"{root}/hpips-bench-{os.getpid()}-{rank}"
+            os.mkdir(folder)
+            self.folders.append(folder)
+            quota = int(share * PERIOD_US)
+            for name, value in ([("cpu.cfs_period_us", PERIOD_US), ("cpu.cfs_quota_us", quota)]
+                                if self.is_old else [("cpu.max", f"{quota} {PERIOD_US}")]):
+                with open(f"{folder}/{name}", "w", encoding="ascii") as file:
+                    file.write(str(value))
+
+    def wrapper(self, path):
+        """A program that joins the group of its rank and becomes what follows."""
+        with open(path, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\ncase $OMPI_COMM_WORLD_RANK in\n")
+            for rank, folder in enumerate(self.folders, 1):
+                file.write(f"{rank}) echo $$ >{folder}/cgroup.procs ;;\n")
+            file.write('esac\nexec "$@"\n')
+        os.chmod(path, 0o755)
+        return path
+
+    def remove(self):
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+
+def uneven(folder):
+    """Ranks of which the second has half a processor, and the third a quarter: against what the three
+    could do if none ever waited."""
+    try:
+        quotas = Quotas()
+    except OSError as problem:
+        print(f"hpips_uneven_ranks SKIPPED: no control groups here ({problem})")
+        return
+    image = make_image(folder, min(1500, SIDES[-1] // 4))
+    out, report = f"{folder}/out.tif", f"{folder}/report.json"
+    job = [HPIPS, "run", HEAVY["denoise"], image, "-o", out, "--quiet", "--report", report,
+           "--tile", "128"]
+    mpirun = ["mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe"]
+    wrapper = quotas.wrapper(f"{folder}/wrapper")
+    try:
+        turns = [{name: taken_by_itself(words, out, report) for name, words in (
+            ("one", [*mpirun, "-n", "1", *job]),
+            ("uneven", [*mpirun, "-n", str(len(SHARES)), wrapper, *job]))} for _ in range(ROUNDS)]
+    finally:
+        quotas.remove()
+    figure("hpips_uneven_ranks_to_ideal",
+           median(turns, lambda turn: turn["one"] / sum(SHARES) / turn["uneven"]), "times", 0.9)
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="hpips-bench-") as folder:
         against_rivals(folder)
         ranks(folder)
+        uneven(folder)
 
 
 if __name__ == "__main__":
