@@ -20,8 +20,11 @@ AM_TESTS_ENVIRONMENT = \
   export TEST_SOURCE_DIR TEST_BUILD_DIR TEST_CXX TEST_CPPFLAGS TEST_COMPONENT_CPPFLAGS \
     OMPI_ALLOW_RUN_AS_ROOT OMPI_ALLOW_RUN_AS_ROOT_CONFIRM PYTHONDONTWRITEBYTECODE;
 
-# Tests of the whole: daemons, sandboxes, mpirun. make check-system runs these scripts one at a time.
+# Tests of the whole: daemons, sandboxes, mpirun. make check-system runs these scripts, SYSTEM_LANES at a
+# time; those that count time, or fill the machine, alone.
 SYSTEM_TESTS =
+SYSTEM_TESTS_ALONE =
+SYSTEM_LANES = 1
 
 include tests/chain/base/local.mk
 include tests/chain/host/local.mk
@@ -53,7 +56,11 @@ check-local: $(check_PROGRAMS)
 	  tests/gaming_test$(EXEEXT) --gtest_brief=1 | grep -v '^\[\|^Running' ;; esac
 
 check-system:
-	@$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS)' TEST_SUITE_LOG=system-suite.log
+	@status=0; \
+	$(MAKE) $(AM_MAKEFLAGS) -j$(SYSTEM_LANES) check TESTS='$(SYSTEM_TESTS)' \
+	  TEST_SUITE_LOG=system-suite.log || status=1; \
+	$(MAKE) $(AM_MAKEFLAGS) -j1 check TESTS='$(SYSTEM_TESTS_ALONE)' \
+	  TEST_SUITE_LOG=system-alone-suite.log || status=1; exit $$status
 
 # The programs among the tests once more, with AddressSanitizer and UBSan, in a build tree inside
 # this one. (Python and mpirun would have to be told to load the sanitizers.)

@@ -439,7 +439,7 @@ def test_explaining_leases_nothing():
     before, wallets = len(net.leases(every=True)), net.balances()
     run = Desk().lease("--chain-explain", ERRAND, "mark", "never", report=False)
     assert "provider-1" in run.out + run.err and "provider-2" in run.out + run.err, run.text()
-    assert "Price: 0.01" in run.out + run.err, run.text()
+    assert "Price 0.01" in run.out + run.err, run.text()
     run = Desk().lease("--chain-explain", "true", slots="9,mem=1T", rc=3, report=False)
     assert "memory" in run.out + run.err, run.text()
     assert len(net.leases(every=True)) == before and net.balances() == wallets

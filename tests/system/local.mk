@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Programs and modules that a script needs go to EXTRA_DIST, the scripts are there already.
-SYSTEM_TESTS += tests/system/install_test.sh tests/system/lease_test.py \
-  tests/system/errors_test.py tests/system/network_test.py tests/system/devnet_test.py \
-  tests/system/money_test.py tests/system/peer_loss_test.py \
-  tests/system/daemon_kill_test.py tests/system/kill_matrix_test.py tests/system/wallet_test.py \
-  tests/system/discovery_test.py tests/system/validators_test.py tests/system/por_test.py \
-  tests/system/net_lab_test.py tests/system/seven_nodes_test.py \
-  tests/system/por_lease_test.py tests/system/byzantine_test.py tests/system/owner_test.py \
-  tests/system/escape_test.py tests/system/meter_test.py tests/system/stage_test.py tests/system/store_test.py \
-  tests/system/cheat_test.py tests/system/image_test.py tests/system/lease_network_test.py \
-  tests/system/relaunch_test.py tests/system/gang_test.py tests/system/losses_test.py \
+# The longest first, where several run at once.
+SYSTEM_TESTS += tests/system/reserve_test.py tests/system/daemon_kill_test.py \
+  tests/system/install_test.sh tests/system/stage_test.py tests/system/money_test.py \
+  tests/system/relaunch_test.py tests/system/wallet_test.py tests/system/image_test.py \
+  tests/system/kill_matrix_test.py tests/system/validators_test.py tests/system/lease_test.py \
+  tests/system/lease_network_test.py tests/system/home_test.py tests/system/devnet_test.py \
+  tests/system/errors_test.py tests/system/network_test.py tests/system/peer_loss_test.py \
+  tests/system/discovery_test.py tests/system/por_lease_test.py tests/system/store_test.py \
   tests/system/rootless_test.py tests/system/gpu_test.py tests/system/evil_orted_test.py \
-  tests/system/tolerate_loss_test.py tests/system/home_test.py tests/system/near_test.py \
-  tests/system/real_gpu_test.py tests/system/reserve_test.py \
-  tests/system/relay_test.py
-EXTRA_DIST += $(SYSTEM_TESTS) tests/system/clean_machine.sh tests/system/chain_devnet.py \
+  tests/system/near_test.py tests/system/relay_test.py tests/system/real_gpu_test.py
+SYSTEM_TESTS_ALONE += tests/system/owner_test.py tests/system/meter_test.py \
+  tests/system/cheat_test.py tests/system/losses_test.py tests/system/gang_test.py \
+  tests/system/seven_nodes_test.py tests/system/byzantine_test.py tests/system/por_test.py \
+  tests/system/escape_test.py tests/system/net_lab_test.py tests/system/tolerate_loss_test.py
+EXTRA_DIST += $(SYSTEM_TESTS) $(SYSTEM_TESTS_ALONE) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
   tests/system/net_lab.py tests/system/apart.py tests/system/talker.c tests/system/spawner.c tests/system/tolerant.c \
