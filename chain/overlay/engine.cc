@@ -285,7 +285,8 @@ void Engine::tick() {
     // sockets.
     const std::uint64_t since_ms = now_ms - ticked_at_ms_;
     const bool slept = since_ms > kSilentAfterMs / 2;
-    const std::uint64_t late_ms = since_ms > kTickMs ? since_ms - kTickMs : 0;
+    // An event may come just before a tick is due.
+    const std::uint64_t late_ms = since_ms > 2 * kTickMs ? since_ms - 2 * kTickMs : 0;
     const bool pings = now_ms / kPingEveryMs != ticked_at_ms_ / kPingEveryMs;
     ticked_at_ms_ = now_ms;
     for (std::uint32_t member = 0; member < members_.size(); ++member) {

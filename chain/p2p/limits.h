@@ -115,6 +115,7 @@ inline constexpr std::size_t kMaxMeetingMessageBytes = 512;
 inline constexpr std::size_t kMeetingPointsMax = 64;
 inline constexpr std::size_t kSearchesMax = 128;
 inline constexpr std::uint64_t kMeetingHeadStartMs = 500;
+inline constexpr unsigned kMeetingHeadStarts = 4;  // so many, where something has answered
 inline constexpr std::uint64_t kFoundWaitMs = 1'500;
 inline constexpr std::uint64_t kArrangedWaitMs = 3'000;
 inline constexpr std::uint64_t kSearchAgainMs = 1'000;

@@ -128,7 +128,7 @@ private:
         LoopHandle head_start;
     };
     void reach(Dial dial, bool may_relay);
-    void give_head_start(std::uint64_t number, std::uint64_t ms);
+    void give_head_start(std::uint64_t number, std::uint64_t ms, unsigned turn);
     Dial dial_of(std::uint64_t number, const std::string &address, bool Attempt::*way);
     void seek(std::uint64_t number);
     void way_failed(std::uint64_t number, bool Attempt::*way, const Error &why);

@@ -27,19 +27,20 @@ void NetworkImpl::reach(Dial dial, bool may_relay) {
     attempt.seeks = true;
     attempt.dials = !attempt.dial.address.empty();
     if (attempt.dials) this->dial(dial_of(number, attempt.dial.address, &Attempt::dials));
-    give_head_start(number, attempt.dials ? kMeetingHeadStartMs : 0);
+    give_head_start(number, attempt.dials ? kMeetingHeadStartMs : 0, 1);
 }
 
-// Whoever has answered at the address is only slow: with many peers on one machine, or when many
-// come to one peer at once, a search for each of them would be what keeps them from coming.
-void NetworkImpl::give_head_start(std::uint64_t number, std::uint64_t ms) {
-    attempts_.at(number).head_start = loop_.after_ms(ms, [this, number] {
+// Whoever has answered at the address is perhaps only slow: with many peers on one machine, or when
+// many come to one peer at once, a search for each of them would be what keeps them from coming.
+void NetworkImpl::give_head_start(std::uint64_t number, std::uint64_t ms, unsigned turn) {
+    attempts_.at(number).head_start = loop_.after_ms(ms, [this, number, turn] {
         const auto &tried = attempts_.at(number).sessions;
         const bool answered = std::any_of(tried.begin(), tried.end(), [](const auto &each) {
             const auto session = each.lock();
             return session != nullptr && session->has_connection();
         });
-        if (answered) return give_head_start(number, kMeetingHeadStartMs);
+        if (answered && turn < kMeetingHeadStarts)
+            return give_head_start(number, kMeetingHeadStartMs, turn + 1);
         seek(number);
     });
 }
