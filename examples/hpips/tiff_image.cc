@@ -2,6 +2,7 @@
 // TIFFs whose blocks (strips or tiles) can be read one by one: 8 and 16 bit and floats, grey, RGB,
 // CMYK and many bands. The others are left to libvips.
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <list>
 #include <unordered_map>
@@ -258,6 +259,8 @@ const cv::Mat &TiffImage::block(int bx, int by) {
 }
 
 bool is_tiff(const std::string &path) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(path, error)) return false;  // a pipe may never begin
     std::string head(4, '\0');
     std::ifstream(path, std::ios::binary).read(head.data(), 4);
     const std::string heads[] = {{"II*\0", 4}, {"II+\0", 4}, {"MM\0*", 4}, {"MM\0+", 4}};
