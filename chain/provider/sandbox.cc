@@ -117,8 +117,9 @@ public:
         pid_ = spawning_.pid;
         outer_ = open_process(pid_);
         if (!outer_.valid()) return errno_error(errno, "watch a sandbox");
-        step_ = [this, group = spec.group, &meter] { step(group, meter); };
-        status_watch_ = loop_.on_readable(spawning_.status.get(), step_);
+        group_ = spec.group;
+        meter_ = &meter;
+        status_watch_ = loop_.on_readable(spawning_.status.get(), [this] { step(); });
         outer_watch_ = loop_.on_readable(outer_.get(), [this] { on_outer_ended(); });
         info_watch_ = loop_.on_readable(info_.get(), [this] { read_info(); });
         output_watch_ = loop_.on_readable(output_.get(), [this] { read_output(); });
@@ -150,8 +151,8 @@ public:
     }
 
 private:
-    void step(host::ControlGroup *group, meter::LeaseMeter &meter) {
-        const Result<bool> stepped = spawning_.step(group, &meter);
+    void step() {
+        const Result<bool> stepped = spawning_.step(group_, meter_);
         if (!stepped.ok() && !wait_status_) {
             last_words_ = stepped.error().message;
             ::kill(pid_, SIGKILL);
@@ -233,7 +234,7 @@ private:
     void on_outer_ended() {
         // Why it did not begin may still be to be read.
         pollfd word{spawning_.status.get(), POLLIN, 0};
-        while (status_watch_.active() && poll(&word, 1, 0) > 0) step_();
+        while (status_watch_.active() && poll(&word, 1, 0) > 0) step();
         int status = 0;
         if (waitpid(pid_, &status, WNOHANG) != pid_) return;
         outer_watch_.cancel();
@@ -256,7 +257,8 @@ private:
     std::function<void(int)> on_exit_;
     int pid_ = 0;
     Spawning spawning_;
-    std::function<void()> step_;
+    host::ControlGroup *group_ = nullptr;
+    meter::LeaseMeter *meter_ = nullptr;
     FileDescriptor outer_;
     FileDescriptor inner_;
     FileDescriptor info_;

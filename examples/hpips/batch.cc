@@ -81,12 +81,7 @@ Batch::Batch(const Options &options, Pipeline pipeline, Farm &farm, Progress &pr
 
 int Batch::run() {
     const double began = now_s();
-    farm_.beside([this] {
-        std::vector<Job> pages;
-        for (const Job &job : jobs_)
-            for (Job &page : jobs_of_pages(job)) pages.push_back(std::move(page));
-        jobs_ = std::move(pages);
-    });
+    farm_.beside([this] { jobs_ = jobs_of_pages(jobs_); });
     done_.resize(jobs_.size());
     for (size_t i = 0; i < jobs_.size(); ++i) do_image(jobs_[i], i);
     redo_what_odd_ranks_did();

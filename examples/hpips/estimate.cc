@@ -110,10 +110,7 @@ int dry_run(const Options &options) {
     int code = kExitDone;
     Options where = options;
     if (where.output.empty()) where.output = "./";
-    std::vector<Job> jobs;
-    for (const Job &job : jobs_of(where))
-        for (Job &page : jobs_of_pages(job)) jobs.push_back(std::move(page));
-    for (const Job &job : jobs) {
+    for (const Job &job : jobs_of_pages(jobs_of(where))) {
         try {
             Opened opened = open_job(job, pipeline, options, 1);
             const Estimate one = estimate(opened);

@@ -127,6 +127,26 @@ Job job_of(const Options &options, const std::string &input, bool is_alone) {
     return {input, (fs::path(output) / path.filename()).string(), options.format};
 }
 
+void add_pages(const Job &job, std::vector<Job> &jobs) {
+    std::vector<int> pages{0};
+    try {
+        pages = pages_of(job.input);
+    } catch (const Failure &) {
+        jobs.push_back(job);  // said when it is opened
+        return;
+    }
+    const fs::path output(job.output);
+    for (size_t i = 0; i < pages.size(); ++i) {
+        Job &one = jobs.emplace_back(job);
+        one.page = pages[i];
+        if (pages.size() == 1) return;
+        char number[24];
+        std::snprintf(number, sizeof number, "-%04zu", i + 1);
+        one.output =
+            (output.parent_path() / output.stem()).string() + number + output.extension().string();
+    }
+}
+
 }  // namespace
 
 Options parse_options(int argc, char **argv) {
@@ -204,30 +224,10 @@ std::vector<Job> jobs_of(const Options &options) {
     return jobs;
 }
 
-std::vector<Job> jobs_of_pages(const Job &job) {
-    std::vector<int> pages{0};
-    try {
-        pages = pages_of(job.input);
-    } catch (const Failure &) {
-        return {job};  // said when it is opened
-    }
-    if (pages.size() == 1) {
-        Job only = job;
-        only.page = pages.front();
-        return {only};
-    }
-    std::vector<Job> jobs;
-    const fs::path output(job.output);
-    for (size_t i = 0; i < pages.size(); ++i) {
-        char number[24];
-        std::snprintf(number, sizeof number, "-%04zu", i + 1);
-        Job one = job;
-        one.page = pages[i];
-        one.output =
-            (output.parent_path() / output.stem()).string() + number + output.extension().string();
-        jobs.push_back(std::move(one));
-    }
-    return jobs;
+std::vector<Job> jobs_of_pages(const std::vector<Job> &jobs) {
+    std::vector<Job> all;
+    for (const Job &job : jobs) add_pages(job, all);
+    return all;
 }
 
 }  // namespace hpips

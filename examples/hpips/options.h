@@ -37,9 +37,9 @@ struct Job {
     std::string extension;  // asked for; "": as the input
     int page = 0;           // of the input
 };
-// One for each page of the input; with more than one, -0001, -0002 … goes before the extension of
-// the output. What cannot be read is one page.
-std::vector<Job> jobs_of_pages(const Job &job);
+// One for each page of each input; where there is more than one, -0001, -0002 … goes before the
+// extension of the output. What cannot be read is one page.
+std::vector<Job> jobs_of_pages(const std::vector<Job> &jobs);
 // Which output belongs to which input. Failure: two to one file, or one onto its own input.
 std::vector<Job> jobs_of(const Options &options);
 // The file that a job ends in, now that its format is known.

@@ -230,8 +230,10 @@ void TileStore::write_part(int64_t index, cv::Rect part, const cv::Mat &pixels) 
 void TileStore::write(int64_t tile, const cv::Mat &pixels) {
     for_blocks(grid_.tile(tile), [&](int64_t index, cv::Rect part, cv::Rect of_tile) {
         write_part(index, part, pixels(of_tile));
-        // The disk begins at once, so that there is little to wait for in the end.
-        sync_file_range(pixels_fd_, offset_of(index), block_bytes(), SYNC_FILE_RANGE_WRITE);
+        // The disk begins at once, so that there is little to wait for in the end. Not with blocks
+        // of which more is to come.
+        if (part.size() == block(index).size())
+            sync_file_range(pixels_fd_, offset_of(index), block_bytes(), SYNC_FILE_RANGE_WRITE);
     });
 }
 

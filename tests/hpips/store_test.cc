@@ -387,7 +387,7 @@ TEST_F(Codecs, StacksHavePages) {
     EXPECT_EQ(pages_of(path("stack.tif")), (std::vector<int>{0, 2, 3}));
     for (const int page : {0, 2, 3})
         EXPECT_TRUE(same_bytes(read_all(*open_image(path("stack.tif"), page)), images[page]));
-    const auto jobs = jobs_of_pages({path("stack.tif"), path("out.png"), "png"});
+    const auto jobs = jobs_of_pages({{path("stack.tif"), path("out.png"), "png"}});
     ASSERT_EQ(jobs.size(), 3u);
     EXPECT_EQ(jobs[1].output, path("out-0002.png"));
     EXPECT_EQ(jobs[1].page, 2);

@@ -80,11 +80,13 @@ protected:
 
     // Runs the loop until `condition` holds. False: it never did.
     bool loop_until(const std::function<bool()> &condition) {
+        bool held = false;  // asked anew it may not: processes come and go
         const LoopHandle look = loop_.every_ms(10, [&] {
-            if (condition()) loop_.stop();
+            held = condition();
+            if (held) loop_.stop();
         });
         run_loop(5000);
-        return condition();
+        return held;
     }
 
     // What a shell script prints inside. (The shell is the test's own program here.)
@@ -263,7 +265,8 @@ TEST_F(SandboxTest, KillLeavesNothing) {
                "TERM HUP INT; (while :; do sleep 1; done) & exec -a " +
                    marker + " sleep 1000' " + marker + " &) ; done; while :; do sleep 1; done"});
     ASSERT_TRUE(sandbox.ok()) << sandbox.error().message;
-    ASSERT_TRUE(loop_until([&] { return processes_with(marker).size() >= 6; }));
+    ASSERT_TRUE(loop_until([&] { return processes_with(marker).size() >= 6; }))
+        << (*sandbox)->last_words();
     const LoopHandle killer = loop_.after_ms(100, [&] { (*sandbox)->kill(); });
     run_loop();
     EXPECT_EQ(exit_count_, 1);
