@@ -14,6 +14,8 @@ check_PROGRAMS += tests/hpips/odd_rank
 tests_hpips_odd_rank_SOURCES = tests/hpips/odd_rank.cc
 tests_hpips_odd_rank_CPPFLAGS = $(HPIPS_CPPFLAGS)
 tests_hpips_odd_rank_LDADD = examples/hpips/libhpips.a $(HPIPS_LIBS)
-SYSTEM_TESTS += tests/system/hpips_test.py tests/system/hpips_lease_test.py
+SYSTEM_TESTS += tests/system/hpips_test.py tests/system/hpips_lease_test.py \
+  tests/system/hpips_hostile_test.py
 endif
-EXTRA_DIST += tests/system/hpips_test.py tests/system/hpips_lease_test.py
+EXTRA_DIST += tests/system/hpips_test.py tests/system/hpips_lease_test.py \
+  tests/system/hpips_hostile_test.py

@@ -67,14 +67,17 @@ def the_near_ones_are_taken(net):
 
 
 def the_price_comes_first(net):
-    """And neighbours are near: by price alone the order would be doug, elm, birch, cedar."""
+    """And neighbours are near: by price alone the order would be doug, elm, birch, cedar. Which of the
+    two near ones is nearer is the machine's noise."""
     set_asks(net, doug="0.01", elm="0.02", birch="0.03", cedar="0.04")
     run = net.renter.mpirun("--chain-lease", 1, "-np", 1, "--tag-output", "hostname")
     assert hosts_of_ranks(run) == ["doug"], run.text()
     run = net.renter.mpirun("--chain-lease", 4, "-np", 4, "--tag-output", "hostname")
-    assert hosts_of_ranks(run) == ["doug", "birch", "cedar", "elm"], run.text()
+    hosts = hosts_of_ranks(run)
+    assert hosts[0] == "doug" and sorted(hosts[1:3]) == sorted(NEAR) and hosts[3] == "elm", run.text()
     run = net.renter.mpirun("--chain-lease", 4, "--chain-home", 1, "-np", 5, "--tag-output", "hostname")
-    assert hosts_of_ranks(run)[1:] == ["birch", "cedar", "doug", "elm"], run.text()
+    hosts = hosts_of_ranks(run)[1:]
+    assert sorted(hosts[:2]) == sorted(NEAR) and sorted(hosts[2:]) == sorted(FAR), run.text()
 
 
 @contextlib.contextmanager
