@@ -50,6 +50,43 @@ include tests/bench/local.mk
 include tests/attack/local.mk
 include tests/fuzz/local.mk
 
+# As the library: one file of each program.
+if UNITY
+nodist_tests_attack_test_SOURCES = unity/tests_attack_test.cc
+nodist_tests_backend_test_SOURCES = unity/tests_backend_test.cc
+nodist_tests_base_test_SOURCES = unity/tests_base_test.cc
+nodist_tests_cli_test_SOURCES = unity/tests_cli_test.cc
+nodist_tests_client_test_SOURCES = unity/tests_client_test.cc
+nodist_tests_consensus_test_SOURCES = unity/tests_consensus_test.cc
+nodist_tests_daemon_test_SOURCES = unity/tests_daemon_test.cc
+nodist_tests_identity_test_SOURCES = unity/tests_identity_test.cc
+nodist_tests_ledger_test_SOURCES = unity/tests_ledger_test.cc
+nodist_tests_market_test_SOURCES = unity/tests_market_test.cc
+nodist_tests_overlay_test_SOURCES = unity/tests_overlay_test.cc
+nodist_tests_p2p_test_SOURCES = unity/tests_p2p_test.cc
+nodist_tests_p2p_discovery_test_SOURCES = unity/tests_p2p_discovery_test.cc
+nodist_tests_staging_test_SOURCES = unity/tests_staging_test.cc
+nodist_tests_incentive_test_SOURCES = unity/tests_incentive_test.cc
+nodist_tests_mca_unit_test_SOURCES = unity/tests_mca_unit_test.cc
+else
+tests_attack_test_SOURCES = $(tests_attack_test_sources)
+tests_backend_test_SOURCES = $(tests_backend_test_sources)
+tests_base_test_SOURCES = $(tests_base_test_sources)
+tests_cli_test_SOURCES = $(tests_cli_test_sources)
+tests_client_test_SOURCES = $(tests_client_test_sources)
+tests_consensus_test_SOURCES = $(tests_consensus_test_sources)
+tests_daemon_test_SOURCES = $(tests_daemon_test_sources)
+tests_identity_test_SOURCES = $(tests_identity_test_sources)
+tests_ledger_test_SOURCES = $(tests_ledger_test_sources)
+tests_market_test_SOURCES = $(tests_market_test_sources)
+tests_overlay_test_SOURCES = $(tests_overlay_test_sources)
+tests_p2p_test_SOURCES = $(tests_p2p_test_sources)
+tests_p2p_discovery_test_SOURCES = $(tests_p2p_discovery_test_sources)
+tests_staging_test_SOURCES = $(tests_staging_test_sources)
+tests_incentive_test_SOURCES = $(tests_incentive_test_sources)
+tests_mca_unit_test_SOURCES = $(tests_mca_unit_test_sources)
+endif
+
 # After the tests: what each attack on money would gain (tests/chain/ledger/gaming_test.cc).
 check-local: $(check_PROGRAMS)
 	@case ' $(TESTS) ' in *' tests/gaming_test$(EXEEXT) '*) \

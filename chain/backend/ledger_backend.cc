@@ -11,7 +11,7 @@ namespace chain {
 namespace {
 
 // Leaves room for the header and the framing of each transaction.
-constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 15;
+constexpr std::size_t kSoloBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 15;
 
 Result<wire::TxView> to_view(std::string_view signed_tx) {
     wire::SignedTx tx;
@@ -233,7 +233,9 @@ void LedgerBackend::schedule_seal_in(std::uint64_t delay_ms) {
 }
 
 Result<ledger::Block> LedgerBackend::draft_block(std::uint64_t now_ms) {
-    const auto take = [this] { return mempool_->take(params().block_txs_max, kBlockTxBytesMax); };
+    const auto take = [this] {
+        return mempool_->take(params().block_txs_max, kSoloBlockTxBytesMax);
+    };
     auto block = sealer_->seal(*chain_, take(), now_ms);
     if (block.ok()) return block;
     if (is_of_store(block.error())) return block;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_backend_sources = \
   chain/backend/backend.cc chain/backend/backend.h chain/backend/call_all.h \
   chain/backend/validator_backend.cc \
   chain/backend/ledger_backend.cc chain/backend/ledger_backend.h \

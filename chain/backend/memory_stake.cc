@@ -8,7 +8,7 @@
 namespace chain {
 namespace {
 
-Error conflict(std::string_view why) {
+Error stake_conflict(std::string_view why) {
     return make_error(ErrorCode::kConflict, why);
 }
 
@@ -38,8 +38,8 @@ Status MemoryModel::unstake(const PublicKey &sender, const wire::Unstake &action
 
 Status MemoryModel::withdraw_stake(const PublicKey &sender) {
     ledger::Account &account = accounts_[sender];
-    if (account.unbonding == Amount{}) return conflict("nothing is unbonding");
-    if (now_ms_ < account.unbonds_at_ms) return conflict("it has not unbonded yet");
+    if (account.unbonding == Amount{}) return stake_conflict("nothing is unbonding");
+    if (now_ms_ < account.unbonds_at_ms) return stake_conflict("it has not unbonded yet");
     CHAIN_TRY(move_in(account.balance, account.unbonding));
     account.unbonding = {};
     account.unbonds_at_ms = 0;
@@ -58,9 +58,9 @@ Status MemoryModel::vote(const wire::Vote &action) {
         CHAIN_ASSIGN(const ledger::DecodedVote last,
                      ledger::decode_vote(*validator.last_vote, genesis_->chain_id, signatures_));
         if (vote.link.target_height <= last.link.target_height)
-            return conflict("the vote is not newer than the one recorded");
+            return stake_conflict("the vote is not newer than the one recorded");
         if (incentive::offence_of(vote.link, last.link) != incentive::Offence::kNone)
-            return conflict("the vote contradicts the one recorded");
+            return stake_conflict("the vote contradicts the one recorded");
     }
     validator.last_vote = vote.signed_vote;
     return ok_status();
@@ -78,10 +78,10 @@ Status MemoryModel::evidence(const PublicKey &sender, const wire::Evidence &acti
     const std::uint64_t through = std::max(first.link.target_height, second.link.target_height);
     ledger::Validator &validator = validators_[first.validator];
     if (through <= validator.slashed_through_height)
-        return conflict("it was slashed for these votes already");
+        return stake_conflict("it was slashed for these votes already");
     ledger::Account &offender = accounts_[first.validator];
     CHAIN_ASSIGN(const Amount stake, add(offender.staked, offender.unbonding));
-    if (stake == Amount{}) return conflict("there is no stake to slash");
+    if (stake == Amount{}) return stake_conflict("there is no stake to slash");
     CHAIN_ASSIGN(const incentive::Slash slash, incentive::slash(stake, params()));
     offender.staked = {};
     offender.unbonding = {};

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kLocatorMax = 32;
 // Leaves room for the header, the votes and the framing of each transaction.
-constexpr std::size_t kBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
+constexpr std::size_t kVotedBlockTxBytesMax = wire::kMaxBlockBytes / 16 * 12;
 
 // A block that is known, for which there is no room, or whose turn comes to light later: whoever
 // passes it on is not to blame.
@@ -179,8 +179,8 @@ void LedgerBackend::mine(const consensus::Turn &turn) {
     if (present.id != 0 && present.parent == tip().id &&
         now_ms < present.drafted_steady_ms + options_.mining_job_ms)
         return;
-    auto drafted = engine_->draft(turn, mempool_->take(params().block_txs_max, kBlockTxBytesMax),
-                                  clock_.unix_ms());
+    auto drafted = engine_->draft(
+        turn, mempool_->take(params().block_txs_max, kVotedBlockTxBytesMax), clock_.unix_ms());
     if (!drafted.ok()) {
         log(LogLevel::kDebug, "consensus", "nothing to mine: ", drafted.error().message);
         judge_again();
@@ -249,7 +249,7 @@ void LedgerBackend::seal_in_turn() {
     for (const consensus::Turn &turn : *turns) {
         if (turn.needs_work || turn.not_before_ms > now_ms) continue;
         const auto take = [this] {
-            return mempool_->take(params().block_txs_max, kBlockTxBytesMax);
+            return mempool_->take(params().block_txs_max, kVotedBlockTxBytesMax);
         };
         Status sealed = engine_->seal(turn, take(), now_ms);
         if (!sealed.ok() && !is_of_store(sealed.error())) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_base_sources = \
   chain/base/bytes.cc chain/base/bytes.h \
   chain/base/clock.cc chain/base/clock.h \
   chain/base/descriptors.cc chain/base/descriptors.h \

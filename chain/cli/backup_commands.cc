@@ -17,9 +17,6 @@ namespace {
 
 constexpr std::size_t kWordsPerLine = 4;
 
-constexpr Option kPasswordFile = {"password-file", "FILE",
-                                  "read the password from FILE; `-`: from standard input"};
-
 void print_words(std::ostream &out, const mnemonic::Phrase &phrase) {
     for (std::size_t i = 0; i < phrase.size(); ++i) {
         const bool last_of_line = (i + 1) % kWordsPerLine == 0;

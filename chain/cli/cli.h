@@ -27,6 +27,8 @@ struct Option {
     std::string_view value;  // what stands for it in the help; empty: a switch
     std::string_view help;
 };
+inline constexpr Option kPasswordFile = {"password-file", "FILE",
+                                         "read the password from FILE; `-`: from standard input"};
 
 struct Invocation;
 

@@ -26,18 +26,18 @@ namespace {
 constexpr char kPlanFile[] = "devnet.json";
 constexpr char kGenesisFile[] = "genesis.json";
 constexpr char kLockFile[] = "devnet.lock";
-constexpr char kFormat[] = "ompi-chain devnet 1";
+constexpr char kDevnetFormat[] = "ompi-chain devnet 1";
 constexpr std::size_t kPlanBytesMax = 64u << 10;
 constexpr std::size_t kPasswordBytes = 32;
 constexpr std::uint64_t kLockTimeoutMs = 30'000;
-constexpr std::uint64_t kPollMs = 50;
+constexpr std::uint64_t kLockPollMs = 50;
 constexpr std::size_t kSocketPathMax = sizeof(sockaddr_un::sun_path) - 1;
 // Short, so that a person who tries things out sees a settlement at once.
 constexpr std::uint64_t kChallengeWindowMs = 3000;
 constexpr std::uint64_t kSettleGraceMs = 10'000;
 
 std::string plan_text(const DevnetPlan &plan) {
-    nlohmann::ordered_json json = {{"format", kFormat},
+    nlohmann::ordered_json json = {{"format", kDevnetFormat},
                                    {"providers", plan.provider_count},
                                    {"slots", plan.slot_count},
                                    {"ask_per_ghz_h", format_tokens(plan.ask_per_ghz_h)},
@@ -53,7 +53,7 @@ Result<DevnetPlan> parse_plan(const std::string &path, const std::string &text) 
         return make_error(ErrorCode::kCorrupt, path, " is damaged: ", what);
     };
     const auto json = nlohmann::json::parse(text, nullptr, false);
-    if (!json.is_object() || json.value("format", nlohmann::json()) != kFormat)
+    if (!json.is_object() || json.value("format", nlohmann::json()) != kDevnetFormat)
         return corrupt("it is no plan of a devnet");
     DevnetPlan plan;
     const auto number = [&json](const char *name, std::uint64_t least, std::uint64_t most,
@@ -236,7 +236,7 @@ Result<FileDescriptor> Devnet::lock() const {
         if (system_clock().steady_ms() >= until_ms)
             return make_error(ErrorCode::kConflict, "another `ompi-chain devnet` works on ",
                               folder_);
-        usleep(kPollMs * 1000);
+        usleep(kLockPollMs * 1000);
     }
     return file;
 }

@@ -19,7 +19,7 @@ using client::Align;
 using client::Json;
 
 constexpr char kDefaultAsk[] = "0.01";
-constexpr char kDefaultTokens[] = "1000";
+constexpr char kDevnetTokens[] = "1000";
 constexpr int kStatusTimeoutMs = 2000;
 constexpr std::size_t kTemporaryPathMax = 60;
 
@@ -61,7 +61,7 @@ Result<DevnetPlan> plan_of(const Invocation &invocation) {
     CHAIN_ASSIGN(plan.slot_count, number("slots", 1, kDevnetSlotsMax, std::max(2u, share)));
     CHAIN_ASSIGN(plan.port_base, number("port-base", 1024, 65535 - kDevnetProvidersMax - 2, 0));
     CHAIN_ASSIGN(plan.ask_per_ghz_h, tokens("ask", kDefaultAsk));
-    CHAIN_ASSIGN(plan.tokens, tokens("tokens", kDefaultTokens));
+    CHAIN_ASSIGN(plan.tokens, tokens("tokens", kDevnetTokens));
     if (arguments.has("scratch-size")) {
         plan.scratch_size = arguments.value("scratch-size");
         CHAIN_TRY(parse_size_bytes(plan.scratch_size));
@@ -229,7 +229,7 @@ Json json_node(const DevnetNode &node, const NodeLine &line) {
             {"log", node.log_path()}};
 }
 
-Result<int> run_status(Invocation &invocation) {
+Result<int> devnet_status(Invocation &invocation) {
     CHAIN_ASSIGN(const Devnet devnet, Devnet::open(folder_of(invocation)));
     client::Table table({{"node", Align::kLeft},
                          {"state", Align::kLeft},
@@ -367,7 +367,7 @@ std::vector<Command> devnet_commands() {
          .examples = "  ompi-chain devnet status\n"
                      "  ompi-chain devnet status --json | jq '.nodes[].height'\n",
          .options = {kFolder},
-         .run = run_status},
+         .run = devnet_status},
         {.noun = "devnet",
          .verb = "env",
          .summary = "Shell commands that make a shell its renter",

@@ -30,7 +30,7 @@ std::string start_column(const wire::Bill &bill, std::uint64_t now_ms) {
                                       : client::format_ago(bill.started_at_ms(), now_ms);
 }
 
-Result<int> run_list(Invocation &invocation) {
+Result<int> list_leases(Invocation &invocation) {
     const bool all = invocation.arguments.has("all");
     wire::ControlRequest request;
     request.mutable_lease_list()->set_all(all);
@@ -70,7 +70,7 @@ Result<int> run_list(Invocation &invocation) {
     return 0;
 }
 
-Result<int> run_show(Invocation &invocation) {
+Result<int> show_lease(Invocation &invocation) {
     wire::ControlRequest request;
     request.mutable_lease_show()->set_lease_id(invocation.arguments.words[0]);
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
@@ -162,7 +162,7 @@ std::vector<Command> lease_commands() {
                      "  ompi-chain lease list --all\n",
          .details = "The last column says why a lease waits or ended, else what runs in it.\n",
          .options = {{"all", "", "past leases, too"}},
-         .run = run_list},
+         .run = list_leases},
         {.noun = "lease",
          .verb = "show",
          .arguments = "LEASE",
@@ -174,7 +174,7 @@ std::vector<Command> lease_commands() {
                      "  ompi-chain lease show 3f9a1c2e --json\n",
          .details = "LEASE is its number or the beginning of it.\n",
          .options = {{"ranks", "", "GHz·h and waiting of each rank"}},
-         .run = run_show},
+         .run = show_lease},
         {.noun = "lease",
          .verb = "fetch",
          .arguments = "LEASE",

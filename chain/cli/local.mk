@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Apart from the shared library, which mpirun loads too: the CLI is for the program and its tests.
 noinst_LTLIBRARIES = libompi-chain-cli.la
-libompi_chain_cli_la_SOURCES = \
+chain_cli_sources = \
   chain/cli/backup_commands.cc \
   chain/cli/block_commands.cc \
   chain/cli/bundle.cc chain/cli/bundle.h chain/cli/bundle_command.cc \

@@ -21,7 +21,6 @@ namespace chain::cli {
 namespace {
 
 constexpr char kDefaultTokens[] = "1000000";
-constexpr char kPort[] = "7660";
 
 struct Founding {
     std::string chain_name;
@@ -107,12 +106,13 @@ NextCommands next_commands(const Invocation &invocation, const Founding &foundin
     const std::string password_file = invocation.arguments.value("password-file");
     const bool has_file = !password_file.empty() && password_file != "-";
     const std::string data = data_option(invocation, founding);
-    return {.founder = "ompi-chaind" + data + " --genesis " + genesis +
-                       " --seal --listen 0.0.0.0:" + kPort + " --password-file " +
-                       (has_file ? shell_quoted(password_file) : "PASSWORD-FILE"),
-            .friend_daemon = "ompi-chaind --genesis " + file_name + " --connect you:" + kPort,
-            .friend_wallet = "ompi-chain wallet new",
-            .pay_friend = "ompi-chain" + data + " wallet send ADDRESS 1000"};
+    return {
+        .founder = "ompi-chaind" + data + " --genesis " + genesis +
+                   " --seal --listen 0.0.0.0:" + kDefaultPort + " --password-file " +
+                   (has_file ? shell_quoted(password_file) : "PASSWORD-FILE"),
+        .friend_daemon = "ompi-chaind --genesis " + file_name + " --connect you:" + kDefaultPort,
+        .friend_wallet = "ompi-chain wallet new",
+        .pay_friend = "ompi-chain" + data + " wallet send ADDRESS 1000"};
 }
 
 void print_network(const Invocation &invocation, const Founding &founding,
@@ -144,7 +144,7 @@ void print_network(const Invocation &invocation, const Founding &founding,
         << "\n";
 }
 
-Result<int> run_new(Invocation &invocation) {
+Result<int> found_network(Invocation &invocation) {
     if (invocation.arguments.has("validators")) return found_validators(invocation);
     for (const std::string_view option :
          {"spacing", "consensus", "proof-of-work", "share-epoch", "rewards"})
@@ -207,7 +207,7 @@ std::vector<Command> network_commands() {
               {"rewards", "T",
                "of por: tokens for those who seal, over the years (default 1000000)"},
               {"password-file", "FILE", "read the password from FILE; `-`: from standard input"}},
-         .run = run_new},
+         .run = found_network},
     };
 }
 

@@ -24,8 +24,7 @@
 namespace chain::cli {
 namespace {
 
-constexpr char kPort[] = "7660";
-constexpr char kDefaultTokens[] = "1000000";   // of each validator
+constexpr char kValidatorTokens[] = "1000000";
 constexpr char kDefaultRewards[] = "1000000";  // of the network, for those who seal by work
 constexpr std::size_t kValidatorsMax = 256;
 // A tenth of a validator's tokens is its stake.
@@ -96,7 +95,7 @@ Result<Founder> parse_founder(const std::string &text) {
     const bool is_bare = founder.address.find(':') == std::string::npos ||
                          (founder.address.front() == '[' && founder.address.back() == ']');
     if (founder.address.empty()) return bad("the host is missing");
-    if (is_bare) founder.address += std::string(":") + kPort;
+    if (is_bare) founder.address += std::string(":") + kDefaultPort;
     if (!is_reachable(founder.address))
         return bad("HOST is a name or an IP address, PORT 1 to 65535");
     if (!founder.has_own_wallet) {
@@ -226,7 +225,7 @@ Result<ledger::Genesis> make_genesis(const Invocation &invocation,
     }
     CHAIN_ASSIGN(
         const Amount tokens,
-        parse_tokens(arguments.has("tokens") ? arguments.value("tokens") : kDefaultTokens));
+        parse_tokens(arguments.has("tokens") ? arguments.value("tokens") : kValidatorTokens));
     const Amount stake{tokens.units / kStakePart};
     if (stake.units == 0)
         return make_error(ErrorCode::kInvalidInput, "--tokens is too little: a tenth is staked");

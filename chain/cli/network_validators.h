@@ -5,6 +5,8 @@
 
 namespace chain::cli {
 
+inline constexpr char kDefaultPort[] = "7660";
+
 // `network new --validators …`.
 Result<int> found_validators(Invocation &invocation);
 

@@ -67,7 +67,7 @@ std::string finality_text(const wire::NodeStatus &status) {
     return "; final up to " + std::to_string(status.final_height());
 }
 
-Result<int> run_status(Invocation &invocation) {
+Result<int> node_status(Invocation &invocation) {
     wire::ControlRequest request;
     request.mutable_node_status();
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
@@ -260,7 +260,7 @@ std::vector<Command> node_commands() {
          .summary = "What the daemon does, and in which network",
          .examples = "  ompi-chain node status\n"
                      "  ompi-chain node status --json | jq .height\n",
-         .run = run_status},
+         .run = node_status},
         {.noun = "node",
          .verb = "stop",
          .summary = "Stop the daemon",

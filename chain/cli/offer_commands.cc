@@ -89,7 +89,7 @@ Result<int> print_offers(const Invocation &invocation, bool mine) {
     return 0;
 }
 
-Result<int> run_list(Invocation &invocation) {
+Result<int> list_offers(Invocation &invocation) {
     return print_offers(invocation, !invocation.arguments.has("all"));
 }
 
@@ -162,7 +162,7 @@ std::vector<Command> offer_commands() {
          .details = "The ask is in tokens per GHz·h; a * behind a host marks an offer of mine. Why "
                     "a peer would\nnot be taken for a lease: `ompi-chain lease explain`.\n",
          .options = {{"all", "", "everybody's offers"}},
-         .run = run_list},
+         .run = list_offers},
         {.noun = "offer",
          .verb = "set",
          .summary = "Lend slots of this machine, or change the offer",

@@ -16,7 +16,7 @@
 namespace chain::cli {
 namespace {
 
-constexpr std::string_view kFormat = "ompi-chain transfer";
+constexpr std::string_view kTransferFormat = "ompi-chain transfer";
 constexpr int kVersion = 1;
 constexpr std::size_t kTransferFileMaxBytes = 16u << 10;
 
@@ -41,7 +41,7 @@ Result<Transfer> decode_transfer(std::string_view signed_tx, const Bytes32 &chai
 // The file: `signed_tx` is what counts, the rest says it to people, and must say the same.
 client::Json file_of(const Transfer &transfer) {
     const wire::TxBody &body = transfer.tx.body;
-    return {{"format", kFormat},
+    return {{"format", kTransferFormat},
             {"version", kVersion},
             {"chain_id", to_hex(body.chain_id())},
             {"from", transfer.from},
@@ -68,7 +68,7 @@ Result<Transfer> read_transfer(const std::string &path) {
         return found != file.end() && found->is_string() ? found->get<std::string>()
                                                          : std::string();
     };
-    if (!file.is_object() || string("format") != kFormat)
+    if (!file.is_object() || string("format") != kTransferFormat)
         return damaged("it does not say that it is one");
     if (const auto version = file.find("version"); version == file.end() || *version != kVersion)
         return make_error(ErrorCode::kInvalidInput, path,

@@ -32,7 +32,7 @@ std::string height_or_dash(std::uint64_t height) {
     return height == 0 ? "-" : std::to_string(height);
 }
 
-Result<int> run_list(Invocation &invocation) {
+Result<int> list_validators(Invocation &invocation) {
     wire::ControlRequest request;
     request.mutable_validator_list();
     CHAIN_ASSIGN(const wire::ControlReply reply, invocation.call(request));
@@ -88,7 +88,7 @@ std::vector<Command> validator_commands() {
                     "for` is the newest block for which this node has seen the vote, "
                     "`sealed` the newest of the\nlast blocks that it made. Blocks become final "
                     "when two thirds of the weight have voted.\n",
-         .run = run_list},
+         .run = list_validators},
     };
 }
 

@@ -15,9 +15,6 @@ namespace {
 // Stretching a password takes about a second, on a busy machine several.
 constexpr int kPasswordTimeoutMs = 60'000;
 
-constexpr Option kPasswordFile = {"password-file", "FILE",
-                                  "read the password from FILE; `-`: from standard input"};
-
 // "0.2345": of 65536, cut off after four places.
 std::string format_quality(std::uint32_t quality_q16) {
     constexpr std::uint64_t kPlaces = 10'000, kOne = 65'536;
@@ -89,7 +86,7 @@ Status make_without_daemon(const Invocation &invocation, std::string_view passwo
     return ok_status();
 }
 
-Result<int> run_new(Invocation &invocation) {
+Result<int> new_wallet(Invocation &invocation) {
     CHAIN_ASSIGN(std::string password,
                  read_password(invocation, "Password of the new wallet: ", true));
     wire::ControlRequest request;
@@ -120,7 +117,7 @@ Result<int> run_unlock(Invocation &invocation) {
     return print_wallet(invocation, {});
 }
 
-Result<int> run_show(Invocation &invocation) {
+Result<int> show_wallet(Invocation &invocation) {
     const auto &words = invocation.arguments.words;
     return print_wallet(invocation, words.empty() ? std::string() : words[0]);
 }
@@ -163,7 +160,7 @@ std::vector<Command> wallet_commands() {
                     "daemon it is made\nthere by this command. A wallet that exists is not "
                     "overwritten.\n",
          .options = {kPasswordFile},
-         .run = run_new},
+         .run = new_wallet},
         {.noun = "wallet",
          .verb = "show",
          .arguments = "[ADDRESS]",
@@ -171,7 +168,7 @@ std::vector<Command> wallet_commands() {
          .summary = "Address and balance: mine, or ADDRESS's",
          .examples = "  ompi-chain wallet show\n"
                      "  ompi-chain wallet show --json | jq -r .balance.tokens\n",
-         .run = run_show},
+         .run = show_wallet},
         {.noun = "wallet",
          .verb = "send",
          .arguments = "ADDRESS AMOUNT",

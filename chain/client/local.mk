@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_client_sources = \
   chain/client/bill.cc chain/client/json.h \
   chain/client/client.cc chain/client/client.h \
   chain/client/join_file.cc chain/client/join_file.h \
   chain/client/layout.h \
   chain/client/text.cc chain/client/text.h \
   chain/client/tries.cc chain/client/tries.h
-libompi_chain_la_SOURCES += \
+chain_client_sources += \
   chain/client/home_files.cc chain/client/home_files.h \
   chain/client/home_network.cc chain/client/home_network.h \
   chain/client/lease_session.cc chain/client/lease_session.h \

@@ -8,7 +8,7 @@ namespace chain::consensus {
 namespace {
 
 // 512 votes of 300 bytes.
-constexpr std::size_t kFileBytesMax = 1u << 20;
+constexpr std::size_t kFinalityFileBytesMax = 1u << 20;
 constexpr std::string_view kFileTag = "ompi-chain/finality-file";
 
 void write(const Checkpoint &from, record::FinalityFileRecord::CheckpointRecord &to) {
@@ -66,7 +66,7 @@ Bytes format_finality(const KnownFinality &known, const Bytes32 &chain_id) {
 
 Result<KnownFinality> read_finality_file(const std::string &path, const Bytes32 &chain_id) {
     if (!path_exists(path)) return KnownFinality{};
-    CHAIN_ASSIGN(const Bytes bytes, read_file(path, kFileBytesMax));
+    CHAIN_ASSIGN(const Bytes bytes, read_file(path, kFinalityFileBytesMax));
     return parse_finality(path, bytes, chain_id);
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 CONSENSUS_PROTOS = chain/consensus/consensus.proto
 
-libompi_chain_la_SOURCES += \
+chain_consensus_sources = \
   chain/consensus/block_tree.cc chain/consensus/block_tree.h \
   chain/consensus/consensus.cc chain/consensus/consensus.h \
   chain/consensus/engine.cc chain/consensus/engine.h \

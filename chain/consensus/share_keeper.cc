@@ -17,7 +17,7 @@ namespace {
 // all that: a share that is opened and false costs the whole stake, whatever disk did it.
 constexpr std::size_t kEntryBytesMax = 4 + 2 * sizeof(Bytes32) + ledger::kShareHeaderBytesMax;
 constexpr std::string_view kEntryTag = "ompi-chain/share-entry";
-constexpr std::size_t kFileBytesMax = ShareKeeper::kKeptMax * kEntryBytesMax;
+constexpr std::size_t kShareFileBytesMax = ShareKeeper::kKeptMax * kEntryBytesMax;
 constexpr std::string_view kFoundName = "found-";
 constexpr std::string_view kCommittedName = "committed-";
 
@@ -95,7 +95,7 @@ Status ShareKeeper::load() {
         if (!found && !sealed) continue;
         Epoch &epoch = epochs_[sealed ? *sealed : *found];
         if (found && epoch.committed) continue;
-        CHAIN_ASSIGN(const Bytes bytes, read_file(file.path().string(), kFileBytesMax));
+        CHAIN_ASSIGN(const Bytes bytes, read_file(file.path().string(), kShareFileBytesMax));
         epoch.committed = sealed.has_value();
         epoch.shares.clear();
         const std::size_t whole = read_entries(bytes, epoch);

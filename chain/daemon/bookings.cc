@@ -4,12 +4,11 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_leg.h"
 
 namespace chain::daemon {
 namespace {
-
-constexpr std::string_view kCategory = "provider";
 
 market::Period period_of(const wire::BookingRecord &record) {
     return {record.starts_at_ms(), record.starts_at_ms() + record.duration_ms()};
@@ -53,7 +52,7 @@ void Bookings::recover() {
         if (booking.record.begun() && !(leg.has_value() && leg->has_voucher())) take_back(key);
     }
     if (!bookings_.empty())
-        log(LogLevel::kNote, kCategory, bookings_.size(), " legs are promised for later");
+        log(LogLevel::kNote, kProviderLog, bookings_.size(), " legs are promised for later");
 }
 
 Status Bookings::check_limits(const PublicKey &renter) const {
@@ -89,7 +88,7 @@ void Bookings::cancel(const LegKey &key) {
 
 void Bookings::forget(const LegKey &key) {
     const Status removed = node_.journal.remove_booking(key.lease, key.leg);
-    if (!removed.ok()) log(LogLevel::kError, kCategory, "journal: ", removed.error().message);
+    if (!removed.ok()) log(LogLevel::kError, kProviderLog, "journal: ", removed.error().message);
 }
 
 const wire::BookingRecord *Bookings::find(const LegKey &key) const {
@@ -128,7 +127,7 @@ void Bookings::give_up(const LegKey &key) {
 
 void Bookings::put(const LegKey &key, const wire::BookingRecord &record) {
     const Status written = node_.journal.put_booking(key.lease, key.leg, record);
-    if (!written.ok()) log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+    if (!written.ok()) log(LogLevel::kError, kProviderLog, "journal: ", written.error().message);
 }
 
 void Bookings::look() {
@@ -155,7 +154,7 @@ bool Bookings::look_at(const LegKey &key, Booking &booking) {
         if (node_.clock.unix_ms() < until_ms ||
             node_.backend.outcome(key.lease).status == TxStatus::kPending)
             return false;
-        log(LogLevel::kNote, kCategory, "reservation ", short_hex(key.lease),
+        log(LogLevel::kNote, kProviderLog, "reservation ", short_hex(key.lease),
             " is not on the ledger; it is forgotten");
         return true;
     }
@@ -163,16 +162,18 @@ bool Bookings::look_at(const LegKey &key, Booking &booking) {
     const ledger::Leg &leg = lease->legs[key.leg];
     if (leg.state == ledger::LegState::kSettled) {
         if (!record.begun())
-            log(LogLevel::kNote, kCategory, "reservation ", short_hex(key.lease), " leg ", key.leg,
-                " is over (", ledger::leg_end_name(leg.end), "): ", format_tokens(leg.payment),
-                " tokens, of which ", format_tokens(leg.burned), " burned");
+            log(LogLevel::kNote, kProviderLog, "reservation ", short_hex(key.lease), " leg ",
+                key.leg, " is over (", ledger::leg_end_name(leg.end),
+                "): ", format_tokens(leg.payment), " tokens, of which ", format_tokens(leg.burned),
+                " burned");
         return true;
     }
     if (!record.funded()) {
         record.set_funded(true);
         put(key, record);
-        log(LogLevel::kNote, kCategory, "reserved: lease ", short_hex(key.lease), " leg ", key.leg,
-            ", ", record.slot_count(), " slots from ", format_utc(record.starts_at_ms()), " on");
+        log(LogLevel::kNote, kProviderLog, "reserved: lease ", short_hex(key.lease), " leg ",
+            key.leg, ", ", record.slot_count(), " slots from ", format_utc(record.starts_at_ms()),
+            " on");
     }
     if (!record.begun()) look_at_start(key, booking, *lease);
     return false;
@@ -224,12 +225,12 @@ void Bookings::send(const LegKey &key, Booking &booking, wire::TxBody body, std:
     if (booking.sent && node_.backend.outcome(*booking.sent).status == TxStatus::kPending) return;
     const auto tx = node_.submit(std::move(body));
     if (!tx.ok()) {
-        log(LogLevel::kDebug, kCategory, "reservation ", short_hex(key.lease), ": ", what, ": ",
+        log(LogLevel::kDebug, kProviderLog, "reservation ", short_hex(key.lease), ": ", what, ": ",
             tx.error().message);
         return;
     }
     booking.sent = *tx;
-    log(LogLevel::kNote, kCategory, "reservation ", short_hex(key.lease), " leg ", key.leg, ": ",
+    log(LogLevel::kNote, kProviderLog, "reservation ", short_hex(key.lease), " leg ", key.leg, ": ",
         what);
 }
 

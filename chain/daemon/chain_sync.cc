@@ -5,11 +5,11 @@
 
 #include "chain/base/clock.h"
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "sync";
 constexpr std::size_t kPendingToNewPeerMax = 1'000;
 constexpr std::string_view kBlockTag = "ompi-chain/block-bytes";
 
@@ -181,7 +181,7 @@ void ChainSync::send_blocks(const PublicKey &peer, const wire::GetBlocks &wanted
     if (has_enough(peer)) return;
     auto blocks = ledger_.blocks_from(wanted.from_height(), wanted.count_max());
     if (!blocks.ok()) {
-        log(LogLevel::kError, kCategory, "blocks for a peer: ", blocks.error().message);
+        log(LogLevel::kError, kSyncLog, "blocks for a peer: ", blocks.error().message);
         return;
     }
     if (blocks->empty()) return;
@@ -335,7 +335,7 @@ bool ChainSync::accept_blocks(const PublicKey &peer, std::span<const std::string
 
 void ChainSync::stall(const Error &why) {
     if (!stalled_)
-        log(LogLevel::kError, kCategory,
+        log(LogLevel::kError, kSyncLog,
             "blocks cannot be kept, which is tried again: ", why.message);
     stalled_ = ask_again_ = true;
 }
@@ -354,13 +354,13 @@ void ChainSync::log_progress() {
     const std::uint64_t told = told_height(), height = ledger_.height();
     if (told <= height + kFarBehindBlocks) {
         if (progress_.since_ms != 0)
-            log(LogLevel::kNote, kCategory, "caught up: the ledger is at block ", height);
+            log(LogLevel::kNote, kSyncLog, "caught up: the ledger is at block ", height);
         progress_ = {};
     } else if (progress_.since_ms == 0) {
         progress_ = {now_ms, height};
-        log(LogLevel::kNote, kCategory, "at block ", height, ", and peers are at ", told);
+        log(LogLevel::kNote, kSyncLog, "at block ", height, ", and peers are at ", told);
     } else if (now_ms >= progress_.since_ms + kLogProgressMs) {
-        log(LogLevel::kNote, kCategory, "at block ", height, " of ", told, ", ",
+        log(LogLevel::kNote, kSyncLog, "at block ", height, " of ", told, ", ",
             (height - std::min(height, progress_.height)) * 1'000 / (now_ms - progress_.since_ms),
             " blocks/s");
         progress_ = {now_ms, height};
@@ -403,7 +403,7 @@ void ChainSync::send_gossip(const PublicKey &peer, const wire::Gossip &gossip) {
 
 // Bytes that nobody honest sends end the session.
 void ChainSync::judge(const PublicKey &peer, const Error &error) {
-    log(LogLevel::kDebug, kCategory, "from ", short_hex(peer), ": ", error.message);
+    log(LogLevel::kDebug, kSyncLog, "from ", short_hex(peer), ": ", error.message);
     if (breaks_protocol(error)) network_.disconnect(peer, error.message);
 }
 

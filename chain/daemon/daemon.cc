@@ -13,12 +13,12 @@
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/wire/frame.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "daemon";
 constexpr std::size_t kGenesisMaxBytes = 4u << 20;
 constexpr std::size_t kPasswordMaxBytes = 4096;
 constexpr std::size_t kOverridesBytesMax = 1u << 20;
@@ -184,7 +184,7 @@ Status Daemon::override_finality(const ledger::Genesis &genesis) {
                           "history to follow instead");
     CHAIN_ASSIGN(const auto trusted, consensus::parse_trusted_block(options_.checkpoint));
     if (has_block(folder + "/ledger", genesis, trusted.id)) {
-        log(LogLevel::kNote, kCategory,
+        log(LogLevel::kNote, kDaemonLog,
             "--override-finality: the history here has the block of --checkpoint: there is "
             "nothing to give up");
         return ok_status();
@@ -195,7 +195,7 @@ Status Daemon::override_finality(const ledger::Genesis &genesis) {
         if (done.find(options_.checkpoint + "\n") != Bytes::npos) {
             // What was fetched since has not come to it either: it is fetched once more, and not
             // kept beside what was set aside the first time.
-            log(LogLevel::kWarning, kCategory, "--override-finality: block ", options_.checkpoint,
+            log(LogLevel::kWarning, kDaemonLog, "--override-finality: block ", options_.checkpoint,
                 " was not reached: the blocks that were fetched are given up again");
             CHAIN_TRY(remove_tree(folder + "/ledger"));
             return remove_tree(folder + "/consensus/finality");
@@ -212,7 +212,7 @@ Status Daemon::override_finality(const ledger::Genesis &genesis) {
     CHAIN_TRY(make_folders(folder + "/consensus", 0700));
     CHAIN_ASSIGN(const FileDescriptor file, open_append(log_path));
     CHAIN_TRY(write_all(file.get(), said + "\n", "write " + log_path));
-    log(LogLevel::kWarning, kCategory, said);
+    log(LogLevel::kWarning, kDaemonLog, said);
     return ok_status();
 }
 
@@ -354,10 +354,10 @@ void Daemon::run() {
         sync_->try_again();
         if (options_.seal) settle_expired_leases();
     }));
-    log(LogLevel::kNote, kCategory, kSoftware, " runs on ", options_.data_folder, ", chain ",
+    log(LogLevel::kNote, kDaemonLog, kSoftware, " runs on ", options_.data_folder, ", chain ",
         short_hex(ledger_->chain_id()), " at height ", ledger_->height());
     loop_.run();
-    log(LogLevel::kNote, kCategory, "stops");
+    log(LogLevel::kNote, kDaemonLog, "stops");
 }
 
 Result<wire::ControlReply> Daemon::rotate_node_key() {
@@ -389,7 +389,7 @@ Result<wire::ControlReply> Daemon::rotate_node_key() {
         rmdir(own_scratch_folder_.c_str());  // no lease runs: if it was made, it is empty
         own_scratch_folder_ = scratch_folder;
     }
-    log(LogLevel::kNote, kCategory, "the node key is now ", change.new_node_key(), ", no longer ",
+    log(LogLevel::kNote, kDaemonLog, "the node key is now ", change.new_node_key(), ", no longer ",
         change.old_node_key());
     provider_->on_node_key_changed(scratch_folder);  // while the peers still hear it
     network_->greet_anew("the node changes its key");
@@ -406,7 +406,7 @@ void Daemon::settle_expired_leases() {
         wire::TxBody body;
         body.mutable_expire_lease()->set_lease_id(to_bytes(lease));
         const auto tx = node_->submit(std::move(body));
-        log(tx.ok() ? LogLevel::kNote : LogLevel::kWarning, kCategory, "lease ", short_hex(lease),
+        log(tx.ok() ? LogLevel::kNote : LogLevel::kWarning, kDaemonLog, "lease ", short_hex(lease),
             " has expired", tx.ok() ? std::string() : ": " + tx.error().message);
     }
 }

@@ -4,12 +4,12 @@
 #include <algorithm>
 
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/wire/frame.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "network";
 constexpr std::size_t kNumberBytes = 4;
 constexpr std::size_t kAddressBytesMax = 300;
 
@@ -90,7 +90,7 @@ LeaseNetwork::LeaseNetwork(Node &node, const ledger::LeaseId &lease, std::uint32
 LeaseNetwork::~LeaseNetwork() {
     *alive_ = false;
     const auto passed = engine_.counters();
-    log(LogLevel::kDebug, kCategory, "lease ", short_hex(lease_), " member ", own_, ": sent ",
+    log(LogLevel::kDebug, kNetworkLog, "lease ", short_hex(lease_), " member ", own_, ": sent ",
         passed.sent_bytes, " bytes, received ", passed.received_bytes, ", passed on ",
         passed.passed_packets, " packets, dropped ", passed.dropped_packets);
 }
@@ -191,8 +191,8 @@ void LeaseNetwork::dial_next() {
 
 void LeaseNetwork::take_channel(const PublicKey &peer, std::uint32_t from, p2p::Channel channel) {
     if (from >= members_.size() || from == own_ || members_[from].node_key != peer) {
-        log(LogLevel::kDebug, kCategory, "lease ", short_hex(lease_), ": no member of it has key ",
-            short_hex(peer));
+        log(LogLevel::kDebug, kNetworkLog, "lease ", short_hex(lease_),
+            ": no member of it has key ", short_hex(peer));
         return;
     }
     engine_.add_channel(from, false, std::move(channel));
@@ -206,7 +206,7 @@ void LeaseNetwork::pass_through_renter(std::uint32_t member) {
 
 void LeaseNetwork::on_engine(std::uint32_t member, bool up, const std::string &why) {
     Way &way = ways_[member];
-    log(LogLevel::kDebug, kCategory, "lease ", short_hex(lease_), ": member ", member,
+    log(LogLevel::kDebug, kNetworkLog, "lease ", short_hex(lease_), ": member ", member,
         up ? " is there" : " is gone: " + why);
     if (!up) way.last_error = why;
     const bool was_up = std::exchange(way.up, up);

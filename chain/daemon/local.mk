@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_daemon_sources = \
   chain/daemon/agreement_round.cc chain/daemon/agreement_round.h \
   chain/daemon/bill.cc chain/daemon/bill.h \
   chain/daemon/bookings.cc chain/daemon/bookings.h \
@@ -13,6 +13,7 @@ libompi_chain_la_SOURCES += \
   chain/daemon/join.cc chain/daemon/join.h \
   chain/daemon/journal.cc chain/daemon/journal.h \
   chain/daemon/lease_network.cc chain/daemon/lease_network.h \
+  chain/daemon/log_categories.h \
   chain/daemon/node.cc chain/daemon/node.h \
   chain/daemon/orte_guard.cc chain/daemon/orte_guard.h \
   chain/daemon/orte_messages.cc chain/daemon/orte_messages.h \

@@ -19,6 +19,8 @@ namespace chain::daemon {
 
 // When its time is over, the renter ends a lease; its providers do, so much later.
 inline constexpr std::uint64_t kEndPatienceMs = 5'000;
+// Of one account, the newest first.
+inline constexpr std::size_t kLeasesLookedAt = 1'000;
 
 struct Node {
     Loop &loop;

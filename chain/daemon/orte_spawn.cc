@@ -10,12 +10,12 @@
 namespace chain::daemon {
 namespace {
 
-Error refused(const std::string &what) {
+Error cannot_spawn(const std::string &what) {
     return make_error(ErrorCode::kRefused, "MPI_Comm_spawn in a lease cannot ", what);
 }
 
 Error broken() {
-    return refused("be asked for like this");
+    return cannot_spawn("be asked for like this");
 }
 
 OpalValue read_attribute(OrteReader &reader, std::uint16_t &key) {
@@ -31,12 +31,12 @@ Status check_app_attribute(std::uint16_t key) {
     switch (key) {
         case orte::kAppUserFolder: return ok_status();
         case orte::kAppHostfile:
-        case orte::kAppHosts: return refused("choose machines");
+        case orte::kAppHosts: return cannot_spawn("choose machines");
         case orte::kAppAddHostfile:
-        case orte::kAppAddHosts: return refused("add a machine");
+        case orte::kAppAddHosts: return cannot_spawn("add a machine");
         case orte::kAppPreloadProgram:
-        case orte::kAppPreloadFiles: return refused("send files from the renter's machine");
-        default: return refused("set attribute " + std::to_string(key) + " of a program");
+        case orte::kAppPreloadFiles: return cannot_spawn("send files from the renter's machine");
+        default: return cannot_spawn("set attribute " + std::to_string(key) + " of a program");
     }
 }
 
@@ -54,8 +54,8 @@ Status check_job_attribute(const OrteLeg &leg, std::uint16_t key, const OpalValu
         case orte::kJobTimestampOutput:
             if (value.type != OpalType::kBool) return broken();
             return ok_status();
-        case orte::kJobOutputToFile: return refused("write files on the renter's machine");
-        default: return refused("set attribute " + std::to_string(key) + " of a job");
+        case orte::kJobOutputToFile: return cannot_spawn("write files on the renter's machine");
+        default: return cannot_spawn("set attribute " + std::to_string(key) + " of a job");
     }
 }
 
@@ -99,7 +99,7 @@ Status check_map(OrteReader &reader) {
     reader.raw_u32();   // machines of it
     if (!reader.ok()) return ok_status();
     if (mapper || last_mapper || per_resource || mapping != 0)
-        return refused("say how ranks are mapped");
+        return cannot_spawn("say how ranks are mapped");
     return ok_status();
 }
 
@@ -107,14 +107,15 @@ Status check_job(const OrteLeg &leg, OrteReader &reader) {
     if (reader.raw_u32() != orte::kJobidInvalid) reader.fail();  // mpirun gives it one
     const std::uint16_t flags = reader.raw_u16();
     if (reader.ok() && (flags & ~(orte::kJobFlagForwardOutput | orte::kJobFlagRecoverable)) != 0)
-        return refused("be anything but ranks");
+        return cannot_spawn("be anything but ranks");
     std::uint32_t count = reader.raw_u32();
     for (std::uint32_t i = 0; reader.ok() && i < count; ++i) {
         std::uint16_t key = 0;
         const OpalValue value = read_attribute(reader, key);
         if (reader.ok()) CHAIN_TRY(check_job_attribute(leg, key, value));
     }
-    if (reader.raw_u32() != 0 && reader.ok()) return refused("pass on all that is in its MPI_Info");
+    if (reader.raw_u32() != 0 && reader.ok())
+        return cannot_spawn("pass on all that is in its MPI_Info");
     read_words(reader);  // kinds of programs: "ompi"
     count = reader.raw_u32();
     if (count == 0 || count > kSpawnAppsMax) reader.fail();

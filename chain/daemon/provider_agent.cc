@@ -9,6 +9,7 @@
 #include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 #include "chain/wire/frame.h"
@@ -16,10 +17,8 @@
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "provider";
-constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::uint64_t kLegJanitorEveryMs = 1'000;
 constexpr std::uint64_t kProbeAgainMs = 60'000;
-constexpr std::size_t kLeasesLookedAt = 1'000;
 
 std::uint64_t half_of_memory_bytes() {
     struct sysinfo machine {};
@@ -62,7 +61,7 @@ ProviderAgent::ProviderAgent(Node &node, ProviderOptions options,
       }) {
     if (options_.memory_bytes == 0) options_.memory_bytes = half_of_memory_bytes();
     if (options_.host.empty()) options_.host = machine_host_name();
-    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
+    janitor_timer_ = node_.loop.every_ms(kLegJanitorEveryMs, [this] {
         on_new_block();  // a block becomes surer by votes, too, without another one
         settle_forgotten_leases();
         if (offered_ && (free_slots() != offered_slots_ || free_gpus() != offered_gpus_))
@@ -76,7 +75,8 @@ void ProviderAgent::recover() {
     results_.recover(options_.scratch_folder);
     bookings_.recover();
     if (const auto reaped = provider::reap_leftovers(options_.scratch_folder); !reaped.ok())
-        log(LogLevel::kWarning, kCategory, "what an earlier daemon left: ", reaped.error().message);
+        log(LogLevel::kWarning, kProviderLog,
+            "what an earlier daemon left: ", reaped.error().message);
     if (options_.slot_count > 0) calibrate();
 }
 
@@ -90,7 +90,7 @@ void ProviderAgent::open_cache() {
     if (opened.ok())
         cache_ = std::move(*opened);
     else
-        log(LogLevel::kWarning, kCategory, "without a cache: ", opened.error().message);
+        log(LogLevel::kWarning, kProviderLog, "without a cache: ", opened.error().message);
 }
 
 void ProviderAgent::calibrate() {
@@ -100,7 +100,7 @@ void ProviderAgent::calibrate() {
     if (const Status probed = provider::probe_sandbox(); !probed.ok()) {
         // Of a machine that was short of processes or memory it may be true no longer.
         cannot_lend_ = probed.error().message;
-        log(LogLevel::kError, kCategory, "nothing can be lent: ", cannot_lend_);
+        log(LogLevel::kError, kProviderLog, "nothing can be lent: ", cannot_lend_);
         refresh_timer_ = node_.loop.after_ms(kProbeAgainMs, [this] { calibrate(); });
         return;
     }
@@ -113,8 +113,8 @@ void ProviderAgent::calibrate() {
                           calibration_.set_chain_count(found->chain_count);
                           calibration_.set_spread_ppm(found->spread_ppm);
                           calibration_.set_measured_at_ms(node_.clock.unix_ms());
-                          log(LogLevel::kNote, kCategory, "a core here does ", hz_, " cycles/s (",
-                              meter::probe_meter().why, ")");
+                          log(LogLevel::kNote, kProviderLog, "a core here does ", hz_,
+                              " cycles/s (", meter::probe_meter().why, ")");
                           publish_offer();
                       });
 }
@@ -199,7 +199,7 @@ void ProviderAgent::publish_offer() {
     body.set_expires_at_ms(now_ms + market::kOfferLifeMs);
     const wire::SignedOffer offer = market::sign_offer(body, **key);
     if (const auto accepted = node_.book.accept(offer); !accepted.ok())
-        log(LogLevel::kError, kCategory, "own offer: ", accepted.error().message);
+        log(LogLevel::kError, kProviderLog, "own offer: ", accepted.error().message);
     publish_(offer);
     offered_ = options_.slot_count > 0;
 }
@@ -324,7 +324,7 @@ void ProviderAgent::answer_for_given_back(const LegKey &key, const ledger::Lease
     body.mutable_report_start()->set_started(true);
     if (const auto tx = node_.submit(std::move(body)); tx.ok()) {
         settling_[key] = *tx;
-        log(LogLevel::kWarning, kCategory, "lease ", short_hex(key.lease),
+        log(LogLevel::kWarning, kProviderLog, "lease ", short_hex(key.lease),
             " was called off by its renter and is on the ledger nevertheless: it is closed");
     }
 }
@@ -340,12 +340,12 @@ void ProviderAgent::settle(const LegKey &key) {
         *body.mutable_close_lease()->add_vouchers() = record->voucher();
     const auto tx = node_.submit(std::move(body));
     if (!tx.ok()) {
-        log(LogLevel::kWarning, kCategory, "closing lease ", short_hex(key.lease), ": ",
+        log(LogLevel::kWarning, kProviderLog, "closing lease ", short_hex(key.lease), ": ",
             tx.error().message);
         return;
     }
     settling_[key] = *tx;
-    log(LogLevel::kNote, kCategory, "closing lease ", short_hex(key.lease), " leg ", key.leg,
+    log(LogLevel::kNote, kProviderLog, "closing lease ", short_hex(key.lease), " leg ", key.leg,
         " with the highest voucher");
 }
 

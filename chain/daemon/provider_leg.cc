@@ -10,6 +10,7 @@
 #include "chain/base/text.h"
 #include "chain/client/client.h"
 #include "chain/client/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/reading_check.h"
 #include "chain/overlay/device.h"
 #include "chain/provider/lease_folder.h"
@@ -19,8 +20,6 @@
 
 namespace chain::daemon {
 namespace {
-
-constexpr std::string_view kCategory = "provider";
 
 wire::MeterClass to_wire(meter::MeterClass meter_class) {
     switch (meter_class) {
@@ -60,7 +59,7 @@ ProviderLeg::ProviderLeg(Node &node, host::GroupTree &groups, const provider::Gp
     std::uint64_t reservation_ms = kReservationMs + node_.backend.inclusion_wait_ms();
     if (terms_.begins_at != TxStatus::kIncluded) reservation_ms += node_.backend.finality_wait_ms();
     set_deadline(reservation_ms, [this] {
-        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease),
+        log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease),
             " was not funded in time; its slots are free again");
         on_end_();
     });
@@ -78,7 +77,7 @@ void ProviderLeg::set_deadline(std::uint64_t ms, std::function<void()> fn) {
 
 void ProviderLeg::remember() {
     const Status written = node_.journal.put_provider(key_.lease, key_.leg, record_);
-    if (!written.ok()) log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+    if (!written.ok()) log(LogLevel::kError, kProviderLog, "journal: ", written.error().message);
 }
 
 void ProviderLeg::on_new_block() {
@@ -92,7 +91,7 @@ void ProviderLeg::on_new_block() {
     }
     if (key_.leg < lease->legs.size() && !is_open) {
         const ledger::Leg &leg = lease->legs[key_.leg];
-        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg,
+        log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg,
             " settled: ", format_tokens(leg.payment), " tokens, of which ",
             format_tokens(leg.burned), " burned");
         phase_ = Phase::kSettled;
@@ -133,7 +132,7 @@ void ProviderLeg::report_start() {
     body.mutable_report_start()->set_lease_id(to_bytes(key_.lease));
     body.mutable_report_start()->set_started(true);
     if (const auto tx = node_.submit(std::move(body)); !tx.ok())
-        log(LogLevel::kDebug, kCategory, "start of lease ", short_hex(key_.lease), ": ",
+        log(LogLevel::kDebug, kProviderLog, "start of lease ", short_hex(key_.lease), ": ",
             tx.error().message);  // another leg of ours has said it for all
 }
 
@@ -142,7 +141,7 @@ void ProviderLeg::give_notice() {
     wire::TxBody body;
     body.mutable_reclaim_notice()->set_lease_id(to_bytes(key_.lease));
     if (const auto tx = node_.submit(std::move(body)); !tx.ok())
-        log(LogLevel::kDebug, kCategory, "notice of lease ", short_hex(key_.lease), ": ",
+        log(LogLevel::kDebug, kProviderLog, "notice of lease ", short_hex(key_.lease), ": ",
             tx.error().message);
 }
 
@@ -173,7 +172,7 @@ void ProviderLeg::on_owner(wire::LegNotice::State state, const provider::LendDec
     notice.set_text(decision.rule);
     notice.set_leave_in_ms(leaves ? leave_in_ms : 0);
     if (renter_here_) static_cast<void>(node_.send_trade(peer_, message));
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
+    log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
         decision.rule);
     if (leaves && phase_ != Phase::kRunning) end_for_owner();
 }
@@ -264,7 +263,7 @@ void ProviderLeg::become_ready() {
 }
 
 void ProviderLeg::fail_stage(const Error &error) {
-    log(LogLevel::kWarning, kCategory, "lease ", short_hex(key_.lease), ": ", error.message);
+    log(LogLevel::kWarning, kProviderLog, "lease ", short_hex(key_.lease), ": ", error.message);
     wire::TradeMessage message = trade_message(key_);
     message.mutable_stage_done()->set_error(plain_text(error.message, 4 * stage::kTextBytesMax));
     static_cast<void>(node_.send_trade(peer_, message));
@@ -275,7 +274,7 @@ void ProviderLeg::fail_stage(const Error &error) {
 void ProviderLeg::launch(const wire::Launch &launch) {
     if (phase_ != Phase::kReady) return;
     if (const Status started = start_sandbox(launch); !started.ok()) {
-        log(LogLevel::kWarning, kCategory, "launch: ", started.error().message);
+        log(LogLevel::kWarning, kProviderLog, "launch: ", started.error().message);
         return end("provider", "cannot start orted: " + started.error().message);
     }
     phase_ = Phase::kRunning;
@@ -284,8 +283,8 @@ void ProviderLeg::launch(const wire::Launch &launch) {
         gpu_meter_.emplace(*gpus_, terms_.gpus);
         gpu_meter_->read(launched_at_ms_);
     }
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, " runs on ",
-        terms_.slot_count, " slots");
+    log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg,
+        " runs on ", terms_.slot_count, " slots");
     wire::TradeMessage message = trade_message(key_);
     message.mutable_launched();
     static_cast<void>(node_.send_trade(peer_, message));
@@ -372,7 +371,7 @@ wire::Reading ProviderLeg::take_reading(bool last) {
             }
             reading.set_waited_cycles(std::min(waited, reading.cycles()));
         } else {
-            log(LogLevel::kWarning, kCategory, "meter: ", usage.error().message);
+            log(LogLevel::kWarning, kProviderLog, "meter: ", usage.error().message);
         }
     }
     if (reading.meter_class() == wire::METER_CLASS_UNSPECIFIED)
@@ -441,7 +440,7 @@ void ProviderLeg::on_sandbox_exit(int wait_status) {
     std::string words = sandbox_->last_words();
     while (!words.empty() && words.back() == '\n') words.pop_back();
     if (!words.empty()) reason += ": " + plain_text(words, 4 * stage::kTextBytesMax);
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
+    log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
         reason);
     say_ended(reason, WIFSIGNALED(wait_status) || WEXITSTATUS(wait_status) > 128);
     set_deadline(kEndWaitMs, [this, reason] { end("provider", reason); });

@@ -5,15 +5,12 @@
 #include <utility>
 
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/provider/lease_folder.h"
 
 namespace chain::daemon {
-namespace {
-
-constexpr std::string_view kCategory = "provider";
-
-}  // namespace
+namespace {}  // namespace
 
 // What a group counts and limits is gone with it: after the last process.
 void ProviderLeg::stop_running() {
@@ -84,7 +81,7 @@ void ProviderLeg::close() {
     const auto tx = node_.submit(std::move(body));
     if (!tx.ok()) {
         // The agent's janitor sends it again; the voucher is in the journal.
-        log(LogLevel::kWarning, kCategory, "close of lease ", short_hex(key_.lease), ": ",
+        log(LogLevel::kWarning, kProviderLog, "close of lease ", short_hex(key_.lease), ": ",
             tx.error().message);
     } else {
         close_tx_ = *tx;

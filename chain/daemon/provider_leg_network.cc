@@ -8,15 +8,12 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/stage/staged_file.h"
 
 namespace chain::daemon {
-namespace {
-
-constexpr std::string_view kCategory = "provider";
-
-}  // namespace
+namespace {}  // namespace
 
 // The renter says who is where, and must not be able to send this daemon to whatever address it
 // likes: what no offer names is not dialled. The others may dial, and the renter is a way, too.
@@ -66,7 +63,7 @@ void ProviderLeg::on_member(std::uint32_t member, bool up, const std::string &wh
         // Not more: what answers at an address of this machine's network is not the renter's to
         // know.
         report.set_reason("no connection in time");
-        log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg,
+        log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg,
             " does not reach leg ", report.leg(), ": ", why);
     } else {
         return;  // others are still on their way; and what it is to the renter, that one sees

@@ -11,6 +11,7 @@
 #include "chain/base/log.h"
 #include "chain/base/text.h"
 #include "chain/client/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_leg.h"
 #include "chain/daemon/results_desk.h"
 #include "chain/host/scratch_volume.h"
@@ -20,15 +21,13 @@
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "provider";
-
 // On a volume if one can be made; a full disk is no reason to go on without.
 Result<std::string> make_folder(const ScratchPlan &plan, const LegKey &key) {
     const std::string lease = to_hex(key.lease);
     auto made = provider::prepare_lease_folder(plan.folder, lease, key.leg,
                                                plan.has_volumes ? plan.bytes_max : 0);
     if (made.ok() || !plan.has_volumes || made.error().code == ErrorCode::kDiskFull) return made;
-    log(LogLevel::kWarning, kCategory, "no volume for lease ", short_hex(key.lease), ": ",
+    log(LogLevel::kWarning, kProviderLog, "no volume for lease ", short_hex(key.lease), ": ",
         made.error().message);
     return provider::prepare_lease_folder(plan.folder, lease, key.leg);
 }
@@ -187,7 +186,8 @@ void ProviderLeg::look_at_limits() {
     }
     const std::string text = limit_text();
     if (text.empty() || std::exchange(limit_was_said_, true)) return;
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ", text);
+    log(LogLevel::kNote, kProviderLog, "lease ", short_hex(key_.lease), " leg ", key_.leg, ": ",
+        text);
     wire::TradeMessage message = trade_message(key_);
     message.mutable_leg_notice()->set_state(wire::LegNotice::LIMITED);
     message.mutable_leg_notice()->set_text(text);

@@ -9,13 +9,13 @@
 
 #include "chain/base/file.h"
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_agent.h"
 #include "chain/host/scratch_volume.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "provider";
 constexpr std::uint64_t kLookAtOwnerMs = 1'000;
 // Of all leases together, against 100 of the owner's session, and of this daemon: it has to answer
 // its peers, however much the ranks have to do.
@@ -28,9 +28,9 @@ void ProviderAgent::probe_isolation() {
     const Status networks = provider::probe_lease_network();
     has_lease_networks_ = networks.ok();
     if (!networks.ok()) {
-        log(LogLevel::kWarning, kCategory, networks.error().message);
+        log(LogLevel::kWarning, kProviderLog, networks.error().message);
         if (!options_.plain_network)
-            log(LogLevel::kWarning, kCategory,
+            log(LogLevel::kWarning, kProviderLog,
                 "so nothing is lent here, unless leases may see this machine's network "
                 "(plain_network in the settings, or --plain-network)");
     }
@@ -46,7 +46,7 @@ void ProviderAgent::probe_isolation() {
             "what a lease writes is looked at every few seconds, and not bounded (" +
             volumes.error().message + ")");
     if (geteuid() != 0) not_held_.push_back("leases run as the user of this daemon");
-    for (const std::string &one : not_held_) log(LogLevel::kNote, kCategory, "not held: ", one);
+    for (const std::string &one : not_held_) log(LogLevel::kNote, kProviderLog, "not held: ", one);
 }
 
 void ProviderAgent::open_gpus() {
@@ -54,12 +54,12 @@ void ProviderAgent::open_gpus() {
     auto opened = provider::GpuDevices::open(options_.gpu_library.empty() ? provider::kNvmlLibrary
                                                                           : options_.gpu_library);
     if (!opened.ok()) {
-        log(LogLevel::kWarning, kCategory, "no GPU is lent: ", opened.error().message);
+        log(LogLevel::kWarning, kProviderLog, "no GPU is lent: ", opened.error().message);
         return;
     }
     gpus_ = std::move(*opened);
     for (const provider::GpuDevice &device : gpus_->all())
-        log(LogLevel::kNote, kCategory, "a GPU: ", device.gpu.model, ", ", device.gpu.units,
+        log(LogLevel::kNote, kProviderLog, "a GPU: ", device.gpu.model, ", ", device.gpu.units,
             " units of ", device.gpu.hz, " Hz");
 }
 
@@ -142,12 +142,12 @@ void ProviderAgent::look_at_owner() {
 
 void ProviderAgent::obey(const provider::LendDecision &decision) {
     using provider::LendState;
-    log(LogLevel::kNote, kCategory, "lending is ", provider::lend_state_name(decision.state), ": ",
-        decision.rule);
+    log(LogLevel::kNote, kProviderLog, "lending is ", provider::lend_state_name(decision.state),
+        ": ", decision.rule);
     host::ControlGroup &all = groups_->all();
     const auto try_to = [](std::string_view what, const Status &done) {
         if (!done.ok() && done.error().code != ErrorCode::kNotFound)
-            log(LogLevel::kWarning, kCategory, what, ": ", done.error().message);
+            log(LogLevel::kWarning, kProviderLog, what, ": ", done.error().message);
     };
     // The processor first, then everybody is told.
     if (decision.state == LendState::kLeaving)

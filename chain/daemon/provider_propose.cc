@@ -2,6 +2,7 @@
 //
 // ProviderAgent: what renters propose, and why it is refused.
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/provider_agent.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
@@ -11,7 +12,6 @@
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "provider";
 constexpr std::size_t kClosingLegsMax = 256;  // that hold no slots any more
 
 }  // namespace
@@ -157,7 +157,8 @@ void ProviderAgent::propose(const PublicKey &peer, const LegKey &key,
                                                     : take_proposal(peer, key, propose);
     if (taken.ok()) return publish_offer();
     const Error &error = taken.error();
-    log(LogLevel::kDebug, kCategory, "refused lease ", short_hex(key.lease), ": ", error.message);
+    log(LogLevel::kDebug, kProviderLog, "refused lease ", short_hex(key.lease), ": ",
+        error.message);
     wire::TradeMessage answer = trade_message(key);
     answer.mutable_refuse()->set_code(std::string(error_traits(error.code).name));
     answer.mutable_refuse()->set_reason(error.message);
@@ -176,7 +177,7 @@ Status ProviderAgent::take_proposal(const PublicKey &peer, const LegKey &key,
     } else {
         CHAIN_ASSIGN(terms, check_proposal(key, proposal, propose));
     }
-    log(LogLevel::kNote, kCategory, "agreed to lease ", short_hex(key.lease), ": ",
+    log(LogLevel::kNote, kProviderLog, "agreed to lease ", short_hex(key.lease), ": ",
         terms.slot_count, " slots at ", format_tokens(terms.price_per_ghz_h), " per GHz·h",
         is_ahead ? ", from " + format_utc(proposal.open.starts_at_ms()) + " on" : std::string());
     if (!is_ahead) add_leg(peer, key, std::move(terms));

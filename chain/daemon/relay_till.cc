@@ -5,12 +5,12 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/wire/frame.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "relay";
 constexpr std::size_t kReasonBytesMax = 200;
 
 }  // namespace
@@ -166,7 +166,7 @@ void RelayTill::on_outcome(const PublicKey &seeker, const ledger::TxId &tx, std:
     Credit &credit = credits_[seeker];
     credit.left_bytes += bytes;
     credit.low_was_said = false;
-    log(LogLevel::kNote, kCategory, "peer ", short_hex(seeker), " has paid for ", bytes >> 20,
+    log(LogLevel::kNote, kRelayLog, "peer ", short_hex(seeker), " has paid for ", bytes >> 20,
         " MiB");
     answer(seeker, tx, {});
 }
@@ -252,7 +252,7 @@ Status RelayTill::pay_quota(const PublicKey &meeting_point, Purse &purse) {
     payment.set_claim(to_bytes(key->sign(kRelayClaimTag, relay_claim(id, node_key_.public_key()))));
     purse.tx = id;
     purse.payment = message.SerializeAsString();
-    log(LogLevel::kNote, kCategory, "pays ", format_tokens(due), " tokens to the relay of peer ",
+    log(LogLevel::kNote, kRelayLog, "pays ", format_tokens(due), " tokens to the relay of peer ",
         short_hex(meeting_point), " for ", terms.quota_bytes() >> 20, " MiB; ",
         format_tokens(spent_), " for relays so far");
     return send_(meeting_point, message);
@@ -266,7 +266,7 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
         // It runs low. Once for each quota: while a payment is under way there is none beside it.
         if (!purse.payment.empty()) return;
         if (const Status paid = pay_quota(meeting_point, purse); !paid.ok())
-            log(LogLevel::kWarning, kCategory, "the relay of peer ", short_hex(meeting_point),
+            log(LogLevel::kWarning, kRelayLog, "the relay of peer ", short_hex(meeting_point),
                 " will end what it carries: ", paid.error().message);
         return;
     }
@@ -277,7 +277,7 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
         refused.empty() ? ok_status()
                         : Status(make_error(ErrorCode::kRefused,
                                             "the relay does not take the payment: ", refused));
-    if (!outcome.ok()) log(LogLevel::kWarning, kCategory, outcome.error().message);
+    if (!outcome.ok()) log(LogLevel::kWarning, kRelayLog, outcome.error().message);
     const auto waiting = std::exchange(purse.waiting, {});
     for (const auto &one : waiting) one(outcome);
 }

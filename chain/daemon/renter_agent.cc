@@ -6,15 +6,14 @@
 #include "chain/base/file.h"
 #include "chain/base/log.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/results_desk.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "renter";
-constexpr std::uint64_t kJanitorEveryMs = 1'000;
+constexpr std::uint64_t kLeaseJanitorEveryMs = 1'000;
 constexpr std::uint64_t kForgetResultsEveryMs = 3'600'000;
-constexpr std::size_t kLeasesLookedAt = 1'000;
 
 // Of a reservation in which nothing ran, and that nobody here has cancelled.
 std::string describe_unused(const ledger::Lease &lease) {
@@ -33,7 +32,7 @@ RenterAgent::RenterAgent(Node &node)
                            [this](const ledger::Lease &lease) { return bill_of(lease); }}) {
     forget_old_results();
     results_timer_ = node_.loop.every_ms(kForgetResultsEveryMs, [this] { forget_old_results(); });
-    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] {
+    janitor_timer_ = node_.loop.every_ms(kLeaseJanitorEveryMs, [this] {
         reservations_.on_new_block();  // time passes without one, too
         close_forgotten_leases();
     });
@@ -219,7 +218,7 @@ void RenterAgent::forget_old_results() {
     const std::uint64_t now_ms = node_.clock.unix_ms();
     const std::uint64_t before_ms = now_ms > kResultsKeptMs ? now_ms - kResultsKeptMs : 0;
     if (const Status forgotten = node_.journal.remove_results_before(before_ms); !forgotten.ok())
-        log(LogLevel::kWarning, kCategory, "journal: ", forgotten.error().message);
+        log(LogLevel::kWarning, kRenterLog, "journal: ", forgotten.error().message);
     std::error_code error;
     for (const auto &entry : std::filesystem::directory_iterator(node_.results_folder, error)) {
         const std::string name = entry.path().filename().string();
@@ -309,12 +308,12 @@ void RenterAgent::close_forgotten_leases() {
         }
         const auto tx = node_.submit(std::move(body));
         if (!tx.ok()) {
-            log(LogLevel::kWarning, kCategory, "closing lease ", short_hex(lease.id), ": ",
+            log(LogLevel::kWarning, kRenterLog, "closing lease ", short_hex(lease.id), ": ",
                 tx.error().message);
             continue;
         }
         closing_[lease.id] = *tx;
-        log(LogLevel::kNote, kCategory, "closing lease ", short_hex(lease.id),
+        log(LogLevel::kNote, kRenterLog, "closing lease ", short_hex(lease.id),
             due ? ": its time has passed" : ": nobody runs it any more");
     }
 }

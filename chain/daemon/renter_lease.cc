@@ -14,12 +14,11 @@
 #include "chain/base/text.h"
 #include "chain/client/text.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/wire/frame.h"
 
 namespace chain::daemon {
 namespace {
-
-constexpr std::string_view kCategory = "renter";
 
 // As Open MPI calls this machine: without the domain.
 std::string own_host_name() {
@@ -74,7 +73,7 @@ void RenterLease::event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const st
 void RenterLease::remember() {
     if (!submitted_) return;
     const Status written = node_.journal.put_renter(id_, record_);
-    if (!written.ok()) log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+    if (!written.ok()) log(LogLevel::kError, kRenterLog, "journal: ", written.error().message);
 }
 
 void RenterLease::start() {
@@ -160,7 +159,7 @@ void RenterLease::agree() {
 // The next standby is asked: the market is cleared again without this offer.
 void RenterLease::refuse(std::uint32_t leg, const std::string &why) {
     const market::Offer &offer = legs_[leg].award.offer;
-    log(LogLevel::kNote, kCategory, name_peer(offer.host, offer.provider), " refused: ", why);
+    log(LogLevel::kNote, kRenterLog, name_peer(offer.host, offer.provider), " refused: ", why);
     progress("refused", name_peer(offer.host, offer.provider) + ": " + why);
     refused_offers_.insert(offer.id);
     last_refusal_ = name_peer(offer.host, offer.provider) + ": " + why;
@@ -215,8 +214,9 @@ void RenterLease::fund(const wire::SignedTx &tx) {
     distances_ =
         market::Distances(overlay::member_of_leg(static_cast<std::uint32_t>(legs_.size())));
     if (joins_network()) join_network();
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", format_tokens(clearing_.escrow),
-        " tokens to be locked for ", demand_.slot_count, " slots on ", legs_.size(), " peers");
+    log(LogLevel::kNote, kRenterLog, "lease ", short_hex(id_), ": ",
+        format_tokens(clearing_.escrow), " tokens to be locked for ", demand_.slot_count,
+        " slots on ", legs_.size(), " peers");
     progress("funding", format_tokens(clearing_.escrow) + " tokens");
     // The peers may wait until its block is final.
     const std::uint64_t wait_ms =

@@ -8,14 +8,13 @@
 #include "chain/base/log.h"
 #include "chain/base/text.h"
 #include "chain/daemon/bookings.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "renter";
-
-bool has_started(const ledger::Leg &leg) {
+bool was_begun(const ledger::Leg &leg) {
     return leg.started || leg.has_voucher();
 }
 
@@ -151,7 +150,7 @@ void RenterLease::on_begin_refused(std::uint32_t leg, const wire::Refuse &refusa
 // that it starts voids the gang when its time to say so is over. One that has said it is lost.
 void RenterLease::peer_missing(std::uint32_t leg, const std::string &why) {
     const auto lease = node_.backend.lease(id_);
-    legs_[leg].lost = lease.ok() && has_started(lease->legs[leg]);
+    legs_[leg].lost = lease.ok() && was_begun(lease->legs[leg]);
     const market::Offer &offer = legs_[leg].award.offer;
     fail(make_error(ErrorCode::kPeerLost, name_peer(offer.host, offer.provider),
                     " does not begin what was reserved: ", why));
@@ -188,7 +187,7 @@ void RenterLease::back_out(const Error &error) {
             : "\nUntil its start window is over, `mpirun --chain-reservation " + id +
                   "` may try again.";
     client_->fail(request_id_, Error{error.code, error.message + after});
-    log(LogLevel::kNote, kCategory, "reservation ", short_hex(id_),
+    log(LogLevel::kNote, kRenterLog, "reservation ", short_hex(id_),
         any_lost ? ": closed, as a peer was lost" : ": not begun");
     on_end_();
 }

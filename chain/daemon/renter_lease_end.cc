@@ -9,6 +9,7 @@
 #include "chain/client/client.h"
 #include "chain/client/text.h"
 #include "chain/daemon/bill.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/reading_check.h"
 #include "chain/daemon/renter_lease.h"
 #include "incentive/settlement.h"
@@ -18,7 +19,6 @@ namespace {
 
 constexpr std::uint64_t kLastWordsWaitMs = 2'000;
 constexpr std::uint64_t kResultsProgressMs = 2'000;
-constexpr std::string_view kCategory = "renter";
 // After a LEASE_ENDING event mpirun ends its ranks and closes the lease; if not, this does.
 constexpr std::uint64_t kEndingWaitMs = 5'000;
 
@@ -130,7 +130,7 @@ void RenterLease::leg_lost(std::uint32_t leg, const std::string &reason, bool pe
     if (!record_.bill().reason().empty()) return;
     const bool goes_on = call_.spec().tolerate_loss();
     if (goes_on && was_failed) return;  // mpirun knows already
-    log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ", who, ": ", reason);
+    log(LogLevel::kWarning, kRenterLog, "lease ", short_hex(id_), ": ", who, ": ", reason);
     event(wire::LeaseEvent::LEG_LOST, leg, reason, over_limit);
     if (goes_on) {  // with the other legs, unless mpirun ends the job
         node_.loop.post([this, leg, alive = alive_] {
@@ -215,7 +215,7 @@ void RenterLease::end(const std::string &ended_by, const std::string &reason) {
     if (phase_ >= Phase::kEnding) return;
     phase_ = Phase::kEnding;
     ended_at_ms_ = node_.clock.steady_ms();
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ends: ", reason);
+    log(LogLevel::kNote, kRenterLog, "lease ", short_hex(id_), " ends: ", reason);
     wire::Bill &bill = *record_.mutable_bill();
     bill.set_state("closing");
     bill.set_ended_by(ended_by);
@@ -316,7 +316,7 @@ void RenterLease::close_one_sided() {
                 *body.mutable_close_lease()->add_vouchers() = record_.vouchers(i);
         }
     if (const auto tx = node_.submit(std::move(body)); !tx.ok())
-        log(LogLevel::kWarning, kCategory, "one-sided close of ", short_hex(id_), ": ",
+        log(LogLevel::kWarning, kRenterLog, "one-sided close of ", short_hex(id_), ": ",
             tx.error().message);
 }
 
@@ -338,7 +338,7 @@ void RenterLease::finish() {
     refresh_bill();
     remember();
     const wire::Bill &bill = record_.bill();
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), " ", bill.state(), ": paid ",
+    log(LogLevel::kNote, kRenterLog, "lease ", short_hex(id_), " ", bill.state(), ": paid ",
         format_tokens(Amount{bill.paid()}), ", burned ", format_tokens(Amount{bill.burned()}),
         ", refunded ", format_tokens(Amount{bill.refunded()}));
     if (close_request_.has_value()) {
@@ -368,7 +368,7 @@ void RenterLease::fail(const Error &error) {
 }
 
 void RenterLease::undo(const Error &error) {
-    log(LogLevel::kNote, kCategory, "a lease came to nothing: ", error.message);
+    log(LogLevel::kNote, kRenterLog, "a lease came to nothing: ", error.message);
     if (submitted_) {
         record_.mutable_bill()->set_state("failed");
         record_.mutable_bill()->set_ended_by("renter");
@@ -399,7 +399,7 @@ void RenterLease::lose_results(const std::string &text) {
 
 void RenterLease::notice(const std::string &whole) {
     const std::string text = plain_text(whole, 1'000);
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", text);
+    log(LogLevel::kNote, kRenterLog, "lease ", short_hex(id_), ": ", text);
     constexpr int kNoticesMax = 100;
     if (record_.bill().notices_size() < kNoticesMax) record_.mutable_bill()->add_notices(text);
     event(wire::LeaseEvent::NOTICE, static_cast<std::uint32_t>(legs_.size()), text);

@@ -11,14 +11,11 @@
 #include "chain/base/descriptors.h"
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
-namespace {
-
-constexpr std::string_view kCategory = "renter";
-
-}  // namespace
+namespace {}  // namespace
 
 std::vector<NetworkMember> RenterLease::members() const {
     std::vector<NetworkMember> members;
@@ -103,7 +100,7 @@ void RenterLease::relay(std::uint32_t leg, std::uint32_t other, const std::strin
     if (!legs_[leg].relayed.insert(other).second) return;
     legs_[other].relayed.insert(leg);
     const std::string pair = legs_[leg].host + " and " + legs_[other].host;
-    log(LogLevel::kNote, kCategory, "lease ", short_hex(id_), ": ", pair,
+    log(LogLevel::kNote, kRenterLog, "lease ", short_hex(id_), ": ", pair,
         " do not reach each other (", plain_text(why, stage::kTextBytesMax),
         "): their packets go through this machine");
     join_network();
@@ -195,7 +192,7 @@ void RenterLease::on_stream(std::uint32_t leg, const wire::Stream &stream) {
     if (taken.ok()) return;
     legs_[leg].stream.reset();  // not a byte more
     const market::Offer &offer = legs_[leg].award.offer;
-    log(LogLevel::kWarning, kCategory, "lease ", short_hex(id_), ": ",
+    log(LogLevel::kWarning, kRenterLog, "lease ", short_hex(id_), ": ",
         name_peer(offer.host, offer.provider), ": ", taken.error().message);
     if (taken.error().code != ErrorCode::kRefused)
         return node_.network.disconnect(offer.node_key, taken.error().message);

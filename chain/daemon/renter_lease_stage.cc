@@ -7,12 +7,11 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
 namespace {
-
-constexpr std::string_view kCategory = "renter";
 
 std::uint64_t stage_bytes_max(const wire::LeaseOpenCall &call) {
     return call.stage_max_bytes() == 0 ? kStageMaxDefaultBytes : call.stage_max_bytes();
@@ -144,7 +143,7 @@ void RenterLease::note_results(std::uint32_t leg) {
     std::vector<bool> has_all(legs_.size(), false);
     has_all[leg] = true;
     if (const Status noted = node_.journal.note_results(id_, has_all); !noted.ok())
-        log(LogLevel::kError, kCategory, "journal: ", noted.error().message);
+        log(LogLevel::kError, kRenterLog, "journal: ", noted.error().message);
 }
 
 // From now on the job may make something, and whatever becomes of this daemon it can be fetched.
@@ -186,7 +185,7 @@ void RenterLease::expect_results() {
                 [this, leg] { note_results(leg); }, [this] { check_ended(); }});
     }
     if (const Status written = node_.journal.put_results(id_, record); !written.ok())
-        log(LogLevel::kError, kCategory, "journal: ", written.error().message);
+        log(LogLevel::kError, kRenterLog, "journal: ", written.error().message);
 }
 
 }  // namespace chain::daemon

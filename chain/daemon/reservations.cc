@@ -5,13 +5,12 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "renter";
-constexpr std::size_t kLeasesLookedAt = 1'000;
 constexpr const char *kNext = "next";
 
 bool is_open(const ledger::Lease &lease) {
@@ -268,7 +267,7 @@ void Reservations::on_client_gone(std::uint64_t number) {
     const auto node = waiting_.extract(number);
     if (node.empty() || !node.mapped().bound) return;
     const auto closed = close_on_ledger(node.mapped().lease, "mpirun is gone");
-    if (!closed.ok()) log(LogLevel::kWarning, kCategory, closed.error().message);
+    if (!closed.ok()) log(LogLevel::kWarning, kRenterLog, closed.error().message);
 }
 
 void Reservations::on_daemon_stops() {
@@ -294,7 +293,7 @@ Result<ledger::TxId> Reservations::close_on_ledger(const ledger::LeaseId &lease,
     wire::TxBody body;
     body.mutable_close_lease()->set_lease_id(to_bytes(lease));
     CHAIN_ASSIGN(const ledger::TxId tx, node_.submit(std::move(body)));
-    log(LogLevel::kNote, kCategory, "reservation ", short_hex(lease), " is cancelled: ", reason);
+    log(LogLevel::kNote, kRenterLog, "reservation ", short_hex(lease), " is cancelled: ", reason);
     return tx;
 }
 

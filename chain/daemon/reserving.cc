@@ -4,15 +4,12 @@
 #include <utility>
 
 #include "chain/base/log.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/daemon/renter_lease.h"
 #include "incentive/settlement.h"
 
 namespace chain::daemon {
-namespace {
-
-constexpr std::string_view kCategory = "renter";
-
-}  // namespace
+namespace {}  // namespace
 
 Reserving::Reserving(Node &node, Order order, market::Demand demand,
                      std::function<void(const std::string &)> on_progress,
@@ -67,7 +64,7 @@ void Reserving::agree() {
 void Reserving::refuse(std::uint32_t leg, const std::string &why) {
     const market::Offer &offer = clearing_.awards[leg].offer;
     last_refusal_ = name_peer(offer.host, offer.provider) + ": " + why;
-    log(LogLevel::kNote, kCategory, "not reserved: ", last_refusal_);
+    log(LogLevel::kNote, kRenterLog, "not reserved: ", last_refusal_);
     on_progress_("refused: " + last_refusal_);
     refused_offers_.insert(offer.id);
     round_->cancel("another peer refused");
@@ -123,7 +120,7 @@ void Reserving::fund(const wire::SignedTx &tx) {
         return finish(submitted.error());
     }
     submitted_ = true;
-    log(LogLevel::kNote, kCategory, "reservation ", short_hex(round_->lease()), ": ",
+    log(LogLevel::kNote, kRenterLog, "reservation ", short_hex(round_->lease()), ": ",
         format_tokens(clearing_.escrow), " tokens to be locked for ", demand_.slot_count,
         " slots on ", clearing_.awards.size(), " peers, from ",
         format_utc(order_.spec.starts_at_ms()), " on");

@@ -8,14 +8,14 @@
 
 #include "chain/base/log.h"
 #include "chain/base/text.h"
+#include "chain/daemon/log_categories.h"
 #include "chain/host/scratch_volume.h"
 #include "chain/provider/lease_folder.h"
 
 namespace chain::daemon {
 namespace {
 
-constexpr std::string_view kCategory = "provider";
-constexpr std::uint64_t kJanitorEveryMs = 60'000;
+constexpr std::uint64_t kResultsJanitorEveryMs = 60'000;
 
 std::string job_folder_of(const std::string &lease_folder) {
     return lease_folder + "/job";
@@ -66,7 +66,7 @@ void remove_on_worker(Node &node, const std::string &lease_folder) {
     node.workers.run(
         [lease_folder] {
             if (const Status removed = provider::remove_lease_folder(lease_folder); !removed.ok())
-                log(LogLevel::kWarning, kCategory, removed.error().message);
+                log(LogLevel::kWarning, kProviderLog, removed.error().message);
         },
         [] {});
 }
@@ -91,17 +91,18 @@ void ResultsDesk::recover(const std::string &scratch_folder) {
                 entry.peer = *peer;
                 entry.until_ms = list.until_ms();
                 entry.files = share(std::move(*files));
-                log(LogLevel::kNote, kCategory, "lease ", short_hex(*lease), ": ",
+                log(LogLevel::kNote, kProviderLog, "lease ", short_hex(*lease), ": ",
                     entry.files->size(), " results wait for their renter");
                 entries_.emplace(entry.key, std::move(entry));
                 continue;
             }
         }
-        log(LogLevel::kWarning, kCategory, "what is kept in ", folder, " cannot be read; it goes");
+        log(LogLevel::kWarning, kProviderLog, "what is kept in ", folder,
+            " cannot be read; it goes");
         static_cast<void>(provider::remove_lease_folder(folder));
     }
     remove_old();
-    janitor_timer_ = node_.loop.every_ms(kJanitorEveryMs, [this] { remove_old(); });
+    janitor_timer_ = node_.loop.every_ms(kResultsJanitorEveryMs, [this] { remove_old(); });
 }
 
 void ResultsDesk::take_over(Job job, std::function<void()> on_end) {
@@ -130,7 +131,7 @@ void ResultsDesk::collect(Entry &entry, std::vector<std::string> globs,
             const Status written =
                 provider::write_results_list(folder, list_text(key, peer, until_ms, ***files));
             if (!written.ok())  // sent all the same, but lost with this process
-                log(LogLevel::kWarning, kCategory, written.error().message);
+                log(LogLevel::kWarning, kProviderLog, written.error().message);
             host::trim_volume(folder);  // it may be kept for a day
         },
         [this, files, key = entry.key, alive = alive_] {
@@ -163,7 +164,7 @@ void ResultsDesk::send(Entry &entry) {
 
 // The renter is told that there is no more to wait for, and why. From within a pump's own call.
 void ResultsDesk::fail(const LegKey &key, const std::string &why) {
-    log(LogLevel::kWarning, kCategory, "results of lease ", short_hex(key.lease), ": ", why);
+    log(LogLevel::kWarning, kProviderLog, "results of lease ", short_hex(key.lease), ": ", why);
     wire::TradeMessage message = trade_message(key);
     message.mutable_stage_done()->set_error(plain_text(why, 2 * stage::kTextBytesMax));
     static_cast<void>(node_.send_trade(entries_.at(key).peer, message));
@@ -276,7 +277,7 @@ bool ResultsDesk::make_room() {
             oldest = &entry;
     if (oldest == nullptr) return false;
     if (oldest->has_files())
-        log(LogLevel::kNote, kCategory, "the results of lease ", short_hex(oldest->key.lease),
+        log(LogLevel::kNote, kProviderLog, "the results of lease ", short_hex(oldest->key.lease),
             " were not fetched, and give way");
     remove(LegKey(oldest->key));
     return true;

@@ -5,6 +5,7 @@
 
 #include "chain/base/log.h"
 #include "chain/daemon/daemon.h"
+#include "chain/daemon/log_categories.h"
 
 namespace chain::daemon {
 namespace {
@@ -15,7 +16,6 @@ constexpr std::size_t kNamesShown = 3;
 constexpr std::uint64_t kUsualEpochs = 4;
 // Blocks come at random by work; in turns within one spacing and some.
 constexpr std::uint64_t kSilentSpacings = 4;
-constexpr std::string_view kCategory = "consensus";
 
 // Whoever votes now: the set after the final checkpoint.
 Result<ledger::ValidatorSet> present_set(const LedgerBackend &backend) {
@@ -156,10 +156,10 @@ void Daemon::watch_finality() {
         ledger_->height() - std::min(ledger_->height(), ledger_->engine()->final().height);
     const bool lags = lag > kUsualEpochs * params.epoch_blocks + params.vote_depth;
     if (lags && !finality_lags_) {
-        log(LogLevel::kWarning, kCategory, lag_text(*set), "; ", lag, " blocks wait, and at ",
+        log(LogLevel::kWarning, kConsensusLog, lag_text(*set), "; ", lag, " blocks wait, and at ",
             params.lag_blocks_max, " no payments are taken any more");
     } else if (!lags && finality_lags_) {
-        log(LogLevel::kNote, kCategory, "blocks become final again: up to ",
+        log(LogLevel::kNote, kConsensusLog, "blocks become final again: up to ",
             ledger_->engine()->final().height);
     }
     finality_lags_ = lags;

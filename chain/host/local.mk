@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_host_sources = \
   chain/host/cgroup_layout.cc chain/host/cgroup_layout.h \
   chain/host/control_group.cc chain/host/control_group.h \
   chain/host/logind.cc chain/host/logind.h \

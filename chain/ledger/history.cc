@@ -26,7 +26,7 @@ constexpr std::string_view kStateAccount = "sa";
 constexpr std::string_view kStateLease = "sl";
 constexpr std::size_t kStateKeyBytes = 2 + sizeof(Bytes32);
 
-Error corrupt(std::string_view what) {
+Error corrupt_index(std::string_view what) {
     return make_error(ErrorCode::kCorrupt, "the ledger's index is damaged: ", what);
 }
 
@@ -60,7 +60,7 @@ Bytes encode_wide(Wide number) {
 }
 
 Result<Wide> decode_wide(std::string_view bytes) {
-    if (bytes.size() != sizeof(Wide)) return corrupt("a sum of an hour");
+    if (bytes.size() != sizeof(Wide)) return corrupt_index("a sum of an hour");
     return Wide{read_u64_be(bytes)} << 64 | read_u64_be(bytes.substr(8));
 }
 
@@ -96,7 +96,7 @@ Bytes encode_hour(const HourSums &sums) {
 Result<HourSums> decode_hour(std::string_view bytes) {
     record::PriceHourRecord in;
     if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-        return corrupt("the prices of an hour");
+        return corrupt_index("the prices of an hour");
     HourSums sums;
     sums.leg_count = in.leg_count();
     CHAIN_ASSIGN(sums.cycles, decode_wide(in.cycles()));
@@ -104,7 +104,7 @@ Result<HourSums> decode_hour(std::string_view bytes) {
     CHAIN_ASSIGN(sums.price_cycles, decode_wide(in.price_cycles()));
     CHAIN_ASSIGN(sums.price_min, amount_from_units(in.price_min()));
     CHAIN_ASSIGN(sums.price_max, amount_from_units(in.price_max()));
-    if (sums.leg_count == 0 || sums.cycles == 0) return corrupt("an hour without trade");
+    if (sums.leg_count == 0 || sums.cycles == 0) return corrupt_index("an hour without trade");
     return sums;
 }
 
@@ -134,7 +134,7 @@ Status add_settled(const IndexedBlock &block, HourSums &sums) {
         std::optional<Lease> old_lease;
         if (old_value) {
             CHAIN_ASSIGN(old_lease, decode_lease(LeaseId{}, *old_value));
-            if (old_lease->legs.size() != lease.legs.size()) return corrupt("a lease's legs");
+            if (old_lease->legs.size() != lease.legs.size()) return corrupt_index("a lease's legs");
         }
         add_settled(old_lease, lease, sums);
     }
@@ -227,7 +227,7 @@ Status unindex_block(const KeyValueStore &store, std::uint64_t height, const Byt
     CHAIN_ASSIGN(const auto bytes, store.get(undo_key));
     record::IndexUndoRecord undo;
     if (!bytes || !undo.ParseFromString(*bytes) || undo.accounts().size() % sizeof(PublicKey) != 0)
-        return corrupt("an undo record");
+        return corrupt_index("an undo record");
     for (std::size_t at = 0; at < undo.accounts().size(); at += sizeof(PublicKey)) {
         CHAIN_ASSIGN(const PublicKey account,
                      to_bytes32(undo.accounts().substr(at, sizeof(PublicKey)), "account"));
@@ -287,7 +287,7 @@ Result<std::vector<AccountState>> account_states(const KeyValueStore &store,
         record::AccountStepsRecord steps;
         if (key.size() != prefix.size() + sizeof(std::uint64_t) ||
             !steps.ParseFromArray(value.data(), static_cast<int>(value.size())))
-            return corrupt("the steps of an account");
+            return corrupt_index("the steps of an account");
         const std::uint64_t height = ~read_u64_be(key.substr(prefix.size()));
         for (int i = steps.steps_size() - 1; i >= 0 && found.size() < count_max; --i) {
             const auto &step = steps.steps(i);

@@ -10,10 +10,6 @@
 namespace chain::ledger {
 namespace {
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 // Neither reported, nor ever paid for.
 bool has_not_started(const Leg &leg) {
     return !leg.started && !leg.has_voucher();

@@ -7,10 +7,6 @@
 namespace chain::ledger {
 namespace {
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 // ---- opening
 
 // A reservation is for a time to come, and locks its money no longer than is allowed.

@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::size_t kCoinNameMax = 16;
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 bool is_coin_name(std::string_view name) {
     return !name.empty() && name.size() <= kCoinNameMax &&
            std::all_of(name.begin(), name.end(),

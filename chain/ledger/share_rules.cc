@@ -11,10 +11,6 @@
 namespace chain::ledger {
 namespace {
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 // The share epoch of the block that the transaction is in.
 Result<std::uint64_t> present_epoch(const TxContext &context) {
     const ConsensusParams &params = context.genesis.consensus;

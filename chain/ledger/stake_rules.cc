@@ -7,10 +7,6 @@
 namespace chain::ledger {
 namespace {
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 Result<Amount> positive(std::int64_t units) {
     CHAIN_ASSIGN(const Amount amount, amount_from_units(units));
     if (amount.units == 0) return refused("the amount must be more than nothing");

@@ -14,7 +14,7 @@ Bytes serialise(const Message &message) {
     return message.SerializeAsString();
 }
 
-Error corrupt(std::string_view what) {
+Error corrupt_record(std::string_view what) {
     return make_error(ErrorCode::kCorrupt, "the ledger's store holds a damaged ", what);
 }
 
@@ -55,7 +55,7 @@ Result<Leg> from_record(const record::LegRecord &in) {
     if (!provider.ok() || in.state() > static_cast<std::uint32_t>(LegState::kSettled) ||
         in.end() >= incentive::kLegEndCount ||
         !wire::MeterClass_IsValid(static_cast<int>(in.meter_class())))
-        return corrupt("leg of a lease");
+        return corrupt_record("leg of a lease");
     leg.provider = *provider;
     leg.slot_count = in.slot_count();
     leg.hz_max = in.hz_max();
@@ -107,7 +107,8 @@ Bytes encode_account(const Account &account) {
 
 Result<Account> decode_account(std::string_view bytes) {
     record::AccountRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return corrupt("account");
+    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+        return corrupt_record("account");
     Account account;
     CHAIN_ASSIGN(account.balance, amount_from_units(in.balance()));
     CHAIN_ASSIGN(account.escrow, amount_from_units(in.escrow()));
@@ -135,11 +136,12 @@ Bytes encode_lease(const Lease &lease) {
 
 Result<Lease> decode_lease(const LeaseId &id, std::string_view bytes) {
     record::LeaseRecord in;
-    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return corrupt("lease");
+    if (!in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+        return corrupt_record("lease");
     Lease lease;
     lease.id = id;
     const auto renter = to_bytes32(in.renter(), "renter");
-    if (!renter.ok()) return corrupt("lease");
+    if (!renter.ok()) return corrupt_record("lease");
     lease.renter = *renter;
     CHAIN_ASSIGN(lease.price_per_ghz_h, amount_from_units(in.price_per_ghz_h()));
     lease.opened_at_ms = in.opened_at_ms();
@@ -165,7 +167,7 @@ Bytes encode_resource(const Resource &resource) {
 
 Result<Resource> decode_resource(const PublicKey &node_key, std::string_view bytes) {
     record::ResourceRecord in;
-    if (!parse(bytes, in)) return corrupt("resource");
+    if (!parse(bytes, in)) return corrupt_record("resource");
     Resource resource;
     resource.node_key = node_key;
     resource.host = in.host();
@@ -193,7 +195,7 @@ Bytes encode_reputation(const incentive::Reputation &reputation) {
 
 Result<incentive::Reputation> decode_reputation(std::string_view bytes) {
     record::ReputationRecord in;
-    if (!parse(bytes, in)) return corrupt("reputation");
+    if (!parse(bytes, in)) return corrupt_record("reputation");
     incentive::Reputation reputation;
     reputation.shares = in.shares();
     CHAIN_ASSIGN(reputation.burned_as_provider, amount_from_units(in.burned_as_provider()));
@@ -218,12 +220,12 @@ Bytes encode_validator(const Validator &validator) {
 
 Result<Validator> decode_validator(std::string_view bytes) {
     record::ValidatorRecord in;
-    if (!parse(bytes, in)) return corrupt("validator");
+    if (!parse(bytes, in)) return corrupt_record("validator");
     Validator validator;
     validator.slashed_through_height = in.slashed_through_height();
     if (in.last_vote().empty()) return validator;
     wire::SignedVote vote;
-    if (!parse(in.last_vote(), vote)) return corrupt("vote");
+    if (!parse(in.last_vote(), vote)) return corrupt_record("vote");
     validator.last_vote = std::move(vote);
     return validator;
 }
@@ -239,7 +241,7 @@ Bytes encode_payout(const Payout &payout) {
 
 Result<Payout> decode_payout(std::string_view bytes) {
     record::PayoutRecord in;
-    if (!parse(bytes, in)) return corrupt("payout");
+    if (!parse(bytes, in)) return corrupt_record("payout");
     Payout payout;
     CHAIN_ASSIGN(payout.reward, amount_from_units(in.reward()));
     payout.cycles = in.cycles();
@@ -261,7 +263,7 @@ Bytes encode_validator_set(const ValidatorSet &set) {
 
 Result<ValidatorSet> decode_validator_set(std::string_view bytes) {
     record::ValidatorSetRecord in;
-    if (!parse(bytes, in)) return corrupt("set of validators");
+    if (!parse(bytes, in)) return corrupt_record("set of validators");
     std::vector<ValidatorEntry> entries;
     for (const auto &one : in.entries()) {
         ValidatorEntry &entry = entries.emplace_back();
@@ -283,7 +285,7 @@ Bytes encode_candidates(const std::vector<PublicKey> &accounts) {
 Result<std::vector<PublicKey>> decode_candidates(std::string_view bytes) {
     record::CandidatesRecord in;
     if (!parse(bytes, in) || in.accounts().size() % sizeof(PublicKey) != 0)
-        return corrupt("list of candidates");
+        return corrupt_record("list of candidates");
     std::vector<PublicKey> accounts;
     for (std::string_view left = in.accounts(); !left.empty();
          left.remove_prefix(sizeof(PublicKey))) {
@@ -301,7 +303,7 @@ Bytes encode_sealed(std::uint64_t height) {
 
 Result<std::uint64_t> decode_sealed(std::string_view bytes) {
     record::SealedRecord in;
-    if (!parse(bytes, in)) return corrupt("height of an account's last block");
+    if (!parse(bytes, in)) return corrupt_record("height of an account's last block");
     return in.height();
 }
 
@@ -317,7 +319,7 @@ Bytes encode_shares(const ShareRecord &shares) {
 
 Result<ShareRecord> decode_shares(std::string_view bytes) {
     record::ShareRecord in;
-    if (!parse(bytes, in)) return corrupt("record of shares");
+    if (!parse(bytes, in)) return corrupt_record("record of shares");
     ShareRecord shares{
         .epoch = in.epoch(), .count = in.count(), .opened = in.opened(), .is_false = in.is_false()};
     CHAIN_ASSIGN(shares.root, to_bytes32(in.root(), "root of shares"));
@@ -333,7 +335,7 @@ Bytes encode_pool(const Pool &pool) {
 
 Result<Pool> decode_pool(std::string_view bytes) {
     record::PoolRecord in;
-    if (!parse(bytes, in)) return corrupt("pool");
+    if (!parse(bytes, in)) return corrupt_record("pool");
     Pool pool;
     CHAIN_ASSIGN(pool.reward_left, amount_from_units(in.reward_left()));
     CHAIN_ASSIGN(pool.burned, amount_from_units(in.burned()));

@@ -7,10 +7,6 @@
 namespace chain::ledger {
 namespace {
 
-Error refused(std::string_view why) {
-    return make_error(ErrorCode::kInvalidInput, why);
-}
-
 Status transfer(Overlay &state, const Tx &tx) {
     const wire::Transfer &action = tx.body.transfer();
     CHAIN_ASSIGN(const PublicKey to, to_bytes32(action.to(), "receiver"));

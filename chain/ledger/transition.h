@@ -12,6 +12,11 @@ namespace chain::ledger {
 
 class SealRule;
 
+// What a rule says no to.
+inline Error refused(std::string_view why) {
+    return make_error(ErrorCode::kInvalidInput, why);
+}
+
 // What executing a block needs to know of it beside its transactions.
 struct NextBlock {
     std::uint64_t time_ms = 0;

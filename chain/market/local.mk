@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_market_sources = \
   chain/market/clearing.cc chain/market/clearing.h \
   chain/market/gpu.cc chain/market/gpu.h \
   chain/market/offer_book.cc chain/market/offer_book.h \

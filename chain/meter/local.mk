@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_meter_sources = \
   chain/meter/calibrate.cc \
   chain/meter/cpu_time.cc chain/meter/cpu_time.h \
   chain/meter/meter.cc chain/meter/meter.h \

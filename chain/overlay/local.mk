@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_overlay_sources = \
   chain/overlay/address.h \
   chain/overlay/device.cc chain/overlay/device.h \
   chain/overlay/engine.cc chain/overlay/engine.h \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_p2p_sources = \
   chain/p2p/address.cc chain/p2p/address.h \
   chain/p2p/address_book.cc chain/p2p/address_book.h chain/p2p/address_book_file.cc \
   chain/p2p/address_exchange.cc chain/p2p/address_exchange.h \

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kCommentColumn = 26;
 
 // TOML's basic strings.
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
     std::string out = "\"";
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
@@ -28,10 +28,10 @@ std::string quoted(std::string_view text) {
 }
 
 std::string duration(std::uint64_t ms) {
-    if (ms == 0) return quoted("0");
+    if (ms == 0) return toml_string("0");
     const std::uint64_t seconds = ms / 1'000;
-    return quoted(seconds % 60 == 0 ? std::to_string(seconds / 60) + "m"
-                                    : std::to_string(seconds) + "s");
+    return toml_string(seconds % 60 == 0 ? std::to_string(seconds / 60) + "m"
+                                         : std::to_string(seconds) + "s");
 }
 
 std::string size(std::uint64_t bytes) {
@@ -39,8 +39,8 @@ std::string size(std::uint64_t bytes) {
         {{"G", 30}, {"M", 20}, {"K", 10}}};
     for (const auto &[unit, shift] : kUnits)
         if (bytes >> shift != 0 && bytes % (1ULL << shift) == 0)
-            return quoted(std::to_string(bytes >> shift) + unit);
-    return quoted(std::to_string(bytes));
+            return toml_string(std::to_string(bytes >> shift) + unit);
+    return toml_string(std::to_string(bytes));
 }
 
 std::string fraction(std::uint32_t permille) {
@@ -63,7 +63,7 @@ std::string time_of_day(std::uint32_t minute) {
 
 std::string texts(const std::vector<std::string> &list) {
     std::string out;
-    for (const std::string &one : list) out += (out.empty() ? "" : ", ") + quoted(one);
+    for (const std::string &one : list) out += (out.empty() ? "" : ", ") + toml_string(one);
     return "[" + out + "]";
 }
 
@@ -79,7 +79,7 @@ void add_lend(std::string &file, const LendSettings &settings) {
     file += "\n[lend]\n";
     add(file, "slots", std::to_string(settings.slot_count), true,
         "ranks at the same time; 0: lend nothing");
-    add(file, "ask", quoted(format_tokens(settings.ask_per_ghz_h)),
+    add(file, "ask", toml_string(format_tokens(settings.ask_per_ghz_h)),
         settings.ask_per_ghz_h.units > 0, "tokens per GHz·h, at least");
     std::vector<std::string> free_for;
     for (const PublicKey &account : settings.free_for) free_for.push_back(to_address(account));
@@ -97,13 +97,13 @@ void add_lend(std::string &file, const LendSettings &settings) {
     add(file, "gpus", settings.lends_gpus ? "true" : "false", settings.lends_gpus,
         "lend NVIDIA GPUs too, each to one lease at a time");
     add(file, "gpu_library",
-        quoted(settings.gpu_library.empty() ? "libnvidia-ml.so.1" : settings.gpu_library),
+        toml_string(settings.gpu_library.empty() ? "libnvidia-ml.so.1" : settings.gpu_library),
         !settings.gpu_library.empty(), "of NVIDIA's driver");
     add(file, "plain_network", settings.plain_network ? "true" : "false", settings.plain_network,
         "leases that ask for it see this machine's network, all it can reach too");
-    add(file, "region", quoted(settings.region.empty() ? "eu" : settings.region),
+    add(file, "region", toml_string(settings.region.empty() ? "eu" : settings.region),
         !settings.region.empty(), "where it is, for renters who ask");
-    add(file, "host_name", quoted(settings.host.empty() ? "attic" : settings.host),
+    add(file, "host_name", toml_string(settings.host.empty() ? "attic" : settings.host),
         !settings.host.empty(), "of this machine in a lease; else its own");
 }
 
@@ -146,15 +146,16 @@ void add_owner(std::string &file, const LendSettings &settings) {
         rules.applications.empty() ? R"(["blender"])" : texts(rules.applications),
         !rules.applications.empty(), "lend nothing while one of them runs");
     if (settings.owner_paths.dev != OwnerPaths().dev)
-        add(file, "devices", quoted(settings.owner_paths.dev), true, "where input/event* are");
+        add(file, "devices", toml_string(settings.owner_paths.dev), true, "where input/event* are");
 }
 
 void add_relay(std::string &file, const RelaySettings &relay) {
     const RelaySettings usual;
     constexpr std::array<std::string_view, 3> kWhen = {"public", "always", "never"};
-    const auto tokens = [](Amount amount) { return quoted(format_tokens(amount)); };
+    const auto tokens = [](Amount amount) { return toml_string(format_tokens(amount)); };
     file += "\n[relay]\n";
-    add(file, "when", quoted(kWhen[static_cast<std::size_t>(relay.when)]), relay.when != usual.when,
+    add(file, "when", toml_string(kWhen[static_cast<std::size_t>(relay.when)]),
+        relay.when != usual.when,
         "carry what peers behind routers say to each other: \"public\" (if this machine has a "
         "public "
         "address), \"always\", \"never\"");

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-libompi_chain_la_SOURCES += \
+chain_stage_sources = \
   chain/stage/content_store.cc chain/stage/content_store.h \
   chain/stage/install.cc chain/stage/install.h \
   chain/stage/pending_file.cc chain/stage/pending_file.h \

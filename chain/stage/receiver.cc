@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kUrlBytesMax = 8'192;
 constexpr std::size_t kEtagBytesMax = 200;
 
-std::string quoted(const std::string &text) {
+std::string in_quotes(const std::string &text) {
     return "\"" + plain_text(text, kTextBytesMax) + "\"";
 }
 
@@ -75,18 +75,18 @@ Status Receiver::name_file(const wire::StageFile &file) {
     if (!is_safe_relative_path(absolute ? file.name().substr(1) : file.name()) ||
         (absolute && !allow_absolute_))
         return make_error(ErrorCode::kProtocol, "a staged file has the unsafe name ",
-                          quoted(file.name()));
+                          in_quotes(file.name()));
     if ((file.mode() & ~0777u) != 0)
-        return make_error(ErrorCode::kProtocol, quoted(file.name()), " has an unsafe mode");
+        return make_error(ErrorCode::kProtocol, in_quotes(file.name()), " has an unsafe mode");
     if (name_parts(file.name()) > kNamePartsMax)
-        return make_error(ErrorCode::kTooLarge, quoted(file.name()), " lies more than ",
+        return make_error(ErrorCode::kTooLarge, in_quotes(file.name()), " lies more than ",
                           kNamePartsMax, " folders deep");
     names_bytes_ += file.name().size() + file.url().size() + file.etag().size();
     if (names_bytes_ > kNamesBytesMax)
         return make_error(ErrorCode::kTooLarge, "the names of the staged files are more than ",
                           kNamesBytesMax, " bytes");
     if (!names_.insert(file.name()).second)
-        return make_error(ErrorCode::kProtocol, quoted(file.name()), " came twice");
+        return make_error(ErrorCode::kProtocol, in_quotes(file.name()), " came twice");
     if (file.size_bytes() > limit_bytes_ - named_bytes_)
         return make_error(ErrorCode::kTooLarge, "the staged files are more than ", limit_bytes_,
                           " bytes");
@@ -97,7 +97,7 @@ Status Receiver::name_file(const wire::StageFile &file) {
     CHAIN_ASSIGN(staged.sha256, to_bytes32(file.sha256(), "the hash of a staged file"));
     static const Bytes32 kHashOfNothing = Sha256().finish();
     if (file.url().empty() && (staged.size_bytes == 0) != (staged.sha256 == kHashOfNothing))
-        return make_error(ErrorCode::kProtocol, quoted(file.name()),
+        return make_error(ErrorCode::kProtocol, in_quotes(file.name()),
                           " has not the hash of its size");
     named_bytes_ += staged.size_bytes;
     if (!file.url().empty()) {
@@ -120,17 +120,17 @@ Status Receiver::name_file(const wire::StageFile &file) {
 // The hash is what the lease names: it says which object, so that no other can be slipped in.
 Status Receiver::check_object(const StagedFile &file) const {
     if (file.url.size() > kUrlBytesMax || file.etag.size() > kEtagBytesMax)
-        return make_error(ErrorCode::kTooLarge, "the address of ", quoted(file.name),
+        return make_error(ErrorCode::kTooLarge, "the address of ", in_quotes(file.name),
                           " is too long");
     for (const char c : file.etag)
         if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f)
-            return make_error(ErrorCode::kProtocol, "the version of ", quoted(file.name),
+            return make_error(ErrorCode::kProtocol, "the version of ", in_quotes(file.name),
                               " holds odd letters");
     if (object_hash(file.url, file.etag) != file.sha256)
-        return make_error(ErrorCode::kProtocol, quoted(file.name),
+        return make_error(ErrorCode::kProtocol, in_quotes(file.name),
                           " is another object than it is said to be");
     if (!stores_allowed_)
-        return make_error(ErrorCode::kProtocol, quoted(file.name), " comes from a store");
+        return make_error(ErrorCode::kProtocol, in_quotes(file.name), " comes from a store");
     return stores_allowed_->check(file.url);
 }
 
@@ -158,7 +158,7 @@ Result<wire::StageNeed> Receiver::take_contents() {
         }
         if (source.content == nullptr)
             return make_error(ErrorCode::kDiskFull, "there is no room for the staged files at ",
-                              quoted(files_[source.first_file].name), ", which has ", size_bytes,
+                              in_quotes(files_[source.first_file].name), ", which has ", size_bytes,
                               " bytes");
         source.began_at_zero = source.content->offset_bytes() == 0;
         if (!source.content->is_complete()) missing_.insert(source.first_file);
@@ -177,7 +177,7 @@ Status Receiver::add_chunk(const wire::StageChunk &chunk) {
     if (chunk.offset() != content.offset_bytes() || chunk.content().empty() ||
         chunk.content().size() > wire::kStageChunkBytes ||
         chunk.content().size() > staged.size_bytes - content.offset_bytes())
-        return make_error(ErrorCode::kProtocol, "a chunk of ", quoted(staged.name),
+        return make_error(ErrorCode::kProtocol, "a chunk of ", in_quotes(staged.name),
                           " does not fit: offset ", chunk.offset(), ", ", chunk.content().size(),
                           " bytes");
     CHAIN_TRY(content.append(chunk.content()));
@@ -191,7 +191,7 @@ Status Receiver::add_chunk(const wire::StageChunk &chunk) {
 
 Status Receiver::end(const wire::StageDone &done) {
     if (!done.error().empty())
-        return make_error(ErrorCode::kRefused, "the sender gave up: ", quoted(done.error()));
+        return make_error(ErrorCode::kRefused, "the sender gave up: ", in_quotes(done.error()));
     if (failed_ || !all_named_) return make_error(ErrorCode::kProtocol, "staging ended too early");
     if (!missing_.empty() || done.file_count() != files_.size())
         return make_error(ErrorCode::kProtocol, "staging ended, and ", missing_.size(), " of ",
@@ -219,7 +219,7 @@ Result<wire::StageNeed> Receiver::place_all(const Place &place, const Fetch &fet
         }
         source.content->forget();
         if (source.began_at_zero)
-            return make_error(ErrorCode::kBadSignature, quoted(files_[i].name),
+            return make_error(ErrorCode::kBadSignature, in_quotes(files_[i].name),
                               " arrived with another content than announced");
         // Of an earlier transfer: wrong from its beginning, or damaged since.
         source.began_at_zero = true;

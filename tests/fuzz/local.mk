@@ -45,7 +45,8 @@ tests_fuzz_replay_test_LDADD = libompi-chain-cli.la $(TEST_LIBS)
 FUZZ_FOLDERS = chain/base chain/wire chain/identity chain/store incentive chain/ledger \
   chain/consensus chain/p2p chain/backend chain/market chain/stage
 FUZZ_OBJECTS = $(filter-out chain/identity/schnorr.lo chain/ledger/state_digest.lo, \
-  $(filter $(FUZZ_FOLDERS:=/%),$(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
+  $(filter $(FUZZ_FOLDERS:=/%) $(patsubst %,unity/%.lo,$(subst /,_,$(FUZZ_FOLDERS))), \
+  $(libompi_chain_la_OBJECTS))) chain/client/join_file.lo \
   chain/client/bill.lo chain/client/start_time.lo chain/client/text.lo chain/daemon/chain_sync.lo \
   chain/daemon/gossip_relay.lo chain/daemon/orte_guard.lo chain/daemon/orte_messages.lo \
   chain/daemon/orte_reader.lo chain/daemon/orte_spawn.lo
@@ -155,7 +156,7 @@ fuzz-build:
 	  echo 'make fuzz needs clang 14: apt-get install clang-14 libclang-rt-14-dev' >&2; exit 1; }
 	@$(MKDIR_P) fuzz
 	@ccache=`command -v ccache`; test -f fuzz/config.status || (cd fuzz && \
-	  $(abs_top_srcdir)/configure -q --disable-shared --enable-static \
+	  $(abs_top_srcdir)/configure -q --enable-unity --disable-shared --enable-static \
 	  CC="$$ccache $(FUZZ_CLANG)" CXX="$$ccache $(FUZZ_CLANGXX)" \
 	  CFLAGS='$(FUZZ_FLAGS)' CXXFLAGS='$(FUZZ_FLAGS)')
 	@$(MAKE) $(AM_MAKEFLAGS) -C fuzz fuzz-programs

@@ -16,7 +16,7 @@ using test::for_all;
 using test::say;
 using Wide = unsigned __int128;
 
-constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kMostMined = std::numeric_limits<std::uint64_t>::max();
 
 TEST(TokensBought, Table) {
     const struct {
@@ -29,7 +29,7 @@ TEST(TokensBought, Table) {
         {1, 1'000'000'000, 1},
         {1, 1'000'000'001, 0},  // too little to buy a unit
         {4'000'000'000, 1, chain::kMaxAmountUnits},
-        {kMost, kMost, 1'000'000'000},
+        {kMostMined, kMostMined, 1'000'000'000},
     };
     for (const auto &c : cases)
         EXPECT_EQ(tokens_bought(c.income, c.price)->units, c.bought) << c.income << " " << c.price;
@@ -38,7 +38,7 @@ TEST(TokensBought, Table) {
 TEST(TokensBought, NoPriceAndTooMuchAreErrors) {
     EXPECT_EQ(tokens_bought(1, 0).error().code, chain::ErrorCode::kInvalidInput);
     EXPECT_EQ(tokens_bought(4'000'000'001, 1).error().code, chain::ErrorCode::kTooLarge);
-    EXPECT_EQ(tokens_bought(kMost, 1).error().code, chain::ErrorCode::kTooLarge);
+    EXPECT_EQ(tokens_bought(kMostMined, 1).error().code, chain::ErrorCode::kTooLarge);
 }
 
 TEST(AskFloor, Table) {
@@ -54,7 +54,7 @@ TEST(AskFloor, Table) {
         {30'000'000, chain::kCyclesPerGhzHour, 52'632, 31'578'960},
         {10, 3 * chain::kCyclesPerGhzHour, 0, 4},  // 3.33: up
         {10, 3 * chain::kCyclesPerGhzHour, 1, 5},  // 4.000004: up again
-        {1, kMost, 0, 1},
+        {1, kMostMined, 0, 1},
     };
     for (const auto &c : cases)
         EXPECT_EQ(ask_floor_per_ghz_h(Amount{c.mined}, c.cycles, c.margin_ppm)->units, c.floor)
@@ -68,7 +68,7 @@ TEST(AskFloor, Table) {
 TEST(TokensBought, IsTheIncomesWorthRoundedDown) {
     for_all(200'000, [](Draw &draw) -> std::string {
         const std::uint64_t income = draw.sized(4'000'000'000);
-        const std::uint64_t price = 1 + draw.sized(kMost - 1);
+        const std::uint64_t price = 1 + draw.sized(kMostMined - 1);
         const auto bought = static_cast<Wide>(tokens_bought(income, price)->units);
         const Wide worth = static_cast<Wide>(income) * chain::kUnitsPerToken;
         return bought * price <= worth && worth < (bought + 1) * price ? "" : say(income, price);
@@ -81,7 +81,7 @@ TEST(AskFloor, AtTheFloorLendingIsNotWorseThanMining) {
     for_all(200'000, [](Draw &draw) -> std::string {
         const Params params;
         const Amount mined{static_cast<std::int64_t>(draw.sized(1'000'000'000'000))};
-        const Cycles cycles = 1 + draw.sized(kMost - 1);
+        const Cycles cycles = 1 + draw.sized(kMostMined - 1);
         const auto plain = ask_floor_per_ghz_h(mined, cycles, 0);
         if (!plain.ok()) return "";
         const auto worth = static_cast<Wide>(mined.units) * chain::kCyclesPerGhzHour;

@@ -17,7 +17,7 @@ using test::for_all;
 using test::say;
 using Wide = unsigned __int128;
 
-constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kMostReputation = std::numeric_limits<std::uint64_t>::max();
 
 // A whole number of any size, least significant 32 bits first: for t^16, which has 528 bits.
 using Big = std::vector<std::uint32_t>;
@@ -68,11 +68,11 @@ TEST(Faded, Table) {
         {1'000'000, 17, 478'801},
         {1'000'000, 32, 250'000},
         {1, 1, 0},
-        {kMost, 0, kMost},
-        {kMost, 16, kMost / 2},
-        {kMost, 1'023, 1},
-        {kMost, 1'024, 0},
-        {kMost, kMost, 0},
+        {kMostReputation, 0, kMostReputation},
+        {kMostReputation, 16, kMostReputation / 2},
+        {kMostReputation, 1'023, 1},
+        {kMostReputation, 1'024, 0},
+        {kMostReputation, kMostReputation, 0},
     };
     for (const auto &c : cases)
         EXPECT_EQ(faded(c.value, c.steps), c.faded) << c.value << " " << c.steps;
@@ -81,7 +81,7 @@ TEST(Faded, Table) {
 // Fading never makes anything grow, halves exactly after 16 steps, and keeps the order.
 TEST(Faded, NeverGrowsAndHalvesInSixteenSteps) {
     for_all(200'000, [](Draw &draw) -> std::string {
-        const std::uint64_t value = draw.sized(kMost), smaller = draw.up_to(value);
+        const std::uint64_t value = draw.sized(kMostReputation), smaller = draw.up_to(value);
         const std::uint64_t steps = draw.sized(2'000), more = steps + draw.sized(100);
         const bool right = faded(value, steps) <= value && faded(value, 16) == value / 2 &&
                            faded(value, more) <= faded(value, steps) &&
@@ -96,7 +96,7 @@ TEST(Faded, NeverGrowsAndHalvesInSixteenSteps) {
 // gains by being looked at often.
 TEST(Faded, InPiecesItIsTheSameButForRounding) {
     for_all(200'000, [](Draw &draw) -> std::string {
-        const std::uint64_t value = draw.sized(kMost);
+        const std::uint64_t value = draw.sized(kMostReputation);
         const std::uint64_t pieces = 1 + draw.up_to(20);
         std::uint64_t steps = 0, in_pieces = value;
         for (std::uint64_t i = 0; i < pieces; ++i) {
@@ -117,7 +117,7 @@ Amount drawn_amount(Draw &draw) {
 
 Reputation drawn_reputation(Draw &draw) {
     Reputation r;
-    r.shares = draw.sized(kMost);
+    r.shares = draw.sized(kMostReputation);
     r.audit_score = draw.sized(kAuditScoreMax);
     for (Amount *sum : {&r.burned_as_provider, &r.burned_as_renter, &r.done, &r.failed, &r.on_time,
                         &r.late, &r.satisfied, &r.dissatisfied})

@@ -15,7 +15,7 @@ using test::Draw;
 using test::for_all;
 using test::say;
 
-constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+constexpr std::uint64_t kMostReward = std::numeric_limits<std::uint64_t>::max();
 
 TEST(Emitted, HalvesInEachPeriod) {
     const struct {
@@ -39,8 +39,8 @@ TEST(Emitted, HalvesInEachPeriod) {
         {1, 100, 99, 0},
         {1, 100, 100, 1},
         {0, 100, 1'000, 0},
-        {7, 1, kMost, 7},
-        {7, kMost, kMost, 4},
+        {7, 1, kMostReward, 7},
+        {7, kMostReward, kMostReward, 4},
         {kMaxAmountUnits, 1, 61, kMaxAmountUnits - 1},
         {kMaxAmountUnits, 1, 62, kMaxAmountUnits},
     };
@@ -52,7 +52,7 @@ TEST(Emitted, HalvesInEachPeriod) {
 TEST(Emitted, NeverFallsAndReachesThePoolExactly) {
     for_all(200'000, [](Draw &draw) -> std::string {
         const Amount pool{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
-        const std::uint64_t halving_ms = 1 + draw.sized(kMost / 64 - 1);
+        const std::uint64_t halving_ms = 1 + draw.sized(kMostReward / 64 - 1);
         const std::uint64_t earlier = draw.up_to(63 * halving_ms);
         const std::uint64_t later = earlier + draw.sized(halving_ms);
         const Amount a = emitted(pool, halving_ms, earlier), b = emitted(pool, halving_ms, later);
@@ -84,7 +84,7 @@ TEST(BlockReward, AddsUpToWhatIsEmitted) {
 }
 
 TEST(BlockReward, WithoutAPoolThereIsNone) {
-    EXPECT_EQ(block_reward(Params{}, 0, kMost).units, 0);
+    EXPECT_EQ(block_reward(Params{}, 0, kMostReward).units, 0);
 }
 
 }  // namespace

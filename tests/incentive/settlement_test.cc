@@ -17,7 +17,7 @@ using test::Draw;
 using test::for_all;
 using test::say;
 
-constexpr Amount kPrice{30'000'000};  // 0.03 tokens per GHz·h
+constexpr Amount kSettledPrice{30'000'000};  // 0.03 tokens per GHz·h
 
 TEST(Payment, RoundsDownAndEscrowRoundsUp) {
     const struct {
@@ -85,11 +85,11 @@ TEST(Collateral, FallsEvenlyWithQualityAndRoundsUp) {
 TEST(Collateral, IsNeverLessThanWhatIsAtRisk) {
     Params params;
     // 2 slots at 2.5 GHz earn, in 10 s, 5e10 cycles x 30,000,000 / 3.6e12 = 416,666.67 units.
-    LegTerms leg{kPrice, 2, 2'500'000'000, cycles_bound(2, 2'500'000'000, 10'000)};
+    LegTerms leg{kSettledPrice, 2, 2'500'000'000, cycles_bound(2, 2'500'000'000, 10'000)};
     EXPECT_EQ(collateral(leg, 0, params)->units, 416'667);
     EXPECT_EQ(collateral(leg, 65'536, params)->units, 416'667);
     leg.cycles_max = cycles_bound(2, 2'500'000'000, 1'000);  // shorter: all of it
-    EXPECT_EQ(collateral(leg, 65'536, params)->units, escrow(kPrice, leg.cycles_max)->units);
+    EXPECT_EQ(collateral(leg, 65'536, params)->units, escrow(kSettledPrice, leg.cycles_max)->units);
     leg.cycles_max = cycles_bound(2, 2'500'000'000, 3'600'000);
     EXPECT_EQ(collateral(leg, 65'536, params)->units, 7'500'000);  // 5 % of an hour is more
     params.collateral_max_ppm = params.collateral_min_ppm = 0;
@@ -97,7 +97,7 @@ TEST(Collateral, IsNeverLessThanWhatIsAtRisk) {
     params.collateral_at_risk_ms = 0;
     EXPECT_EQ(collateral(leg, 0, params)->units, 0);
     params.collateral_at_risk_ms = std::numeric_limits<std::uint64_t>::max();
-    EXPECT_EQ(collateral(leg, 0, params)->units, escrow(kPrice, leg.cycles_max)->units);
+    EXPECT_EQ(collateral(leg, 0, params)->units, escrow(kSettledPrice, leg.cycles_max)->units);
 }
 
 TEST(Collateral, BeyondTheRangeIsAnErrorNotAWrap) {
@@ -233,12 +233,12 @@ TEST(WorkedExample, OfTheDocumentation) {
     const Cycles cycles_max = cycles_bound(2, 2'500'000'000, 3'600'000);
     EXPECT_EQ(cycles_max, 18'000'000'000'000u);
     EXPECT_EQ(chain::format_ghz_hours(cycles_max, 0), "5");
-    const Amount locked = *escrow(kPrice, cycles_max);
+    const Amount locked = *escrow(kSettledPrice, cycles_max);
     EXPECT_EQ(locked.units, 150'000'000);
-    const Amount put_up = *collateral({kPrice, 2, 2'500'000'000, cycles_max}, 0, params);
+    const Amount put_up = *collateral({kSettledPrice, 2, 2'500'000'000, cycles_max}, 0, params);
     EXPECT_EQ(put_up.units, 30'000'000);
     const Cycles used = 4'321'000'123'456;
-    const Amount paid = *payment(kPrice, used);
+    const Amount paid = *payment(kSettledPrice, used);
     EXPECT_EQ(paid.units, 36'008'334);
     const LegSettlement parts = *settle_leg(locked, paid, put_up, LegEnd::kCompleted, params);
     EXPECT_EQ(parts.burned.units, 1'800'417);
@@ -249,7 +249,7 @@ TEST(WorkedExample, OfTheDocumentation) {
 }
 
 // Any parameters that a genesis file may hold.
-Params drawn_params(Draw &draw) {
+Params drawn_settlement_params(Draw &draw) {
     Params params;
     const auto ppm = [&] { return static_cast<std::uint32_t>(draw.up_to(chain::kPpm)); };
     params.burn_ppm = ppm();
@@ -281,7 +281,7 @@ std::string figures(const LegTerms &leg) {
 // the renter's refund never holds a unit of the collateral.
 TEST(SettleLeg, AddsUpForEveryEnd) {
     for_all(100'000, [](Draw &draw) -> std::string {
-        const Params params = drawn_params(draw);
+        const Params params = drawn_settlement_params(draw);
         const LegTerms leg = drawn_leg(draw);
         const auto locked = escrow(leg.price_per_ghz_h, leg.cycles_max);
         if (!locked.ok()) return "";
@@ -318,7 +318,7 @@ TEST(SettleLeg, AddsUpForEveryEnd) {
 // it if that was more; all of it goes to where it is due, and both sums stay exact.
 TEST(SettleLeg, ADepositIsTheLeastAndNoMore) {
     for_all(100'000, [](Draw &draw) -> std::string {
-        const Params params = drawn_params(draw);
+        const Params params = drawn_settlement_params(draw);
         const Amount locked{static_cast<std::int64_t>(draw.sized(kMaxAmountUnits))};
         const Amount paid{
             static_cast<std::int64_t>(draw.up_to(static_cast<std::uint64_t>(locked.units)))};
@@ -362,7 +362,7 @@ TEST(Payment, NeverFalls) {
 // can earn before the renter's next check.
 TEST(Collateral, FallsWithQualityAndAlwaysExceedsWhatIsAtRisk) {
     for_all(100'000, [](Draw &draw) -> std::string {
-        const Params params = drawn_params(draw);
+        const Params params = drawn_settlement_params(draw);
         const LegTerms leg = drawn_leg(draw);
         const auto whole = escrow(leg.price_per_ghz_h, leg.cycles_max);
         if (!whole.ok()) return "";

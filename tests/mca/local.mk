@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 check_PROGRAMS += tests/mca_unit_test tests/orte_numbers_test tests/fake_lease
 TESTS += tests/mca_unit_test tests/orte_numbers_test
-tests_mca_unit_test_SOURCES = \
+tests_mca_unit_test_sources = \
   tests/mca/lease_spec_test.cc tests/mca/orted_command_test.cc tests/mca/stage_plan_test.cc
 tests_mca_unit_test_CPPFLAGS = $(TEST_CPPFLAGS)
 tests_mca_unit_test_LDADD = $(TEST_LIBS)

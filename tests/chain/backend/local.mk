@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 check_PROGRAMS += tests/backend_test
 TESTS += tests/backend_test
-tests_backend_test_SOURCES = tests/chain/ledger/ledger_fixture.h \
+tests_backend_test_sources = tests/chain/ledger/ledger_fixture.h \
   tests/chain/backend/differential_test.cc tests/chain/backend/memory_backend_test.cc \
   tests/chain/backend/validator_backend_test.cc \
   tests/chain/backend/schedule_actions.cc \

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 check_PROGRAMS += tests/cli_test
 TESTS += tests/cli_test
-tests_cli_test_SOURCES = tests/chain/cli/ask.h tests/chain/cli/typed.h \
+tests_cli_test_sources = tests/chain/cli/ask.h tests/chain/cli/typed.h \
   tests/chain/cli/bundle_test.cc tests/chain/cli/calendar_test.cc tests/chain/cli/cli_test.cc \
   tests/chain/cli/key_commands_test.cc \
   tests/chain/cli/market_test.cc tests/chain/cli/stake_test.cc \

@@ -3,7 +3,7 @@ check_PROGRAMS += tests/consensus_test tests/simulation_test tests/por_share_tes
 TESTS += tests/consensus_test tests/simulation_test tests/por_share_test \
   tests/chain/consensus/asert_vectors.py
 EXTRA_DIST += tests/chain/consensus/asert_vectors.py tests/chain/consensus/asert_vectors.txt
-tests_consensus_test_SOURCES = tests/chain/consensus/asert_test.cc \
+tests_consensus_test_sources = tests/chain/consensus/asert_test.cc \
   tests/chain/consensus/block_tree_test.cc tests/chain/consensus/finality_test.cc \
   tests/chain/consensus/miner_test.cc tests/chain/consensus/pow_test.cc \
   tests/chain/consensus/rule_test.cc tests/chain/consensus/share_test.cc \

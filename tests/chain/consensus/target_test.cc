@@ -9,7 +9,7 @@ namespace chain::consensus {
 namespace {
 
 constexpr std::uint32_t kOne = 1u << 16;  // a multiplier of 1
-constexpr std::uint32_t kMost = ~0u;
+constexpr std::uint32_t kHighest = ~0u;
 
 TEST(Target, IsComparedAndPrintedAsANumber) {
     EXPECT_LT(Target{}, kHardestTarget);
@@ -28,7 +28,7 @@ TEST(HashMeets, TheHashMustBeBelowTheMultipliedBase) {
         std::uint32_t multiplier;
         bool meets;
     } cases[] = {
-        {Target{}, Target{}, kMost, false},
+        {Target{}, Target{}, kHighest, false},
         {Target{}, kHardestTarget, 1, true},  // 0 < 1 / 65536
         {Target{}, kHardestTarget, 0, false},
         {kHardestTarget, kHardestTarget, kOne, false},
@@ -37,10 +37,10 @@ TEST(HashMeets, TheHashMustBeBelowTheMultipliedBase) {
         {power_of_two(100), power_of_two(98), 4 * kOne + 1, true},
         {all_ones(), all_ones(), kOne, false},
         {all_ones(), all_ones(), kOne + 1, true},
-        {all_ones(), all_ones(), kMost, true},
+        {all_ones(), all_ones(), kHighest, true},
         {all_ones(), power_of_two(255), 2 * kOne - 1, false},
         {all_ones(), power_of_two(255), 2 * kOne, true},  // 2^256, which no hash reaches
-        {all_ones(), power_of_two(240), kMost, false},
+        {all_ones(), power_of_two(240), kHighest, false},
         {power_of_two(255), power_of_two(255), 1, false},
     };
     for (const auto &c : cases)
@@ -121,12 +121,12 @@ TEST(ExpectedHashes, FallWithTheMultiplier) {
     EXPECT_EQ(expected_hashes(base, 4 * kOne), Work{1'073'741'823});
     EXPECT_EQ(expected_hashes(base, 1), Work{std::uint64_t{4'294'967'295} << 16});
     EXPECT_EQ(expected_hashes(base, 0), kMaxWork);
-    EXPECT_EQ(expected_hashes(Target{}, kMost), kMaxWork);
+    EXPECT_EQ(expected_hashes(Target{}, kHighest), kMaxWork);
     EXPECT_EQ(expected_hashes(power_of_two(130), 1), kMaxWork);
     auto random = seeded_random();
     for (int turn = 0; turn < 1'000; ++turn) {
         const Target target = random_target(random);
-        const auto multiplier = static_cast<std::uint32_t>(random_u64(random) % (kMost - 1) + 1);
+        const auto multiplier = static_cast<std::uint32_t>(random_u64(random) % (kHighest - 1) + 1);
         ASSERT_GE(expected_hashes(target, multiplier), expected_hashes(target, multiplier + 1));
     }
 }

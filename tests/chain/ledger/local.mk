@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 check_PROGRAMS += tests/ledger_test tests/ledger_kill_test tests/store_full_test
 TESTS += tests/ledger_test tests/ledger_kill_test tests/store_full_test
-tests_ledger_test_SOURCES = tests/chain/ledger/account_cache_test.cc \
+tests_ledger_test_sources = tests/chain/ledger/account_cache_test.cc \
   tests/chain/ledger/ledger_fixture.h \
   tests/chain/ledger/backend_test.cc tests/chain/ledger/block_writer_test.cc \
   tests/chain/ledger/chain_test.cc \

@@ -19,11 +19,11 @@ namespace {
 using Records = std::map<Bytes, Bytes>;
 
 // A few accounts and raw keys, so that steps meet each other.
-constexpr std::size_t kAccounts = 5, kRawKeys = 4;
+constexpr std::size_t kAccountsInUse = 5, kRawKeys = 4;
 
-PublicKey account_of(std::uint32_t number) {
+PublicKey numbered_account(std::uint32_t number) {
     PublicKey key{};
-    key[0] = static_cast<std::uint8_t>(number % kAccounts);
+    key[0] = static_cast<std::uint8_t>(number % kAccountsInUse);
     return key;
 }
 Bytes raw_key(std::uint32_t number) {
@@ -58,8 +58,8 @@ std::optional<Bytes> value_in(const Records &records, const Bytes &key) {
 class Pair {
 public:
     explicit Pair(Overlay::Reads reads) : reads_(reads), below_(*store_), overlay_(below_, reads) {
-        for (std::uint32_t i = 0; i < kAccounts; i += 2)
-            stored(account_key(account_of(i)), encode_account({.balance = Amount{100 + i}}));
+        for (std::uint32_t i = 0; i < kAccountsInUse; i += 2)
+            stored(account_key(numbered_account(i)), encode_account({.balance = Amount{100 + i}}));
         stored(raw_key(0), "zero");
         taken_ = model_;
     }
@@ -67,7 +67,7 @@ public:
     bool is_over() const { return is_over_; }
 
     std::string take(const Step &step) {
-        const PublicKey account = account_of(step.key);
+        const PublicKey account = numbered_account(step.key);
         const Account value{.balance = Amount{step.value}, .nonce = step.value};
         switch (step.kind) {
             case Step::kPutAccount:
@@ -90,7 +90,7 @@ public:
             case Step::kTake: return attempt_ ? std::string() : take_difference();
             case Step::kReadAhead:
                 if (reads_ == Overlay::Reads::kRemembered &&
-                    !overlay_.read_ahead({account, account_of(step.key + 1), account}).ok())
+                    !overlay_.read_ahead({account, numbered_account(step.key + 1), account}).ok())
                     return "reading ahead failed";
                 break;
         }
@@ -99,8 +99,8 @@ public:
 
     // Some of the keys: reading changes what is remembered, so not all after every step.
     std::string compare(std::uint32_t which) const {
-        for (std::uint32_t i = which % 3; i < std::max(kAccounts, kRawKeys); i += 3)
-            for (const Bytes &key : {account_key(account_of(i)), raw_key(i)})
+        for (std::uint32_t i = which % 3; i < std::max(kAccountsInUse, kRawKeys); i += 3)
+            for (const Bytes &key : {account_key(numbered_account(i)), raw_key(i)})
                 if (*overlay_.get(key) != value_in(model_, key)) return "a key reads differently";
         return {};
     }

@@ -7,23 +7,23 @@
 namespace chain::ledger {
 namespace {
 
-constexpr std::uint64_t kMinuteMs = 60'000, kHourMs = 60 * kMinuteMs;
+constexpr std::uint64_t kMinuteMs = 60'000, kOneHourMs = 60 * kMinuteMs;
 constexpr std::int64_t kDeposit = kEscrow / 2, kDepositBurned = kDeposit / 20;
-constexpr std::int64_t kStartForfeit = kCollateral / 10;
+constexpr std::int64_t kForfeitAtStart = kCollateral / 10;
 
 class Reservation : public Transition {
 protected:
     // More than a dispute costs, and than kSome cycles do.
     Reservation() { world_.genesis.params.deposit_ppm = 500'000; }
 
-    wire::TxBody right_reservation(std::uint64_t ahead_ms = 2 * kHourMs) {
+    wire::TxBody right_reservation(std::uint64_t ahead_ms = 2 * kOneHourMs) {
         wire::TxBody body = right_lease();
         wire::OpenLease &action = *body.mutable_open_lease();
         action.set_starts_at_ms(now_ms_ + ahead_ms);
         action.set_expires_at_ms(action.starts_at_ms() + 3 * kMinuteMs);
         return body;
     }
-    LeaseId reserve(std::uint64_t ahead_ms = 2 * kHourMs) {
+    LeaseId reserve(std::uint64_t ahead_ms = 2 * kOneHourMs) {
         const wire::TxBody body = right_reservation(ahead_ms);
         EXPECT_TRUE(apply(body, {kRenter, kFirst, kSecond}).ok());
         return tx_id(body.SerializeAsString());
@@ -60,7 +60,7 @@ TEST_F(Reservation, LocksEverythingAndItsClocksRunFromTheStart) {
     const LeaseId id = reserve();
     const Lease lease = *state_.lease(id);
     EXPECT_TRUE(lease.is_reserved());
-    EXPECT_EQ(lease.begins_at_ms(), lease.opened_at_ms + 2 * kHourMs);
+    EXPECT_EQ(lease.begins_at_ms(), lease.opened_at_ms + 2 * kOneHourMs);
     EXPECT_EQ(account(kRenter).escrow.units, 2 * kEscrow);
     EXPECT_EQ(account(kSecond).collateral.units, kCollateral);
 
@@ -109,9 +109,9 @@ TEST_F(Reservation, WrongTermsAreRefused) {
         {"starts after", 1, now_ms_ + 3 * kMinuteMs},
         {"starts after", now_ms_ + most + 1, now_ms_ + most + 1 + 3 * kMinuteMs},
         {"starts after", ~0ULL, now_ms_ + 3 * kMinuteMs},
-        {"expiry", now_ms_ + kHourMs, now_ms_ + kHourMs + kMinuteMs - 1},
-        {"expiry", now_ms_ + kHourMs,
-         now_ms_ + kHourMs + world_.genesis.params.lease_duration_max_ms + 120'001},
+        {"expiry", now_ms_ + kOneHourMs, now_ms_ + kOneHourMs + kMinuteMs - 1},
+        {"expiry", now_ms_ + kOneHourMs,
+         now_ms_ + kOneHourMs + world_.genesis.params.lease_duration_max_ms + 120'001},
     };
     for (const auto &c : cases) {
         wire::TxBody body = right_reservation();
@@ -133,7 +133,7 @@ TEST_F(Reservation, CancellingIsFreeUntilTheNoticeAndCostsTheDepositAfterIt) {
         std::uint64_t before_ms;  // the start
         std::int64_t payment;
     } cases[] = {
-        {"at once", 2 * kHourMs - 1, 0},
+        {"at once", 2 * kOneHourMs - 1, 0},
         {"at the last moment", notice_ms, 0},
         {"a moment later", notice_ms - 1, kDeposit},
         {"just before the start", 1, kDeposit},
@@ -166,7 +166,7 @@ TEST_F(Reservation, CancellingIsFreeUntilTheNoticeAndCostsTheDepositAfterIt) {
 }
 
 TEST_F(Reservation, ACancelledLegIsNotRated) {
-    const LeaseId id = reserve(kHourMs - 1);
+    const LeaseId id = reserve(kOneHourMs - 1);
     close(kRenter, id);
     ASSERT_GT(leg(id, 0).burned.units, 0);
     wire::TxBody body = from(kRenter);
@@ -189,13 +189,13 @@ TEST_F(Reservation, BeforeTheStartNothingIsSignedAndNobodyIsLost) {
 // By its close as by its word, also when it disputes: it has done nothing.
 TEST_F(Reservation, AProviderThatWithdrawsLosesWhatNotStartingCosts) {
     for (int way = 0; way < 3; ++way) {
-        const LeaseId id = reserve(kHourMs / 2);
+        const LeaseId id = reserve(kOneHourMs / 2);
         const std::int64_t renter = gain(kRenter), first = gain(kFirst), second = gain(kSecond);
         if (way == 0) must(start(kFirst, id, false), {kFirst});
         if (way == 1) close(kFirst, id);
         if (way == 2) must(disputed(kFirst, id), {kFirst});
         EXPECT_EQ(leg(id, 0).end, LegEnd::kNotStarted) << way;
-        EXPECT_EQ(gain(kFirst) - first, -kStartForfeit) << way;
+        EXPECT_EQ(gain(kFirst) - first, -kForfeitAtStart) << way;
         EXPECT_TRUE(leg(id, 1).voided) << way;
         // Its renter cannot cancel what is void already, and owes nothing for it.
         if (way == 0) close(kRenter, id);

@@ -12,28 +12,28 @@
 namespace chain::ledger {
 namespace {
 
-constexpr unsigned kAccounts = 4;
+constexpr unsigned kPlayers = 4;
 
 enum class Kind { kTransfer, kOpen, kClaim, kClose, kExpire, kWait, kCount };
 
 // Numbers are read modulo what is possible at that moment, so a step means something whatever was
 // left out before it.
-struct Step {
+struct Move {
     Kind kind;
     std::uint32_t a, b, c;
 };
 
-std::string describe(const std::vector<Step> &steps) {
+std::string describe(const std::vector<Move> &steps) {
     std::ostringstream out;
-    for (const Step &step : steps)
+    for (const Move &step : steps)
         out << "{" << static_cast<int>(step.kind) << "," << step.a << "," << step.b << "," << step.c
             << "} ";
     return out.str();
 }
 
-std::vector<Step> random_steps(std::mt19937_64 &random) {
-    std::vector<Step> steps(4 + random() % 16);
-    for (Step &step : steps) {
+std::vector<Move> random_steps(std::mt19937_64 &random) {
+    std::vector<Move> steps(4 + random() % 16);
+    for (Move &step : steps) {
         step = {static_cast<Kind>(random() % static_cast<unsigned>(Kind::kCount)),
                 static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random()),
                 static_cast<std::uint32_t>(random())};
@@ -48,14 +48,13 @@ public:
     explicit Player(const World &world) : world_(world) {}
 
     // nullopt: the step only lets time pass.
-    std::optional<wire::SignedTx> play(const Step &step, const StateReader &state) {
-        const unsigned sender = step.a % kAccounts;
+    std::optional<wire::SignedTx> play(const Move &step, const StateReader &state) {
+        const unsigned sender = step.a % kPlayers;
         const std::uint64_t nonce = state.account(world_.keys[sender].public_key())->nonce;
         switch (step.kind) {
             case Kind::kTransfer:
                 return world_.sign(
-                    world_.transfer(sender, nonce, step.b % kAccounts, amount_of(step.c)),
-                    {sender});
+                    world_.transfer(sender, nonce, step.b % kPlayers, amount_of(step.c)), {sender});
             case Kind::kOpen: return open(step, sender, nonce);
             case Kind::kClaim:
                 if (leases_.empty()) return std::nullopt;
@@ -93,10 +92,10 @@ private:
         return static_cast<std::int64_t>(number) << number % 10;
     }
 
-    std::optional<wire::SignedTx> open(const Step &step, unsigned sender, std::uint64_t nonce) {
+    std::optional<wire::SignedTx> open(const Move &step, unsigned sender, std::uint64_t nonce) {
         std::vector<unsigned> providers, signers{sender};
         for (unsigned i = 0; i < 1 + step.b % 3; ++i) {
-            const unsigned provider = (sender + 1 + (step.b >> 4 * i) % kAccounts) % kAccounts;
+            const unsigned provider = (sender + 1 + (step.b >> 4 * i) % kPlayers) % kPlayers;
             providers.push_back(provider);
             if (std::find(signers.begin(), signers.end(), provider) == signers.end())
                 signers.push_back(provider);
@@ -120,9 +119,9 @@ private:
         return tx;
     }
 
-    const Opened &lease_of(const Step &step) const { return leases_[step.b % leases_.size()]; }
+    const Opened &lease_of(const Move &step) const { return leases_[step.b % leases_.size()]; }
 
-    wire::SignedVoucher voucher(const Step &step) const {
+    wire::SignedVoucher voucher(const Move &step) const {
         const Opened &lease = lease_of(step);
         const std::uint64_t sequence = 1 + step.c % 8;
         const unsigned leg = step.c / 8 % (lease.leg_count + 1);
@@ -136,7 +135,7 @@ private:
 };
 
 // Empty: all is well. Otherwise what went wrong.
-std::string run_in_memory(const World &world, const std::vector<Step> &steps) {
+std::string run_in_memory(const World &world, const std::vector<Move> &steps) {
     const auto store = make_memory_store();
     const StoreReader reader(*store);
     auto genesis = execute_genesis(world.genesis);
@@ -146,7 +145,7 @@ std::string run_in_memory(const World &world, const std::vector<Step> &steps) {
     for (const auto &[key, value] : genesis->changes) allocations.put(key, *value);
     if (!store->write(allocations, false).ok()) return "the store does not write";
     Player player(world);
-    for (const Step &step : steps) {
+    for (const Move &step : steps) {
         const auto signed_tx = player.play(step, reader);
         if (!signed_tx) continue;
         Tx tx;  // put together by hand: decoding would spend the time on signatures
@@ -181,11 +180,11 @@ std::string run_in_memory(const World &world, const std::vector<Step> &steps) {
 }
 
 template <class Run>
-void expect_well(const Run &run, std::vector<Step> steps, std::uint64_t seed) {
+void expect_well(const Run &run, std::vector<Move> steps, std::uint64_t seed) {
     std::string wrong = run(steps);
     if (wrong.empty()) return;
     for (std::size_t i = 0; i < steps.size();) {
-        std::vector<Step> fewer = steps;
+        std::vector<Move> fewer = steps;
         fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
         const std::string still = run(fewer);
         if (still.empty()) {
@@ -199,7 +198,7 @@ void expect_well(const Run &run, std::vector<Step> steps, std::uint64_t seed) {
 }
 
 TEST(Schedules, NoUnitIsMadeOrLost) {
-    const World world(kAccounts);
+    const World world(kPlayers);
     const std::uint64_t seed = std::random_device{}();
     std::cout << "seed " << seed << "\n";
     std::mt19937_64 random(seed);
@@ -240,7 +239,7 @@ std::string undo_and_redo(Chain &chain, const KeyValueStore &store, const Past &
 }
 
 // Plays the steps on both chains. Empty: all is well.
-std::string play_on(const World &world, const std::vector<Step> &steps, Chain &memory,
+std::string play_on(const World &world, const std::vector<Move> &steps, Chain &memory,
                     Chain &leveldb, const KeyValueStore &store, Past &past) {
     const auto sealer = world.sealer();
     past.tips.push_back(memory.tip());
@@ -276,7 +275,7 @@ std::string play_on(const World &world, const std::vector<Step> &steps, Chain &m
 }
 
 // The same schedule as blocks, on both stores, and back to the genesis block by block.
-std::string run_on_chains(const World &world, const std::vector<Step> &steps) {
+std::string run_on_chains(const World &world, const std::vector<Move> &steps) {
     const TemporaryFolder folder;
     auto memory_store = make_memory_store();
     const KeyValueStore &memory_keys = *memory_store;
@@ -303,7 +302,7 @@ std::string run_on_chains(const World &world, const std::vector<Step> &steps) {
 }
 
 TEST(Schedules, BothStoresAgreeAndEveryBlockCanBeTakenBack) {
-    const World world(kAccounts);
+    const World world(kPlayers);
     const std::uint64_t seed = std::random_device{}();
     std::cout << "seed " << seed << "\n";
     std::mt19937_64 random(seed);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 check_PROGRAMS += tests/overlay_test
 TESTS += tests/overlay_test
-tests_overlay_test_SOURCES = \
+tests_overlay_test_sources = \
   tests/chain/overlay/engine_test.cc \
   tests/chain/overlay/packet_test.cc \
   tests/chain/overlay/packets.h \

@@ -2,7 +2,7 @@
 check_PROGRAMS += tests/staging_test
 TESTS += tests/staging_test
 
-tests_staging_test_SOURCES = \
+tests_staging_test_sources = \
   tests/chain/stage/broken_transfer_test.cc tests/chain/stage/content_store_test.cc \
   tests/chain/stage/results_test.cc tests/chain/stage/s3_test.cc \
   tests/chain/stage/staged_file_test.cc \
