@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tree keeps the house rules, and each rule notices a planted violation."""
 
+import concurrent.futures
 import os
 import shlex
 import shutil
@@ -196,10 +197,14 @@ class ThisTree(unittest.TestCase):
         self.assert_clean(rules.own_header_first(self.tree))
 
     def test_lone_headers_compile(self):
-        for path in rules.lone_headers(self.tree):
+        def compile_one(path):
             component = not path.startswith(("chain/", "incentive/", "tests/", "examples/"))
             flags = os.environ["TEST_COMPONENT_CPPFLAGS" if component else "TEST_CPPFLAGS"]
-            self.assert_clean(rules.compile_alone(self.tree, path, compiler(), shlex.split(flags)))
+            return list(rules.compile_alone(self.tree, path, compiler(), shlex.split(flags)))
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            for findings in pool.map(compile_one, rules.lone_headers(self.tree)):
+                self.assert_clean(findings)
 
     def test_formatting(self):
         clang_format = rules.find_clang_format()
