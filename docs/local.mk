@@ -4,11 +4,13 @@ EXTRA_DIST += \
   docs/benchmarks.md \
   docs/architecture.md \
   docs/consensus.md \
+  docs/cost.md \
   docs/validators.md \
   docs/lending.md \
   docs/lease_network.md \
   docs/losing_peers.md \
   docs/metering.md \
+  docs/mixed_supply.md \
   docs/staging.md \
   docs/glossary.md \
   docs/hpips.md \
@@ -43,5 +45,6 @@ EXTRA_DIST += \
   docs/adr/0018-one-network-for-each-lease.md \
   docs/adr/0019-a-relaunch-leases-anew.md \
   docs/adr/0020-a-gpu-counts-as-slots.md \
+  docs/adr/0021-a-reservation-locks-everything.md \
   docs/adr/0022-peers-behind-routers-meet-at-a-third.md \
   docs/adr/0023-hpips-reads-with-libvips-and-libtiff.md

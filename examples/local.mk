@@ -26,6 +26,26 @@ examples/edges/edges: $(EDGES_CC) $(EDGES_H)
 	  -o $(abs_top_builddir)/$@ $(EDGES_CC) $(EDGES_OPENCV)
 endif
 
+# Many tasks that know nothing of each other, on ranks.
+TASK_FARM_CC = examples/task_farm/task_farm.cc
+TASK_FARM_H = examples/task_farm/task_farm.h
+FACES_CC = examples/faces/faces.cc
+FACES_OPENCV = -lopencv_objdetect -lopencv_imgproc -lopencv_imgcodecs -lopencv_core
+MOTION_CC = examples/motion/motion.cc
+MOTION_OPENCV = -lopencv_video -lopencv_videoio -lopencv_imgproc -lopencv_core
+EXTRA_DIST += $(TASK_FARM_CC) $(TASK_FARM_H) $(FACES_CC) $(MOTION_CC)
+if HAVE_OPENCV
+EXAMPLES_BUILT += examples/faces/faces examples/motion/motion
+examples/faces/faces: $(FACES_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
+	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
+	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
+	  -o $(abs_top_builddir)/$@ $(FACES_CC) $(TASK_FARM_CC) $(FACES_OPENCV)
+examples/motion/motion: $(MOTION_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
+	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
+	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
+	  -o $(abs_top_builddir)/$@ $(MOTION_CC) $(TASK_FARM_CC) $(MOTION_OPENCV)
+endif
+
 # hpips is a library, so that anyone can add operators, and two programs. Contracted into one, a * b + c
 # would be rounded otherwise on some processors; -O3 for loops over samples, square roots among them.
 if HAVE_HPIPS

@@ -23,9 +23,8 @@ std::uint64_t cycles_of(std::uint64_t cpu_time_ns, std::uint64_t hz) {
     return static_cast<std::uint64_t>(static_cast<Wide>(cpu_time_ns) * hz / 1'000'000'000u);
 }
 
-// CPU time = the highest of several exact sources. Each can only miss something, never count what
-// was not used: a program that executes a file without the right to read it leaves every perf
-// event, but neither its cgroup nor its pid namespace.
+// CPU time = the highest of the sources, of which each may miss something: a program that executes
+// a file without the right to read it leaves every perf event, but not its pid namespace.
 //
 // An ordinary user under perf_event_paranoid >= 2 may not count the kernel's cycles. What the
 // kernel does for a program is work too, so a counter of user cycles alone is not used: such a
@@ -128,9 +127,10 @@ Result<std::unique_ptr<LeaseMeter>> make_lease_meter(std::uint64_t hz,
     if (hz == 0)
         return make_error(ErrorCode::kInvalidInput, "the frequency of a core must not be 0");
     std::vector<std::unique_ptr<CpuTimeSource>> sources;
+    // Not both: perf's clock also counts what a virtual machine's host gives to others meanwhile.
     if (group != nullptr && group->support().cpu_time)
         sources.push_back(make_group_cpu_time(*group));
-    if (PerfCounter::open(PerfCounter::Event::kTaskClock, getpid()).ok())
+    else if (PerfCounter::open(PerfCounter::Event::kTaskClock, getpid()).ok())
         sources.push_back(make_perf_cpu_time());
     sources.push_back(make_process_tree_cpu_time());
     const bool count_cycles = probe_meter().meter_class == MeterClass::kHw;

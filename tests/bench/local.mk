@@ -46,7 +46,12 @@ HPIPS_BENCH = tests/bench/image_rivals
 bench-hpips: all tests/bench/image_rivals
 	@HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
 endif
-EXTRA_DIST += tests/bench/hpips_bench.py
+# What jobs cost on 1 to 8 peers, and at list prices of clouds: docs/cost.md. Some five minutes.
+COST_PEERS = 1 2 4 8
+COST_SIDE = 1000
+cost-sheet: all
+	@COST_PEERS="$(COST_PEERS)" COST_SIDE="$(COST_SIDE)" $(RUN_BENCH) $(srcdir)/tests/bench/cost_sheet.py
+EXTRA_DIST += tests/bench/hpips_bench.py tests/bench/cost_sheet.py tests/bench/cloud_prices.json
 
 RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
 
@@ -54,6 +59,7 @@ bench: all $(BUILT_FOR_BENCHES) $(HPIPS_BENCH) tests/system/busy tests/bench/led
     tests/bench/network_bench
 	@for bench in $(BENCHES); do $(RUN_BENCH) $(srcdir)/$$bench || exit 1; done
 	@test -z "$(HPIPS_BENCH)" || HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
+	@COST_PEERS="1 2" COST_SIDE=300 $(RUN_BENCH) $(srcdir)/tests/bench/cost_sheet.py
 	@tests/bench/network_bench $(BENCH_ROUNDS)
 bench-lease: all $(BUILT_FOR_BENCHES)
 	@$(RUN_BENCH) $(srcdir)/tests/bench/lease_bench.py
@@ -67,4 +73,4 @@ bench-ledger: all tests/bench/ledger_bench
 	@$(RUN_BENCH) $(srcdir)/tests/bench/ledger_bench.py
 bench-network: all tests/bench/network_bench
 	@tests/bench/network_bench $(BENCH_ROUNDS)
-.PHONY: bench bench-hpips bench-lease bench-lease-network bench-sandbox bench-owner bench-ledger bench-network
+.PHONY: bench cost-sheet bench-hpips bench-lease bench-lease-network bench-sandbox bench-owner bench-ledger bench-network

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 TESTS += tests/examples/examples_test.py
 if HAVE_OPENCV
-TESTS += tests/examples/edges_test.py
+TESTS += tests/examples/edges_test.py tests/examples/tasks_test.py
 endif
-EXTRA_DIST += tests/examples/examples_test.py tests/examples/edges_test.py
+EXTRA_DIST += tests/examples/examples_test.py tests/examples/edges_test.py \
+  tests/examples/tasks_test.py
 # They run what `make all` builds, which automake's `check` does not wait for by itself.
-tests/examples/examples_test.log tests/examples/edges_test.log: $(EXAMPLES_BUILT)
+tests/examples/examples_test.log tests/examples/edges_test.log \
+  tests/examples/tasks_test.log: $(EXAMPLES_BUILT)

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "examples/task_farm/task_farm.h"
+
+#include <mpi.h>
+#include <time.h>
+
+#include <chrono>
+#include <climits>
+#include <cstring>
+#include <future>
+#include <optional>
+#include <stdexcept>
+
+namespace task_farm {
+namespace {
+
+constexpr int kToRank0Tag = 1;
+constexpr int kTaskTag = 2;
+constexpr int kNoTask = -1;
+
+// What goes over the wire: a task's number, whether it failed, and bytes.
+struct Message {
+    int task = kNoTask;
+    bool failed = false;
+    Bytes bytes;
+};
+
+void sleep_a_little() {
+    const timespec pause{0, 300'000};
+    nanosleep(&pause, nullptr);
+}
+
+void send(const Message &message, int rank, int tag) {
+    Writer writer;
+    writer.number(message.task).number(message.failed ? 1 : 0);
+    writer.blob(message.bytes.data(), message.bytes.size());
+    const Bytes packed = writer.take();
+    MPI_Send(packed.data(), static_cast<int>(packed.size()), MPI_BYTE, rank, tag, MPI_COMM_WORLD);
+}
+
+std::optional<Message> receive(int from, int tag, int *rank = nullptr) {
+    int is_there = 0;
+    MPI_Status status;
+    MPI_Iprobe(from, tag, MPI_COMM_WORLD, &is_there, &status);
+    if (is_there == 0) return std::nullopt;
+    int size = 0;
+    MPI_Get_count(&status, MPI_BYTE, &size);
+    Bytes packed(static_cast<size_t>(size));
+    MPI_Recv(packed.data(), size, MPI_BYTE, status.MPI_SOURCE, tag, MPI_COMM_WORLD,
+             MPI_STATUS_IGNORE);
+    if (rank != nullptr) *rank = status.MPI_SOURCE;
+    Reader reader(packed);
+    Message message;
+    message.task = static_cast<int>(reader.number());
+    message.failed = reader.number() != 0;
+    message.bytes = reader.blob();
+    return message;
+}
+
+Message failure(int task, const std::string &why) {
+    return {task, true, {why.begin(), why.end()}};
+}
+
+Message work_on(const Farm &farm, const Message &task) {
+    try {
+        Message result{task.task, false, farm.work(task.bytes)};
+        if (result.bytes.size() > INT_MAX / 2)
+            return failure(task.task, "the result is too large to be sent");
+        return result;
+    } catch (const std::exception &problem) {
+        return failure(task.task, problem.what());
+    }
+}
+
+void serve(const Farm &farm) {
+    send({}, 0, kToRank0Tag);
+    for (;;) {
+        const auto task = receive(0, kTaskTag);
+        if (!task) {
+            sleep_a_little();
+            continue;
+        }
+        if (task->task == kNoTask) return;
+        send(work_on(farm, *task), 0, kToRank0Tag);
+    }
+}
+
+class Master {
+public:
+    explicit Master(const Farm &farm) : farm_(farm) {
+        MPI_Comm_size(MPI_COMM_WORLD, &at_work_);
+        --at_work_;
+    }
+
+    void run() {
+        while (done_ < farm_.count || at_work_ > 0) {
+            bool moved = serve_ranks();
+            moved |= work_here();
+            if (!moved) sleep_a_little();
+        }
+    }
+
+private:
+    bool serve_ranks() {
+        int rank = 0;
+        const auto said = receive(MPI_ANY_SOURCE, kToRank0Tag, &rank);
+        if (!said) return false;
+        if (said->task != kNoTask) finish(*said);
+        const auto task = next();
+        send(task ? *task : Message{}, rank, kTaskTag);
+        if (!task) --at_work_;
+        return true;
+    }
+
+    // One task at a time on a thread, so that ranks need not wait for its end.
+    bool work_here() {
+        if (own_.valid()) {
+            if (own_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
+            finish(own_.get());
+            return true;
+        }
+        auto task = next();
+        if (!task) return false;
+        own_ = std::async(std::launch::async,
+                          [this, task = std::move(*task)] { return work_on(farm_, task); });
+        return true;
+    }
+
+    // Tasks that cannot be made have failed.
+    std::optional<Message> next() {
+        while (next_ < farm_.count) {
+            const int task = next_++;
+            try {
+                Message message{task, false, farm_.make(task)};
+                if (message.bytes.size() <= INT_MAX / 2) return message;
+                finish(failure(task, "too large to be sent to a rank"));
+            } catch (const std::exception &problem) {
+                finish(failure(task, problem.what()));
+            }
+        }
+        return std::nullopt;
+    }
+
+    void finish(Message result) {
+        ++done_;
+        if (result.failed)
+            farm_.failed(result.task, {result.bytes.begin(), result.bytes.end()});
+        else
+            farm_.take(result.task, std::move(result.bytes));
+    }
+
+    const Farm &farm_;
+    std::future<Message> own_;
+    int next_ = 0;
+    int done_ = 0;
+    int at_work_ = 0;  // ranks that have not been sent home
+};
+
+}  // namespace
+
+void run(const Farm &farm) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0)
+        Master(farm).run();
+    else
+        serve(farm);
+}
+
+Writer &Writer::number(int64_t value) {
+    const auto *data = reinterpret_cast<const uint8_t *>(&value);
+    bytes_.insert(bytes_.end(), data, data + sizeof value);
+    return *this;
+}
+
+Writer &Writer::blob(const void *data, size_t size) {
+    number(static_cast<int64_t>(size));
+    const auto *bytes = static_cast<const uint8_t *>(data);
+    bytes_.insert(bytes_.end(), bytes, bytes + size);
+    return *this;
+}
+
+const uint8_t *Reader::next(size_t size) {
+    if (size > bytes_.size() - at_) throw std::runtime_error("a message that ends too early");
+    const uint8_t *data = bytes_.data() + at_;
+    at_ += size;
+    return data;
+}
+
+int64_t Reader::number() {
+    int64_t value = 0;
+    std::memcpy(&value, next(sizeof value), sizeof value);
+    return value;
+}
+
+Bytes Reader::blob() {
+    const auto size = static_cast<size_t>(number());
+    const uint8_t *data = next(size);
+    return {data, data + size};
+}
+
+}  // namespace task_farm

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""faces and motion find the same on any number of ranks, and what is broken is named."""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from edges_test import png  # noqa: E402
+
+BUILD = os.environ["TEST_BUILD_DIR"]
+FACES = f"{BUILD}/examples/faces/faces"
+MOTION = f"{BUILD}/examples/motion/motion"
+# 29 people, of whom one looks away.
+SOLVAY = "/usr/share/visp-images-data/ViSP-images/Solvay/Solvay_conference_1927_Version2_1280x881.png"
+CASCADE = "/usr/share/opencv4/haarcascades/haarcascade_frontalface_alt2.xml"
+TIME_LIMIT_S = 90
+FRAMES, SIDE, SQUARE = 260, 96, 16
+MOVES = range(120, 180)  # in these frames
+
+
+class Tasks(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def run_on(self, ranks, program, *words, code=0):
+        done = subprocess.run(["mpirun", "--oversubscribe", "-n", str(ranks), program, *words], cwd=self.folder,
+                              capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def read(self, name):
+        with open(f"{self.folder}/{name}", "rb") as file:
+            return file.read()
+
+    def table(self, name):
+        with open(f"{self.folder}/{name}", encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def write(self, name, content):
+        with open(f"{self.folder}/{name}", "wb") as file:
+            file.write(content)
+
+    # ---- faces
+
+    def faces_or_skip(self):
+        for path, package in ((SOLVAY, "visp-images-data"), (CASCADE, "opencv-data")):
+            if not os.path.exists(path):
+                self.skipTest(f"apt-get install {package}")
+
+    def test_faces_on_any_number_of_ranks(self):
+        self.faces_or_skip()
+        self.write("grey.png", png(64, 64, 1, 8, bytes(64 * 64)))
+        os.symlink(SOLVAY, f"{self.folder}/solvay.png")
+        for ranks in (1, 2, 4):
+            self.run_on(ranks, FACES, "-o", f"out{ranks}", "solvay.png", "grey.png", SOLVAY)
+        for ranks in (2, 4):
+            for name in ("faces.png", "faces.csv"):
+                self.assertEqual(self.read(f"out{ranks}/{name}"), self.read(f"out1/{name}"), (ranks, name))
+        found = self.table("out1/faces.csv")
+        of_first = [face for face in found if face["number"] == "1"]
+        self.assertTrue(25 <= len(of_first) <= 31, len(of_first))
+        self.assertEqual(len(found), 2 * len(of_first))
+        self.assertEqual(sorted(os.listdir(f"{self.folder}/out1")), ["faces.csv", "faces.png"])
+
+    def test_faces_names_what_it_cannot_read(self):
+        self.faces_or_skip()
+        self.write("text.jpg", b"not a picture")
+        self.write("empty.jpg", b"")
+        os.mkfifo(f"{self.folder}/pipe.jpg")
+        for ranks in (1, 3):
+            said = self.run_on(ranks, FACES, "text.jpg", "empty.jpg", "pipe.jpg", "none.jpg", SOLVAY, code=1)
+            for name in ("text.jpg", "empty.jpg", "pipe.jpg", "none.jpg"):
+                self.assertIn(f"faces: {name}: ", said)
+            self.assertGreater(len(self.table("out/faces.csv")), 25)
+        self.assertIn("opencv-data", self.run_on(2, FACES, "--cascade", "text.jpg", SOLVAY, code=1))
+
+    # ---- motion
+
+    def frames(self, moving):
+        source = random.Random(1)
+        for number in range(FRAMES):
+            pixels = bytearray(100 + source.randrange(4) for _ in range(SIDE * SIDE))
+            if moving and number in MOVES:
+                left = 4 + (number - MOVES.start)
+                for y in range(40, 40 + SQUARE):
+                    pixels[y * SIDE + left:y * SIDE + left + SQUARE] = bytes([220]) * SQUARE
+            self.write(f"frame-{number:04d}.png", png(SIDE, SIDE, 1, 8, bytes(pixels)))
+
+    def test_motion_on_any_number_of_ranks(self):
+        self.frames(moving=True)
+        for ranks in (1, 2, 4):
+            self.run_on(ranks, MOTION, "-o", f"out{ranks}", "frame-%04d.png")
+        for ranks in (2, 4):
+            for name in ("motion.avi", "motion.csv"):
+                self.assertEqual(self.read(f"out{ranks}/{name}"), self.read(f"out1/{name}"), (ranks, name))
+        event, = self.table("out1/motion.csv")
+        self.assertLess(abs(int(event["first_frame"]) - MOVES.start), 3, event)
+        self.assertLess(abs(int(event["last_frame"]) - (MOVES.stop - 1)), 6, event)
+        self.assertEqual(sorted(os.listdir(f"{self.folder}/out1")), ["motion.avi", "motion.csv"])
+
+    def test_nothing_moves(self):
+        self.frames(moving=False)
+        said = self.run_on(2, MOTION, "frame-%04d.png")
+        self.assertIn("0 times", said)
+        self.assertEqual(os.listdir(f"{self.folder}/out"), ["motion.csv"])
+
+    def test_what_is_no_video(self):
+        self.write("text.avi", b"not a video")
+        for name in ("text.avi", "none.avi"):
+            self.assertIn(f"motion: {name}: ", self.run_on(3, MOTION, name, code=1))
+
+    def test_wrong_words_end_every_rank(self):
+        for program, words in ((FACES, ()), (FACES, ("--fast", "a.jpg")), (FACES, ("-o",)), (MOTION, ()),
+                               (MOTION, ("a.avi", "b.avi")), (MOTION, ("--area", "0", "a.avi"))):
+            self.assertIn("usage: ", self.run_on(2, program, *words, code=2))
+
+
+if __name__ == "__main__":
+    unittest.main()
