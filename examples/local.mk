@@ -27,15 +27,18 @@ examples/edges/edges: $(EDGES_CC) $(EDGES_H)
 endif
 
 # Many tasks that know nothing of each other, on ranks.
-TASK_FARM_CC = examples/task_farm/task_farm.cc
-TASK_FARM_H = examples/task_farm/task_farm.h
+TASK_FARM_CC = examples/task_farm/task_farm.cc examples/task_farm/files.cc
+TASK_FARM_H = examples/task_farm/task_farm.h examples/task_farm/files.h
 FACES_CC = examples/faces/faces.cc
 FACES_OPENCV = -lopencv_objdetect -lopencv_imgproc -lopencv_imgcodecs -lopencv_core
 MOTION_CC = examples/motion/motion.cc
 MOTION_OPENCV = -lopencv_video -lopencv_videoio -lopencv_imgproc -lopencv_core
-EXTRA_DIST += $(TASK_FARM_CC) $(TASK_FARM_H) $(FACES_CC) $(MOTION_CC)
+PANORAMA_CC = examples/panorama/panorama.cc
+PANORAMA_OPENCV = -lopencv_stitching -lopencv_calib3d -lopencv_features2d -lopencv_imgproc \
+  -lopencv_imgcodecs -lopencv_core
+EXTRA_DIST += $(TASK_FARM_CC) $(TASK_FARM_H) $(FACES_CC) $(MOTION_CC) $(PANORAMA_CC)
 if HAVE_OPENCV
-EXAMPLES_BUILT += examples/faces/faces examples/motion/motion
+EXAMPLES_BUILT += examples/faces/faces examples/motion/motion examples/panorama/panorama
 examples/faces/faces: $(FACES_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
 	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
 	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
@@ -44,6 +47,10 @@ examples/motion/motion: $(MOTION_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
 	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
 	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
 	  -o $(abs_top_builddir)/$@ $(MOTION_CC) $(TASK_FARM_CC) $(MOTION_OPENCV)
+examples/panorama/panorama: $(PANORAMA_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
+	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
+	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
+	  -o $(abs_top_builddir)/$@ $(PANORAMA_CC) $(TASK_FARM_CC) $(PANORAMA_OPENCV)
 endif
 
 # hpips is a library, so that anyone can add operators, and two programs. Contracted into one, a * b + c

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
@@ -16,6 +15,7 @@
 #include <opencv2/objdetect.hpp>
 #include <stdexcept>
 
+#include "examples/task_farm/files.h"
 #include "examples/task_farm/task_farm.h"
 
 namespace {
@@ -29,7 +29,6 @@ constexpr char kUsage[] =
     "  --cascade FILE  what a face looks like: a cascade of OpenCV, of the newer format\n";
 constexpr char kCascade[] = "/usr/share/opencv4/haarcascades/haarcascade_frontalface_alt2.xml";
 constexpr int kPhotosMax = 100'000;
-constexpr uintmax_t kFileBytesMax = 256 << 20;
 constexpr int kLongSideMax = 2'000;  // pixels; larger photographs are looked at in this size
 constexpr int kFaceSideMin = 24;     // pixels of that size
 constexpr int kThumbSide = 96;
@@ -69,18 +68,6 @@ bool parse(int argc, char **argv, Options &options, std::string &why) {
     if (options.photos.empty()) why = "no photographs are given";
     if (options.photos.size() > kPhotosMax) why = "more than 100,000 photographs";
     return why.empty();
-}
-
-Bytes read_file(const std::string &path) {
-    std::error_code error;
-    const uintmax_t size = fs::is_regular_file(path, error) ? fs::file_size(path, error) : 0;
-    if (error || size == 0) throw std::runtime_error("no such file, or an empty one");
-    if (size > kFileBytesMax) throw std::runtime_error("larger than 256 MiB");
-    Bytes bytes(size);
-    std::ifstream file(path, std::ios::binary);
-    file.read(reinterpret_cast<char *>(bytes.data()), static_cast<std::streamsize>(size));
-    if (!file) throw std::runtime_error("cannot be read");
-    return bytes;
 }
 
 cv::CascadeClassifier make_detector(const Bytes &cascade) {
@@ -178,20 +165,6 @@ std::string csv_field(const std::string &text) {
     return field + "\"";
 }
 
-// Under a temporary name first: nobody sees half a file.
-bool write_file(const std::string &path, const void *data, size_t size) {
-    const std::string part = path + ".part";
-    std::ofstream file(part, std::ios::binary);
-    file.write(static_cast<const char *>(data), static_cast<std::streamsize>(size));
-    file.close();
-    std::error_code error;
-    if (file.good()) fs::rename(part, path, error);
-    if (file.good() && !error) return true;
-    std::fprintf(stderr, "faces: %s could not be written\n", path.c_str());
-    fs::remove(part, error);
-    return false;
-}
-
 bool write_results(const Options &options, const std::map<int, std::vector<Face>> &by_photo) {
     std::error_code error;
     fs::create_directories(options.folder, error);
@@ -205,8 +178,14 @@ bool write_results(const Options &options, const std::map<int, std::vector<Face>
                      "\r\n";
     std::vector<uchar> png;
     cv::imencode(".png", contact_sheet(by_photo), png);
-    return write_file(options.folder + "/faces.csv", table.data(), table.size()) &&
-           write_file(options.folder + "/faces.png", png.data(), png.size());
+    try {
+        task_farm::write_file(options.folder + "/faces.csv", table.data(), table.size());
+        task_farm::write_file(options.folder + "/faces.png", png.data(), png.size());
+        return true;
+    } catch (const std::exception &problem) {
+        std::fprintf(stderr, "faces: %s\n", problem.what());
+        return false;
+    }
 }
 
 // Rank 0's copy of the file, for all; empty: rank 0 has none, which it has said.
@@ -214,7 +193,7 @@ Bytes share_cascade(const Options &options, int rank) {
     Bytes cascade;
     if (rank == 0) {
         try {
-            cascade = read_file(options.cascade);
+            cascade = task_farm::read_file(options.cascade);
             make_detector(cascade);
         } catch (const std::exception &problem) {
             std::fprintf(stderr, "faces: %s: %s (apt-get install opencv-data)\n",
@@ -242,19 +221,21 @@ int look_for_faces(const Options &options) {
                      why.c_str());
         ++failed;
     };
-    task_farm::run(
-        {.count = static_cast<int>(options.photos.size()),
-         .make = [&](int task) { return read_file(options.photos[static_cast<size_t>(task)]); },
-         .work = [&](const Bytes &task) { return look_at(detector, task); },
-         .take =
-             [&](int task, const Bytes &result) {
-                 try {
-                     by_photo[task] = read_faces(result);
-                 } catch (const std::exception &problem) {
-                     fail(task, problem.what());
-                 }
-             },
-         .failed = fail});
+    task_farm::run({.count = static_cast<int>(options.photos.size()),
+                    .make =
+                        [&](int task) {
+                            return task_farm::read_file(options.photos[static_cast<size_t>(task)]);
+                        },
+                    .work = [&](const Bytes &task) { return look_at(detector, task); },
+                    .take =
+                        [&](int task, const Bytes &result) {
+                            try {
+                                by_photo[task] = read_faces(result);
+                            } catch (const std::exception &problem) {
+                                fail(task, problem.what());
+                            }
+                        },
+                    .failed = fail});
     int code = 0;
     if (rank == 0) {
         size_t count = 0;

@@ -10,15 +10,16 @@
 #include <cstdio>
 #include <deque>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/video.hpp>
 #include <opencv2/videoio.hpp>
+#include <sstream>
 #include <stdexcept>
 
+#include "examples/task_farm/files.h"
 #include "examples/task_farm/task_farm.h"
 
 namespace {
@@ -283,16 +284,14 @@ void write_clip(const std::string &folder, Video &video, const std::vector<Boxes
 }
 
 void write_table(const std::string &folder, const std::vector<Event> &events, double fps) {
-    const std::string part = folder + "/motion.csv.part";
-    std::ofstream file(part, std::ios::binary);
-    file << "begin,end,first_frame,last_frame,most_at_once\r\n";
+    std::ostringstream table;
+    table << "begin,end,first_frame,last_frame,most_at_once\r\n";
     for (const Event &event : events)
-        file << time_text(static_cast<double>(event.first) / fps) << ','
-             << time_text(static_cast<double>(event.last) / fps) << ',' << event.first << ','
-             << event.last << ',' << event.boxes_most << "\r\n";
-    file.close();
-    if (!file.good()) throw std::runtime_error(part + " could not be written");
-    fs::rename(part, folder + "/motion.csv");
+        table << time_text(static_cast<double>(event.first) / fps) << ','
+              << time_text(static_cast<double>(event.last) / fps) << ',' << event.first << ','
+              << event.last << ',' << event.boxes_most << "\r\n";
+    const std::string text = table.str();
+    task_farm::write_file(folder + "/motion.csv", text.data(), text.size());
 }
 
 void say(const Options &options, const char *why) {

@@ -165,6 +165,13 @@ void run(const Farm &farm) {
         Master(farm).run();
     else
         serve(farm);
+    // Who asks for work of the next farm must not be heard in this one.
+    MPI_Request all_are_done = MPI_REQUEST_NULL;
+    MPI_Ibarrier(MPI_COMM_WORLD, &all_are_done);
+    for (int is_done = 0; is_done == 0;) {
+        MPI_Test(&all_are_done, &is_done, MPI_STATUS_IGNORE);
+        if (is_done == 0) sleep_a_little();
+    }
 }
 
 Writer &Writer::number(int64_t value) {

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""faces and motion find the same on any number of ranks, and what is broken is named."""
+"""faces, motion and panorama make the same on any number of ranks, and what is broken is named."""
 
 import csv
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from edges_test import png  # noqa: E402
 BUILD = os.environ["TEST_BUILD_DIR"]
 FACES = f"{BUILD}/examples/faces/faces"
 MOTION = f"{BUILD}/examples/motion/motion"
+PANORAMA = f"{BUILD}/examples/panorama/panorama"
+HPIPS = f"{BUILD}/examples/hpips/hpips"
 # 29 people, of whom one looks away.
 SOLVAY = "/usr/share/visp-images-data/ViSP-images/Solvay/Solvay_conference_1927_Version2_1280x881.png"
 CASCADE = "/usr/share/opencv4/haarcascades/haarcascade_frontalface_alt2.xml"
@@ -116,9 +119,32 @@ class Tasks(unittest.TestCase):
         for name in ("text.avi", "none.avi"):
             self.assertIn(f"motion: {name}: ", self.run_on(3, MOTION, name, code=1))
 
+    # ---- panorama
+
+    def test_panorama_on_any_number_of_ranks(self):
+        if not os.path.exists(SOLVAY) or not os.path.exists(HPIPS):
+            self.skipTest("apt-get install visp-images-data libvips-dev libtiff-dev")
+        photos = []
+        for left in (300, 0, 600):
+            photos.append(f"from-{left}.png")
+            done = subprocess.run([HPIPS, "run", f"crop x={left} y={left // 10} width=660 height=780", SOLVAY, "-o",
+                                   photos[-1], "--quiet"], cwd=self.folder, timeout=TIME_LIMIT_S, check=False)
+            self.assertEqual(done.returncode, 0)
+        for ranks in (1, 3):
+            self.run_on(ranks, PANORAMA, "-o", f"all-{ranks}.png", *photos)
+        self.assertEqual(self.read("all-1.png"), self.read("all-3.png"))
+        width, height = struct.unpack(">II", self.read("all-1.png")[16:24])
+        self.assertLess(abs(width - 1260) + abs(height - 840), 12, (width, height))
+        self.write("grey.png", png(64, 64, 1, 8, bytes(64 * 64)))
+        said = self.run_on(2, PANORAMA, *photos, "grey.png")
+        self.assertIn("grey.png fits to none of the others", said)
+        self.assertIn("none.png: no such file", self.run_on(3, PANORAMA, *photos, "none.png", code=1))
+        self.assertIn("overlap", self.run_on(3, PANORAMA, photos[0], "grey.png", code=1))
+
     def test_wrong_words_end_every_rank(self):
         for program, words in ((FACES, ()), (FACES, ("--fast", "a.jpg")), (FACES, ("-o",)), (MOTION, ()),
-                               (MOTION, ("a.avi", "b.avi")), (MOTION, ("--area", "0", "a.avi"))):
+                               (MOTION, ("a.avi", "b.avi")), (MOTION, ("--area", "0", "a.avi")),
+                               (PANORAMA, ("a.jpg",)), (PANORAMA, ("-o", "x.gif", "a.jpg", "b.jpg"))):
             self.assertIn("usage: ", self.run_on(2, program, *words, code=2))
 
 
