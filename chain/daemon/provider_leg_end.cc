@@ -10,8 +10,6 @@
 #include "chain/provider/lease_folder.h"
 
 namespace chain::daemon {
-namespace {}  // namespace
-
 // What a group counts and limits is gone with it: after the last process.
 void ProviderLeg::stop_running() {
     if (phase_ >= Phase::kPacking) scratch_timer_.cancel();

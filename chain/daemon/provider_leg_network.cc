@@ -13,8 +13,6 @@
 #include "chain/stage/staged_file.h"
 
 namespace chain::daemon {
-namespace {}  // namespace
-
 // The renter says who is where, and must not be able to send this daemon to whatever address it
 // likes: what no offer names is not dialled. The others may dial, and the renter is a way, too.
 std::vector<NetworkMember> ProviderLeg::members_to_dial() const {

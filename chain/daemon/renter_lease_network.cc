@@ -15,8 +15,6 @@
 #include "chain/daemon/renter_lease.h"
 
 namespace chain::daemon {
-namespace {}  // namespace
-
 std::vector<NetworkMember> RenterLease::members() const {
     std::vector<NetworkMember> members;
     members.push_back({node_.node_key.public_key(), node_.network.reachable_address(), {}});

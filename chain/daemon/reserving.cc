@@ -9,8 +9,6 @@
 #include "incentive/settlement.h"
 
 namespace chain::daemon {
-namespace {}  // namespace
-
 Reserving::Reserving(Node &node, Order order, market::Demand demand,
                      std::function<void(const std::string &)> on_progress,
                      std::function<void(Result<ledger::LeaseId>)> on_done)

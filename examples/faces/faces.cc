@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <map>
 #include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/objdetect.hpp>
@@ -250,33 +249,14 @@ int look_for_faces(const Options &options) {
 }
 
 int start(int argc, char **argv) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     Options options;
     std::string why;
-    if (!parse(argc, argv, options, why)) {
-        if (rank == 0 && !why.empty()) std::fprintf(stderr, "faces: %s\n", why.c_str());
-        if (rank == 0) std::fputs(kUsage, why.empty() ? stdout : stderr);
-        return why.empty() ? 0 : 2;
-    }
-    // A rank is one slot: more threads would be in each other's way, and change what is found.
-    cv::setNumThreads(1);
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+    if (!parse(argc, argv, options, why)) return task_farm::explain("faces", why, kUsage);
     return look_for_faces(options);
 }
 
 }  // namespace
 
 int main(int argc, char **argv) {
-    int provided = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    int code = 1;
-    try {
-        code = start(argc, argv);
-    } catch (const std::exception &problem) {
-        std::fprintf(stderr, "faces: %s\n", problem.what());
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-    MPI_Finalize();
-    return code;
+    return task_farm::program(argc, argv, "faces", start);
 }

@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/stitching.hpp>
@@ -270,9 +269,18 @@ private:
                            const std::string &why) { fail(path(pairs[pair].first), why); }});
     }
 
-    // In both directions, as OpenCV wants it.
+    // In both directions, as OpenCV wants it. Of a rank that is anybody's: OpenCV looks nothing up
+    // before it uses it.
     void keep(int one, int other, MatchesInfo there) {
         const size_t count = features_.size();
+        for (const cv::DMatch &match : there.matches)
+            if (match.queryIdx < 0 || match.trainIdx < 0 ||
+                static_cast<size_t>(match.queryIdx) >= features_[one].keypoints.size() ||
+                static_cast<size_t>(match.trainIdx) >= features_[other].keypoints.size())
+                throw std::runtime_error("a rank matched features that there are not");
+        if (there.confidence > 0 && (there.inliers_mask.size() != there.matches.size() ||
+                                     there.H.size() != cv::Size(3, 3) || there.H.type() != CV_64F))
+            throw std::runtime_error("a rank's answer makes no sense");
         there.src_img_idx = one;
         there.dst_img_idx = other;
         MatchesInfo back = there;
@@ -361,33 +369,14 @@ int make_panorama(const Options &options) {
 }
 
 int start(int argc, char **argv) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     Options options;
     std::string why;
-    if (!parse(argc, argv, options, why)) {
-        if (rank == 0 && !why.empty()) std::fprintf(stderr, "panorama: %s\n", why.c_str());
-        if (rank == 0) std::fputs(kUsage, why.empty() ? stdout : stderr);
-        return why.empty() ? 0 : 2;
-    }
-    // A rank is one slot: more threads would be in each other's way.
-    cv::setNumThreads(1);
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+    if (!parse(argc, argv, options, why)) return task_farm::explain("panorama", why, kUsage);
     return make_panorama(options);
 }
 
 }  // namespace
 
 int main(int argc, char **argv) {
-    int provided = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    int code = 1;
-    try {
-        code = start(argc, argv);
-    } catch (const std::exception &problem) {
-        std::fprintf(stderr, "panorama: %s\n", problem.what());
-        MPI_Abort(MPI_COMM_WORLD, 1);
-    }
-    MPI_Finalize();
-    return code;
+    return task_farm::program(argc, argv, "panorama", start);
 }

@@ -6,8 +6,12 @@
 
 #include <chrono>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 #include <future>
+#include <map>
+#include <opencv2/core.hpp>
+#include <opencv2/core/utils/logger.hpp>
 #include <optional>
 #include <stdexcept>
 
@@ -105,8 +109,14 @@ private:
         int rank = 0;
         const auto said = receive(MPI_ANY_SOURCE, kToRank0Tag, &rank);
         if (!said) return false;
-        if (said->task != kNoTask) finish(*said);
+        if (const auto given = given_.extract(rank)) {
+            if (said->task == given.mapped())
+                finish(*said);
+            else
+                finish(failure(given.mapped(), "a rank answered with another task"));
+        }
         const auto task = next();
+        if (task) given_[rank] = task->task;
         send(task ? *task : Message{}, rank, kTaskTag);
         if (!task) --at_work_;
         return true;
@@ -151,6 +161,7 @@ private:
 
     const Farm &farm_;
     std::future<Message> own_;
+    std::map<int, int> given_;  // by rank: its task. Ranks may be anybody's
     int next_ = 0;
     int done_ = 0;
     int at_work_ = 0;  // ranks that have not been sent home
@@ -172,6 +183,32 @@ void run(const Farm &farm) {
         MPI_Test(&all_are_done, &is_done, MPI_STATUS_IGNORE);
         if (is_done == 0) sleep_a_little();
     }
+}
+
+int program(int argc, char **argv, const char *name, int (*start)(int argc, char **argv)) {
+    int provided = 0;
+    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
+    // A rank is one slot: more threads would be in each other's way, and change what is found.
+    cv::setNumThreads(1);
+    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+    int code = 1;
+    try {
+        code = start(argc, argv);
+    } catch (const std::exception &problem) {
+        // The other ranks may be waiting for this one: they have to go too.
+        std::fprintf(stderr, "%s: %s\n", name, problem.what());
+        MPI_Abort(MPI_COMM_WORLD, 1);
+    }
+    MPI_Finalize();
+    return code;
+}
+
+int explain(const char *name, const std::string &why, const char *usage) {
+    int rank = 0;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    if (rank == 0 && !why.empty()) std::fprintf(stderr, "%s: %s\n", name, why.c_str());
+    if (rank == 0) std::fputs(usage, why.empty() ? stdout : stderr);
+    return why.empty() ? 0 : 2;
 }
 
 Writer &Writer::number(int64_t value) {

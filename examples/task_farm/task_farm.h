@@ -27,6 +27,14 @@ struct Farm {
 // called the former. A task or result of 2 GiB or more is a failure of that task.
 void run(const Farm &farm);
 
+// main() of such a program: MPI, one thread a rank, an exception as the end of all ranks. `start`
+// returns the exit code.
+int program(int argc, char **argv, const char *name, int (*start)(int argc, char **argv));
+
+// Rank 0 says what is wrong with the command line, or, where `why` is empty, what was asked for.
+// The exit code: 2, or 0.
+int explain(const char *name, const std::string &why, const char *usage);
+
 // Numbers and blobs, one after the other: what tasks and results are made of.
 class Writer {
 public:
