@@ -26,31 +26,30 @@ examples/edges/edges: $(EDGES_CC) $(EDGES_H)
 	  -o $(abs_top_builddir)/$@ $(EDGES_CC) $(EDGES_OPENCV)
 endif
 
+# What programs have in common that go on when ranks are lost.
+RANKS_CC = examples/ranks/channel.cc examples/ranks/link.cc examples/ranks/process.cc \
+  examples/ranks/schedule.cc
+RANKS_H = examples/ranks/channel.h examples/ranks/link.h examples/ranks/pool.h \
+  examples/ranks/process.h examples/ranks/schedule.h
+
 # Many tasks that know nothing of each other, on ranks.
-TASK_FARM_CC = examples/task_farm/task_farm.cc examples/task_farm/files.cc
-TASK_FARM_H = examples/task_farm/task_farm.h examples/task_farm/files.h
-FACES_CC = examples/faces/faces.cc
-FACES_OPENCV = -lopencv_objdetect -lopencv_imgproc -lopencv_imgcodecs -lopencv_core
-MOTION_CC = examples/motion/motion.cc
-MOTION_OPENCV = -lopencv_video -lopencv_videoio -lopencv_imgproc -lopencv_core
-PANORAMA_CC = examples/panorama/panorama.cc
-PANORAMA_OPENCV = -lopencv_stitching -lopencv_calib3d -lopencv_features2d -lopencv_imgproc \
-  -lopencv_imgcodecs -lopencv_core
-EXTRA_DIST += $(TASK_FARM_CC) $(TASK_FARM_H) $(FACES_CC) $(MOTION_CC) $(PANORAMA_CC)
+TASK_FARM_CC = $(RANKS_CC) examples/task_farm/bytes.cc examples/task_farm/files.cc \
+  examples/task_farm/task_farm.cc
+TASK_FARM_H = $(RANKS_H) examples/task_farm/bytes.h examples/task_farm/files.h \
+  examples/task_farm/opencv.h examples/task_farm/task_farm.h
+TASK_PROGRAMS_CC = examples/faces/faces.cc examples/motion/motion.cc examples/panorama/panorama.cc
+EXTRA_DIST += $(TASK_FARM_CC) $(TASK_FARM_H) $(TASK_PROGRAMS_CC)
 if HAVE_OPENCV
-EXAMPLES_BUILT += examples/faces/faces examples/motion/motion examples/panorama/panorama
-examples/faces/faces: $(FACES_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
+task_programs = $(TASK_PROGRAMS_CC:.cc=)
+EXAMPLES_BUILT += $(task_programs)
+examples/faces/faces: LIBS_USED = -lopencv_objdetect -lopencv_imgproc -lopencv_imgcodecs
+examples/motion/motion: LIBS_USED = -lopencv_video -lopencv_videoio -lopencv_imgproc
+examples/panorama/panorama: LIBS_USED = -lopencv_stitching -lopencv_calib3d -lopencv_features2d \
+  -lopencv_imgproc -lopencv_imgcodecs
+$(task_programs): %: %.cc $(TASK_FARM_CC) $(TASK_FARM_H)
 	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
-	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
-	  -o $(abs_top_builddir)/$@ $(FACES_CC) $(TASK_FARM_CC) $(FACES_OPENCV)
-examples/motion/motion: $(MOTION_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
-	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
-	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
-	  -o $(abs_top_builddir)/$@ $(MOTION_CC) $(TASK_FARM_CC) $(MOTION_OPENCV)
-examples/panorama/panorama: $(PANORAMA_CC) $(TASK_FARM_CC) $(TASK_FARM_H)
-	$(AM_V_CXXLD)$(MKDIR_P) $(@D) && cd $(top_srcdir) && OMPI_CXX="$(CXX)" $(MPICXX) \
-	  -std=gnu++20 -O2 -Wall -Wextra -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
-	  -o $(abs_top_builddir)/$@ $(PANORAMA_CC) $(TASK_FARM_CC) $(PANORAMA_OPENCV)
+	  -std=gnu++20 -O2 -Wall -Wextra -pthread -DOMPI_SKIP_MPICXX -I. $(OPENCV_CFLAGS:-I%=-isystem %) \
+	  -o $(abs_top_builddir)/$@ $@.cc $(TASK_FARM_CC) $(LIBS_USED) -lopencv_core
 endif
 
 # hpips is a library, so that anyone can add operators, and two programs. Contracted into one, a * b + c
@@ -64,7 +63,6 @@ HPIPS_LIBS = $(OMPI_LIBS) -lopencv_photo -lopencv_imgproc -lopencv_core $(VIPS_L
 noinst_LIBRARIES = examples/hpips/libhpips.a
 examples_hpips_libhpips_a_SOURCES = \
   examples/hpips/batch.cc examples/hpips/batch.h \
-  examples/hpips/channel.cc examples/hpips/channel.h \
   examples/hpips/commands.cc examples/hpips/commands.h \
   examples/hpips/crew.cc examples/hpips/crew.h \
   examples/hpips/estimate.cc examples/hpips/estimate.h \
@@ -79,14 +77,13 @@ examples_hpips_libhpips_a_SOURCES = \
   examples/hpips/output.cc examples/hpips/output.h \
   examples/hpips/pipeline.cc examples/hpips/pipeline.h \
   examples/hpips/plan.cc examples/hpips/plan.h \
-  examples/hpips/pool.cc examples/hpips/pool.h \
   examples/hpips/program.cc \
   examples/hpips/progress.cc examples/hpips/progress.h \
-  examples/hpips/schedule.cc examples/hpips/schedule.h \
   examples/hpips/store.cc examples/hpips/store.h \
   examples/hpips/tiff.cc examples/hpips/tiff.h examples/hpips/tiff_image.cc \
   examples/hpips/viewer.cc examples/hpips/viewer.h \
-  examples/hpips/vips_image.cc examples/hpips/vips_image.h
+  examples/hpips/vips_image.cc examples/hpips/vips_image.h \
+  $(RANKS_CC) $(RANKS_H)
 examples_hpips_libhpips_a_CPPFLAGS = $(HPIPS_CPPFLAGS)
 examples_hpips_libhpips_a_CXXFLAGS = $(HPIPS_CXXFLAGS)
 

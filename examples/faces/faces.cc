@@ -2,19 +2,21 @@
 // Finds the faces in an archive of photographs, on as many ranks as there are: a contact sheet of
 // all of them, and a table that says where each one is. `mpirun -n 4 faces …` here, or `mpirun
 // --chain-lease 4 --chain-home 1 faces …` on rented slots, which get one photograph at a time.
-#include <mpi.h>
-
 #include <algorithm>
+#include <climits>
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/objdetect.hpp>
 #include <stdexcept>
 
+#include "examples/task_farm/bytes.h"
 #include "examples/task_farm/files.h"
+#include "examples/task_farm/opencv.h"
 #include "examples/task_farm/task_farm.h"
 
 namespace {
@@ -108,6 +110,7 @@ Bytes look_at(cv::CascadeClassifier &detector, const Bytes &file) {
     if (photo.empty()) throw std::runtime_error("not a picture that can be decoded");
     task_farm::Writer result;
     const auto faces = find_faces(detector, photo);
+    result.number(photo.cols).number(photo.rows);
     result.number(static_cast<int64_t>(faces.size()));
     for (const Face &face : faces) {
         result.number(face.place.x).number(face.place.y);
@@ -118,17 +121,19 @@ Bytes look_at(cv::CascadeClassifier &detector, const Bytes &file) {
 }
 
 std::vector<Face> read_faces(const Bytes &bytes) {
+    constexpr size_t kThumbBytes = kThumbSide * kThumbSide * 3;
     task_farm::Reader reader(bytes);
-    std::vector<Face> faces(static_cast<size_t>(reader.number()));
+    const int width = reader.number(1, INT_MAX);
+    const int height = reader.number(1, INT_MAX);
+    std::vector<Face> faces(reader.count(kThumbBytes));
     for (Face &face : faces) {
-        face.place.x = static_cast<int>(reader.number());
-        face.place.y = static_cast<int>(reader.number());
-        face.place.width = static_cast<int>(reader.number());
-        face.place.height = static_cast<int>(reader.number());
+        face.place.x = reader.number(0, width);
+        face.place.y = reader.number(0, height);
+        face.place.width = reader.number(1, width - face.place.x);
+        face.place.height = reader.number(1, height - face.place.y);
         const Bytes pixels = reader.blob();
+        if (pixels.size() != kThumbBytes) throw std::runtime_error("sent a face of another size");
         face.thumb.create(kThumbSide, kThumbSide, CV_8UC3);
-        if (pixels.size() != face.thumb.total() * face.thumb.elemSize())
-            throw std::runtime_error("a rank's answer has another size");
         std::copy(pixels.begin(), pixels.end(), face.thumb.data);
     }
     return faces;
@@ -187,76 +192,59 @@ bool write_results(const Options &options, const std::map<int, std::vector<Face>
     }
 }
 
-// Rank 0's copy of the file, for all; empty: rank 0 has none, which it has said.
-Bytes share_cascade(const Options &options, int rank) {
-    Bytes cascade;
-    if (rank == 0) {
-        try {
-            cascade = task_farm::read_file(options.cascade);
-            make_detector(cascade);
-        } catch (const std::exception &problem) {
-            std::fprintf(stderr, "faces: %s: %s (apt-get install opencv-data)\n",
-                         options.cascade.c_str(), problem.what());
-            cascade.clear();
-        }
+// Empty: it is of no use, which has been said.
+Bytes read_cascade(const std::string &path) {
+    try {
+        Bytes cascade = task_farm::read_file(path);
+        make_detector(cascade);
+        return cascade;
+    } catch (const std::exception &problem) {
+        std::fprintf(stderr, "faces: %s: %s (apt-get install opencv-data)\n", path.c_str(),
+                     problem.what());
+        return {};
     }
-    auto size = static_cast<uint64_t>(cascade.size());
-    MPI_Bcast(&size, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
-    cascade.resize(size);
-    MPI_Bcast(cascade.data(), static_cast<int>(size), MPI_BYTE, 0, MPI_COMM_WORLD);
-    return cascade;
 }
 
-int look_for_faces(const Options &options) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    const Bytes cascade = share_cascade(options, rank);
+int look_for_faces(const Options &options, task_farm::Ranks &ranks) {
+    const Bytes cascade = read_cascade(options.cascade);
     if (cascade.empty()) return 1;
-    cv::CascadeClassifier detector = make_detector(cascade);
+    const auto path = [&](int task) { return options.photos[static_cast<size_t>(task)]; };
     std::map<int, std::vector<Face>> by_photo;
     int failed = 0;
-    const auto fail = [&](int task, const std::string &why) {
-        std::fprintf(stderr, "faces: %s: %s\n", options.photos[static_cast<size_t>(task)].c_str(),
-                     why.c_str());
-        ++failed;
-    };
-    task_farm::run({.count = static_cast<int>(options.photos.size()),
-                    .make =
-                        [&](int task) {
-                            return task_farm::read_file(options.photos[static_cast<size_t>(task)]);
-                        },
-                    .work = [&](const Bytes &task) { return look_at(detector, task); },
-                    .take =
-                        [&](int task, const Bytes &result) {
-                            try {
-                                by_photo[task] = read_faces(result);
-                            } catch (const std::exception &problem) {
-                                fail(task, problem.what());
-                            }
-                        },
-                    .failed = fail});
-    int code = 0;
-    if (rank == 0) {
-        size_t count = 0;
-        for (const auto &[_, faces] : by_photo) count += faces.size();
-        if (!write_results(options, by_photo)) failed = 1;
-        std::printf("%zu faces in %zu photographs: %s/faces.png\n", count, by_photo.size(),
-                    options.folder.c_str());
-        code = failed == 0 ? 0 : 1;
-    }
-    MPI_Bcast(&code, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    return code;
+    ranks.run({.count = static_cast<int>(options.photos.size()),
+               .shared = cascade,
+               .make = [&](int task) { return task_farm::read_file(path(task)); },
+               .take = [&](int task, const Bytes &result) { by_photo[task] = read_faces(result); },
+               .failed =
+                   [&](int task, const std::string &why) {
+                       std::fprintf(stderr, "faces: %s: %s\n", path(task).c_str(), why.c_str());
+                       ++failed;
+                   }});
+    size_t count = 0;
+    for (const auto &[_, faces] : by_photo) count += faces.size();
+    bool is_written = false;
+    ranks.beside([&] { is_written = write_results(options, by_photo); });
+    if (!is_written) return 1;
+    std::printf("%zu faces in %zu photographs: %s/faces.png\n", count, by_photo.size(),
+                options.folder.c_str());
+    return failed == 0 ? 0 : 1;
 }
 
-int start(int argc, char **argv) {
-    Options options;
-    std::string why;
-    if (!parse(argc, argv, options, why)) return task_farm::explain("faces", why, kUsage);
-    return look_for_faces(options);
+task_farm::Work make_work(const Bytes &cascade) {
+    // std::function wants what can be copied.
+    const auto detector = std::make_shared<cv::CascadeClassifier>(make_detector(cascade));
+    return [detector](const Bytes &photo) { return look_at(*detector, photo); };
 }
 
 }  // namespace
 
 int main(int argc, char **argv) {
-    return task_farm::program(argc, argv, "faces", start);
+    task_farm::one_thread_each();
+    const auto lead = [&](task_farm::Ranks &ranks) {
+        Options options;
+        std::string why;
+        if (!parse(argc, argv, options, why)) return task_farm::explain("faces", why, kUsage);
+        return look_for_faces(options, ranks);
+    };
+    task_farm::program(argc, argv, "faces", lead, make_work);
 }

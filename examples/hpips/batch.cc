@@ -6,6 +6,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "examples/ranks/process.h"
+
 namespace hpips {
 
 namespace fs = std::filesystem;
@@ -71,7 +73,7 @@ Opened open_job(const Job &job, const Pipeline &pipeline, const Options &options
 }
 
 Batch::Batch(const Options &options, Pipeline pipeline, Farm &farm, Progress &progress,
-             VerifyPlan verify)
+             ranks::VerifyPlan verify)
     : options_(options),
       pipeline_(std::move(pipeline)),
       farm_(farm),
@@ -80,7 +82,7 @@ Batch::Batch(const Options &options, Pipeline pipeline, Farm &farm, Progress &pr
       jobs_(jobs_of(options)) {}
 
 int Batch::run() {
-    const double began = now_s();
+    const double began = ranks::now_s();
     farm_.beside([this] { jobs_ = jobs_of_pages(jobs_); });
     done_.resize(jobs_.size());
     for (size_t i = 0; i < jobs_.size(); ++i) do_image(jobs_[i], i);
@@ -88,7 +90,7 @@ int Batch::run() {
     const int code = summary();
     if (code != kExitImageFailed)
         for (const Done &done : done_) DoneList(done.output).remove();
-    if (!options_.report.empty()) write_report(now_s() - began);
+    if (!options_.report.empty()) write_report(ranks::now_s() - began);
     return code;
 }
 
@@ -97,10 +99,10 @@ void Batch::do_image(const Job &job, size_t number) {
     done = {};
     done.input = job.input;
     progress_.begin(job.input, number + 1, jobs_.size());
-    const double began = now_s();
+    const double began = ranks::now_s();
     try {
         compute(job, done);
-        done.seconds = now_s() - began;
+        done.seconds = ranks::now_s() - began;
         char text[64];
         std::snprintf(text, sizeof text, "%lld tiles in %.1f s -> ",
                       static_cast<long long>(done.tiles), done.seconds);

@@ -35,7 +35,7 @@ Opened open_job(const Job &job, const Pipeline &pipeline, const Options &options
 class Batch {
 public:
     Batch(const Options &options, Pipeline pipeline, Farm &farm, Progress &progress,
-          VerifyPlan verify);
+          ranks::VerifyPlan verify);
     // The exit code.
     int run();
 
@@ -60,7 +60,7 @@ private:
     Pipeline pipeline_;
     Farm &farm_;
     Progress &progress_;
-    VerifyPlan verify_;
+    ranks::VerifyPlan verify_;
     std::vector<Job> jobs_;
     std::vector<Done> done_;
     std::set<std::string> written_;

@@ -5,22 +5,30 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "examples/hpips/plan.h"
-#include "examples/hpips/pool.h"
+#include "examples/ranks/link.h"
 
 namespace hpips {
 
+struct TileResult {
+    uint64_t job = 0;
+    int64_t tile = 0;
+    cv::Mat pixels;
+    double seconds = 0;  // of a processor
+    std::string error;   // why there are no pixels
+};
+
 class Worker {
 public:
-    enum class News { kNothing, kAlive, kResult, kNonsense };
     virtual ~Worker() = default;
     // Tiles from now on are of this job.
     virtual void start(uint64_t job, std::shared_ptr<const Plan> plan, const Grid &grid) = 0;
     virtual void give(int64_t tile, const cv::Mat &input) = 0;
     // At most one thing that happened. Results may be of an earlier job.
-    virtual News poll(TileResult &result) = 0;
-    virtual void say_alive() {}
+    virtual ranks::News poll(TileResult &result) = 0;
+    virtual ranks::Link *link() { return nullptr; }  // to where it is; nullptr: this process
     virtual std::string host() const = 0;
     virtual int threads() const = 0;
 };
@@ -30,14 +38,7 @@ std::unique_ptr<Worker> make_home_worker(int threads);
 // Another rank.
 std::unique_ptr<Worker> make_remote_worker(int rank);
 
-// Tells ranks that all is done, and waits a little for them to take it; never for the dead.
-void send_home(const std::vector<std::unique_ptr<Worker>> &workers);
-
-// The life of a rank other than 0. Returns when rank 0 says so: 0; or rank 0 was silent: 4.
+// The life of a rank other than 0: ranks::serve_rank_0.
 int serve_rank_0(int threads);
-
-std::string host_name();
-void sleep_a_little();
-double now_s();  // steady
 
 }  // namespace hpips

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "examples/hpips/farm.h"
 
-#include <chrono>
 #include <cmath>
 #include <cstring>
-#include <future>
 
 #include "examples/hpips/exact.h"
+#include "examples/ranks/process.h"
 
 namespace hpips {
 namespace {
 
-constexpr double kTickSeconds = 0.2;
-constexpr double kAliveEverySeconds = 1;
+using ranks::now_s;
+using ranks::Schedule;
+
+std::vector<ranks::Link *> links_of(const std::vector<std::unique_ptr<Worker>> &workers) {
+    std::vector<ranks::Link *> links;
+    for (const auto &worker : workers)
+        if (worker->link() != nullptr) links.push_back(worker->link());
+    return links;
+}
 
 }  // namespace
 
@@ -51,6 +57,7 @@ Farm::Farm(std::vector<std::unique_ptr<Worker>> workers, FarmOptions options, Pr
       options_(options),
       progress_(progress),
       roster_(workers_.size()),
+      watch_(roster_, options.silent_s),
       accounts_(workers_.size()) {
     roster_[0].is_quiet = false;
     roster_[0].threads = workers_[0]->threads();
@@ -59,7 +66,7 @@ Farm::Farm(std::vector<std::unique_ptr<Worker>> workers, FarmOptions options, Pr
 
 int Farm::usable_count() const {
     int count = 0;
-    for (const Member &member : roster_) count += member.is_usable() ? 1 : 0;
+    for (const ranks::Member &member : roster_) count += member.is_usable() ? 1 : 0;
     return count;
 }
 
@@ -70,32 +77,36 @@ std::string Farm::rank_text(int rank) const {
 void Farm::wait_for_hellos(double seconds) {
     const double until = now_s() + seconds;
     while (usable_count() < rank_count() && now_s() < until) {
-        if (!collect(nullptr)) sleep_a_little();
+        if (!collect(nullptr)) ranks::sleep_a_little();
         tick(nullptr);
     }
 }
 
 void Farm::beside(const std::function<void()> &task) {
-    auto done = std::async(std::launch::async, [&task] {
-        set_arithmetic();
-        task();
-    });
-    while (done.wait_for(std::chrono::milliseconds(2)) != std::future_status::ready) {
-        collect(nullptr);
-        tick(nullptr);
-    }
-    done.get();
+    ranks::beside(
+        [&task] {
+            set_arithmetic();
+            task();
+        },
+        [this] {
+            collect(nullptr);
+            tick(nullptr);
+        });
+}
+
+void Farm::end() {
+    send_home(links_of(workers_));
 }
 
 bool Farm::collect(Current *current) {
     bool moved = false;
     for (int rank = 0; rank < rank_count(); ++rank) {
-        Member &member = roster_[static_cast<size_t>(rank)];
+        ranks::Member &member = roster_[static_cast<size_t>(rank)];
         TileResult result;
-        const Worker::News news = workers_[static_cast<size_t>(rank)]->poll(result);
-        if (news == Worker::News::kNothing) continue;
+        const ranks::News news = workers_[static_cast<size_t>(rank)]->poll(result);
+        if (news == ranks::News::kNothing) continue;
         moved = true;
-        if (news == Worker::News::kNonsense) {
+        if (news == ranks::News::kNonsense) {
             give_up(current, rank, "says what makes no sense", true);
             continue;
         }
@@ -104,7 +115,7 @@ bool Farm::collect(Current *current) {
         member.threads = workers_[static_cast<size_t>(rank)]->threads();
         accounts_[static_cast<size_t>(rank)].host = workers_[static_cast<size_t>(rank)]->host();
         accounts_[static_cast<size_t>(rank)].is_lost = false;
-        if (news == Worker::News::kResult && current != nullptr && result.job == job_)
+        if (news == ranks::News::kResult && current != nullptr && result.job == job_)
             accept(*current, rank, result);
     }
     return moved;
@@ -133,23 +144,14 @@ void Farm::give_up(Current *current, int rank, const std::string &why, bool for_
 
 void Farm::tick(Current *current) {
     const double now = now_s();
-    if (now - ticked_ < kTickSeconds) return;
-    // While this rank was busy with a file it heard nobody: that is nobody's fault.
-    const double gap = ticked_ > 0 ? now - ticked_ - kTickSeconds : 0;
-    ticked_ = now;
-    for (int rank = 1; rank < rank_count(); ++rank) {
-        Member &member = roster_[static_cast<size_t>(rank)];
-        if (gap > kAliveEverySeconds) member.heard += gap;
-        if (member.is_usable() && now - member.heard > options_.silent_s)
-            give_up(current, rank, "does not answer", false);
-    }
-    if (now - spoke_ > kAliveEverySeconds) {
-        spoke_ = now;
-        for (const auto &worker : workers_) worker->say_alive();
-    }
+    std::vector<int> silent;
+    if (!watch_.look(now, silent)) return;
+    for (const int rank : silent) give_up(current, rank, "does not answer", false);
+    if (watch_.should_say_alive(now))
+        for (ranks::Link *link : links_of(workers_)) link->say_alive();
     if (current == nullptr) return;
     const double side = current->store.grid().side();
-    progress_.update(current->schedule.done_count(), current->kept, current->schedule.tile_count(),
+    progress_.update(current->schedule.done_count(), current->kept, current->schedule.task_count(),
                      side * side, usable_count(), now);
 }
 
@@ -168,7 +170,7 @@ Farm::Outcome Farm::compute(Image &image, const std::shared_ptr<const Plan> &pla
         bool moved = collect(&current);
         moved |= hand_out(current);
         tick(&current);
-        if (!moved) sleep_a_little();
+        if (!moved) ranks::sleep_a_little();
     }
     return {current.schedule.contributors(), current.schedule.verified_count()};
 }

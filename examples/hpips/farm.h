@@ -13,8 +13,8 @@
 #include "examples/hpips/crew.h"
 #include "examples/hpips/image.h"
 #include "examples/hpips/progress.h"
-#include "examples/hpips/schedule.h"
 #include "examples/hpips/store.h"
+#include "examples/ranks/schedule.h"
 
 namespace hpips {
 
@@ -29,7 +29,7 @@ struct RankAccount {
 };
 
 struct FarmOptions {
-    VerifyPlan verify;
+    ranks::VerifyPlan verify;
     double silent_s = 20;  // a rank that says nothing for so long is given up, until it does
 };
 
@@ -55,7 +55,7 @@ public:
     const std::vector<std::unique_ptr<Worker>> &workers() const { return workers_; }
     const std::set<int> &odd_ranks() const { return odd_; }
     int rank_count() const { return static_cast<int>(workers_.size()); }
-    void end() { send_home(workers_); }
+    void end();
 
 private:
     struct Current;
@@ -74,12 +74,11 @@ private:
     std::vector<std::unique_ptr<Worker>> workers_;
     FarmOptions options_;
     Progress &progress_;
-    Roster roster_;
+    ranks::Roster roster_;
+    ranks::Watch watch_;
     std::vector<RankAccount> accounts_;
     std::set<int> odd_;
     uint64_t job_ = 0;
-    double ticked_ = 0;
-    double spoke_ = 0;
 };
 
 // Within `tolerance` in each sample; 0: the same bytes.

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // hpips::main: with MPI under a launcher, without it alone.
 #include <malloc.h>
-#include <mpi.h>
-#include <sched.h>
-#include <signal.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -16,27 +12,14 @@
 #include "examples/hpips/estimate.h"
 #include "examples/hpips/exact.h"
 #include "examples/hpips/vips_image.h"
+#include "examples/ranks/process.h"
 
 namespace hpips {
 namespace {
 
 constexpr double kHelloSeconds = 5;
-constexpr unsigned kFinalizeSeconds = 10;
 constexpr int kKeptAllocationBytes = 32 << 20;  // larger ones go back to the kernel at once
 constexpr int kKeptFreeBytes = 256 << 20;
-
-// Alone there is no need for MPI, which would look for a network first.
-bool is_launched() {
-    for (const char *name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"})
-        if (std::getenv(name) != nullptr) return true;
-    return false;
-}
-
-int processor_count() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
-}
 
 uint64_t random_seed() {
     uint64_t seed = 0;
@@ -49,11 +32,11 @@ int run(const Options &options, int ranks) {
     Pipeline pipeline = pipeline_of(options.words.front());
     jobs_of(options);  // what is wrong with the command line is said before anything is done
     Progress progress(options.quiet);
-    const VerifyPlan verify{options.verify, random_seed()};
+    const ranks::VerifyPlan verify{options.verify, random_seed()};
     std::vector<std::unique_ptr<Worker>> workers;
-    const int home_threads = options.threads > 0 ? options.threads
-                             : is_launched()     ? 1
-                                                 : processor_count();
+    const int home_threads = options.threads > 0    ? options.threads
+                             : ranks::is_launched() ? 1
+                                                    : ranks::processor_count();
     workers.push_back(make_home_worker(home_threads));
     for (int rank = 1; rank < ranks; ++rank) workers.push_back(make_remote_worker(rank));
     // Never destroyed: messages to ranks that are gone stay where they are.
@@ -103,21 +86,9 @@ int rank_main(int argc, char **argv, int rank, int ranks) {
     }
 }
 
-// Some rank may be gone, and MPI_Finalize may wait for it where nobody told it not to.
-[[noreturn]] void leave(int code) {
-    static int late_code;
-    late_code = code;
-    std::fflush(nullptr);
-    signal(SIGALRM, [](int) { _exit(late_code); });
-    alarm(kFinalizeSeconds);
-    MPI_Finalize();
-    _exit(code);  // tiles that nobody waits for any more may still be computed
-}
-
 }  // namespace
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN);  // of a connection to a rank that is gone
     // The memory of one tile is that of the next: to get each page anew from the kernel would take
     // longer than what is computed in it.
     mallopt(M_MMAP_THRESHOLD, kKeptAllocationBytes);
@@ -126,25 +97,8 @@ int main(int argc, char **argv) {
     // A rank is one slot; what runs at once is tiles.
     cv::setNumThreads(1);
     cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-    if (!is_launched()) {
-        const int code = rank_main(argc, argv, 0, 1);
-        std::fflush(nullptr);
-        _exit(code);
-    }
-    int provided = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    int rank = 0;
-    int ranks = 1;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    int code = kExitImageFailed;
-    try {
-        code = rank_main(argc, argv, rank, ranks);
-    } catch (const std::exception &problem) {
-        std::fprintf(stderr, "hpips: %s\n", problem.what());
-    }
-    leave(code);
+    ranks::program(argc, argv, "hpips",
+                   [&](int rank, int count) { return rank_main(argc, argv, rank, count); });
 }
 
 }  // namespace hpips

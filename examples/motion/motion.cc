@@ -3,14 +3,12 @@
 // clip with the moments in which something moves, marked, and a table of them. `mpirun -n 4 motion
 // …` here, or `mpirun --chain-lease 4 --chain-home 1 motion …` on rented slots, which get small
 // grey frames.
-#include <mpi.h>
-
 #include <algorithm>
+#include <climits>
 #include <cmath>
 #include <cstdio>
 #include <deque>
 #include <filesystem>
-#include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgproc.hpp>
 #include <opencv2/video.hpp>
@@ -18,7 +16,9 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "examples/task_farm/bytes.h"
 #include "examples/task_farm/files.h"
+#include "examples/task_farm/opencv.h"
 #include "examples/task_farm/task_farm.h"
 
 namespace {
@@ -36,7 +36,7 @@ constexpr int kChunkFrames = 100;  // of a task
 // Before each task's own frames: what is still there is the background. The same for any number of
 // ranks, so that what is found is the same, too.
 constexpr int kWarmUpFrames = 50;
-constexpr int kFramesMax = 100'000'000;
+constexpr size_t kFramesMax = 100'000'000;
 constexpr int kBoxesMax = 50;         // of a frame
 constexpr double kMarginSeconds = 1;  // of the clip, before and after
 constexpr double kDefaultFps = 25;    // where a video does not say it
@@ -85,7 +85,7 @@ bool parse(int argc, char **argv, Options &options, std::string &why) {
 // Rank 0's: the frames in their order, as often as they are asked for.
 class Video {
 public:
-    explicit Video(const std::string &path) : path_(path) { rewind(); }
+    explicit Video(std::string path) : path_(std::move(path)) { rewind(); }
 
     void rewind() {
         if (!capture_.open(path_))
@@ -97,9 +97,9 @@ public:
         return std::isfinite(fps) && fps >= 1 && fps <= 1000 ? fps : kDefaultFps;
     }
     // By decoding: what a header says is not always so.
-    int count() {
+    size_t count() {
         cv::Mat frame;
-        int count = 0;
+        size_t count = 0;
         while (count < kFramesMax && read(frame)) {
             size_ = frame.size();
             ++count;
@@ -129,14 +129,15 @@ public:
     Bytes next() {
         std::deque<cv::Mat> frames = before_;
         cv::Mat frame;
+        bool is_odd = false;
         for (int i = 0; i < kChunkFrames && video_.read(frame); ++i) {
-            if (frame.size() != video_.size())
-                throw std::runtime_error("a frame of another size than the others");
+            is_odd |= frame.size() != video_.size();
             cv::Mat grey, small;
             cv::cvtColor(frame, grey, cv::COLOR_BGR2GRAY);
             cv::resize(grey, small, small_, 0, 0, cv::INTER_AREA);
             frames.push_back(small);
         }
+        if (is_odd) throw std::runtime_error("a frame of another size than the last one");
         task_farm::Writer writer;
         writer.number(static_cast<int64_t>(before_.size()));
         writer.number(static_cast<int64_t>(frames.size()));
@@ -180,10 +181,8 @@ Bytes watch(const Bytes &task) {
     const int64_t warm_up = reader.number();
     const int64_t count = reader.number();
     cv::Size small, video;
-    small.width = static_cast<int>(reader.number());
-    small.height = static_cast<int>(reader.number());
-    video.width = static_cast<int>(reader.number());
-    video.height = static_cast<int>(reader.number());
+    for (int *side : {&small.width, &small.height, &video.width, &video.height})
+        *side = reader.number(1, INT_MAX);
     const int64_t least_pixels = reader.number();
     // Shadows are not told apart: in grey, dark clothes would be some.
     constexpr double kContrast = 16;
@@ -211,18 +210,20 @@ Bytes watch(const Bytes &task) {
     return result.take();
 }
 
-void read_boxes(const Bytes &bytes, size_t first, std::vector<Boxes> &by_frame) {
+// What a rank says of so many frames of a video of that size.
+std::vector<Boxes> read_boxes(const Bytes &bytes, size_t frames, cv::Size video) {
     task_farm::Reader reader(bytes);
-    const size_t last = std::min(by_frame.size(), first + kChunkFrames);
-    for (size_t frame = first; frame < last; ++frame) {
-        by_frame[frame].resize(static_cast<size_t>(reader.number()));
-        for (cv::Rect &box : by_frame[frame]) {
-            box.x = static_cast<int>(reader.number());
-            box.y = static_cast<int>(reader.number());
-            box.width = static_cast<int>(reader.number());
-            box.height = static_cast<int>(reader.number());
+    std::vector<Boxes> by_frame(frames);
+    for (Boxes &boxes : by_frame) {
+        boxes.resize(static_cast<size_t>(reader.number(0, kBoxesMax)));
+        for (cv::Rect &box : boxes) {
+            box.x = reader.number(0, video.width);
+            box.y = reader.number(0, video.height);
+            box.width = reader.number(0, video.width - box.x);
+            box.height = reader.number(0, video.height - box.y);
         }
     }
+    return by_frame;
 }
 
 struct Event {
@@ -293,23 +294,6 @@ void write_table(const std::string &folder, const std::vector<Event> &events, do
     task_farm::write_file(folder + "/motion.csv", text.data(), text.size());
 }
 
-void say(const Options &options, const char *why) {
-    std::fprintf(stderr, "motion: %s: %s\n", options.video.c_str(), why);
-}
-
-// Nothing: it cannot be read, which has been said.
-std::unique_ptr<Video> open_video(const Options &options, int &count) {
-    try {
-        auto video = std::make_unique<Video>(options.video);
-        count = video->count();
-        if (count == 0) throw std::runtime_error("no frame can be decoded");
-        return video;
-    } catch (const std::exception &problem) {
-        say(options, problem.what());
-        return nullptr;
-    }
-}
-
 void write_results(const Options &options, Video &video, const std::vector<Boxes> &by_frame) {
     const auto margin = static_cast<size_t>(kMarginSeconds * video.fps());
     const std::vector<Event> events = events_of(by_frame, 2 * margin);
@@ -321,59 +305,56 @@ void write_results(const Options &options, Video &video, const std::vector<Boxes
                 options.folder.c_str(), events.empty() ? "csv" : "avi");
 }
 
-int watch_video(const Options &options) {
-    int count = 0;
-    const auto video = open_video(options, count);
-    if (!video) {
-        task_farm::run({});  // the others may go
-        return 1;
-    }
-    Chunks chunks(*video, options.area);
-    std::vector<Boxes> by_frame(static_cast<size_t>(count));
+std::vector<Boxes> find_motion(const Options &options, task_farm::Ranks &ranks, Video &video,
+                               size_t count, int &failed) {
+    Chunks chunks(video, options.area);
+    std::vector<Boxes> by_frame(count);
+    ranks.run({.count = static_cast<int>((count + kChunkFrames - 1) / kChunkFrames),
+               .shared = {},
+               .make = [&](int) { return chunks.next(); },
+               .take =
+                   [&](int task, const Bytes &result) {
+                       const size_t first = static_cast<size_t>(task) * kChunkFrames;
+                       auto boxes = read_boxes(
+                           result, std::min<size_t>(kChunkFrames, count - first), video.size());
+                       std::move(boxes.begin(), boxes.end(),
+                                 by_frame.begin() + static_cast<ptrdiff_t>(first));
+                   },
+               .failed =
+                   [&](int task, const std::string &why) {
+                       std::fprintf(stderr, "motion: frames from %d on: %s\n", task * kChunkFrames,
+                                    why.c_str());
+                       ++failed;
+                   }});
+    return by_frame;
+}
+
+int watch_video(const Options &options, task_farm::Ranks &ranks) {
     int failed = 0;
-    const auto fail = [&](int task, const std::string &why) {
-        std::fprintf(stderr, "motion: frames from %d on: %s\n", task * kChunkFrames, why.c_str());
-        ++failed;
-    };
-    task_farm::run({.count = (count + kChunkFrames - 1) / kChunkFrames,
-                    .make = [&](int) { return chunks.next(); },
-                    .work = watch,
-                    .take =
-                        [&](int task, const Bytes &result) {
-                            try {
-                                read_boxes(result, static_cast<size_t>(task) * kChunkFrames,
-                                           by_frame);
-                            } catch (const std::exception &problem) {
-                                fail(task, problem.what());
-                            }
-                        },
-                    .failed = fail});
     try {
-        write_results(options, *video, by_frame);
+        Video video(options.video);
+        size_t count = 0;
+        ranks.beside([&] { count = video.count(); });
+        if (count == 0) throw std::runtime_error("no frame can be decoded");
+        const auto by_frame = find_motion(options, ranks, video, count, failed);
+        ranks.beside([&] { write_results(options, video, by_frame); });
     } catch (const std::exception &problem) {
-        say(options, problem.what());
+        std::fprintf(stderr, "motion: %s: %s\n", options.video.c_str(), problem.what());
         return 1;
     }
     return failed == 0 ? 0 : 1;
 }
 
-int start(int argc, char **argv) {
-    Options options;
-    std::string why;
-    if (!parse(argc, argv, options, why)) return task_farm::explain("motion", why, kUsage);
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    int code = 0;
-    if (rank == 0)
-        code = watch_video(options);
-    else
-        task_farm::run({.count = 0, .make = {}, .work = watch, .take = {}, .failed = {}});
-    MPI_Bcast(&code, 1, MPI_INT, 0, MPI_COMM_WORLD);
-    return code;
-}
-
 }  // namespace
 
 int main(int argc, char **argv) {
-    return task_farm::program(argc, argv, "motion", start);
+    task_farm::one_thread_each();
+    const auto lead = [&](task_farm::Ranks &ranks) {
+        Options options;
+        std::string why;
+        if (!parse(argc, argv, options, why)) return task_farm::explain("motion", why, kUsage);
+        return watch_video(options, ranks);
+    };
+    task_farm::program(argc, argv, "motion", lead,
+                       [](const Bytes &) -> task_farm::Work { return watch; });
 }

@@ -1,246 +1,307 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "examples/task_farm/task_farm.h"
 
-#include <mpi.h>
-#include <time.h>
-
-#include <chrono>
 #include <climits>
 #include <cstdio>
-#include <cstring>
-#include <future>
 #include <map>
-#include <opencv2/core.hpp>
-#include <opencv2/core/utils/logger.hpp>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
+
+#include "examples/ranks/link.h"
+#include "examples/ranks/pool.h"
+#include "examples/ranks/process.h"
+#include "examples/ranks/schedule.h"
 
 namespace task_farm {
 namespace {
 
-constexpr int kToRank0Tag = 1;
-constexpr int kTaskTag = 2;
-constexpr int kNoTask = -1;
+using ranks::Link;
+using ranks::Message;
+using ranks::News;
+using ranks::now_s;
+using ranks::Word;
 
-// What goes over the wire: a task's number, whether it failed, and bytes.
-struct Message {
-    int task = kNoTask;
-    bool failed = false;
-    Bytes bytes;
-};
+constexpr double kSilentSeconds = 20;  // a rank that says nothing for so long is not counted on
+constexpr size_t kReasonBytesMax = 1000;
 
-void sleep_a_little() {
-    const timespec pause{0, 300'000};
-    nanosleep(&pause, nullptr);
+// A kResult or a kFailed, from here or from another rank.
+using Answer = Message;
+
+Answer failure(uint64_t job, int64_t task, const std::string &why) {
+    Answer answer = ranks::text_message(Word::kFailed, why.empty() ? "failed" : why);
+    answer.header.job = job;
+    answer.header.task = task;
+    return answer;
 }
 
-void send(const Message &message, int rank, int tag) {
-    Writer writer;
-    writer.number(message.task).number(message.failed ? 1 : 0);
-    writer.blob(message.bytes.data(), message.bytes.size());
-    const Bytes packed = writer.take();
-    MPI_Send(packed.data(), static_cast<int>(packed.size()), MPI_BYTE, rank, tag, MPI_COMM_WORLD);
-}
-
-std::optional<Message> receive(int from, int tag, int *rank = nullptr) {
-    int is_there = 0;
-    MPI_Status status;
-    MPI_Iprobe(from, tag, MPI_COMM_WORLD, &is_there, &status);
-    if (is_there == 0) return std::nullopt;
-    int size = 0;
-    MPI_Get_count(&status, MPI_BYTE, &size);
-    Bytes packed(static_cast<size_t>(size));
-    MPI_Recv(packed.data(), size, MPI_BYTE, status.MPI_SOURCE, tag, MPI_COMM_WORLD,
-             MPI_STATUS_IGNORE);
-    if (rank != nullptr) *rank = status.MPI_SOURCE;
-    Reader reader(packed);
-    Message message;
-    message.task = static_cast<int>(reader.number());
-    message.failed = reader.number() != 0;
-    message.bytes = reader.blob();
-    return message;
-}
-
-Message failure(int task, const std::string &why) {
-    return {task, true, {why.begin(), why.end()}};
-}
-
-Message work_on(const Farm &farm, const Message &task) {
-    try {
-        Message result{task.task, false, farm.work(task.bytes)};
-        if (result.bytes.size() > INT_MAX / 2)
-            return failure(task.task, "the result is too large to be sent");
-        return result;
-    } catch (const std::exception &problem) {
-        return failure(task.task, problem.what());
-    }
-}
-
-void serve(const Farm &farm) {
-    send({}, 0, kToRank0Tag);
-    for (;;) {
-        const auto task = receive(0, kTaskTag);
-        if (!task) {
-            sleep_a_little();
-            continue;
-        }
-        if (task->task == kNoTask) return;
-        send(work_on(farm, *task), 0, kToRank0Tag);
-    }
-}
-
-class Master {
+// Where tasks are done, on rank 0 and on the others alike.
+class Workshop {
 public:
-    explicit Master(const Farm &farm) : farm_(farm) {
-        MPI_Comm_size(MPI_COMM_WORLD, &at_work_);
-        --at_work_;
-    }
+    Workshop(MakeWork make_work, int threads) : make_work_(std::move(make_work)), pool_(threads) {}
 
-    void run() {
-        while (done_ < farm_.count || at_work_ > 0) {
-            bool moved = serve_ranks();
-            moved |= work_here();
-            if (!moved) sleep_a_little();
-        }
+    void start(uint64_t number, Bytes shared) {
+        job_ = std::make_shared<Job>(number, std::move(shared), make_work_);
+        pool_.clear();
     }
+    void add(int64_t task, Bytes bytes) {
+        pool_.add(
+            [job = job_, task, bytes = std::move(bytes)] { return job->work_on(task, bytes); });
+    }
+    std::optional<Answer> take() { return pool_.take(); }
+    int threads() const { return pool_.threads(); }
+    void abandon() { pool_.abandon(); }
 
 private:
-    bool serve_ranks() {
-        int rank = 0;
-        const auto said = receive(MPI_ANY_SOURCE, kToRank0Tag, &rank);
-        if (!said) return false;
-        if (const auto given = given_.extract(rank)) {
-            if (said->task == given.mapped())
-                finish(*said);
-            else
-                finish(failure(given.mapped(), "a rank answered with another task"));
-        }
-        const auto task = next();
-        if (task) given_[rank] = task->task;
-        send(task ? *task : Message{}, rank, kTaskTag);
-        if (!task) --at_work_;
-        return true;
-    }
+    class Job {
+    public:
+        Job(uint64_t number, Bytes shared, const MakeWork &make_work)
+            : number_(number), shared_(std::move(shared)), make_work_(make_work) {}
 
-    // One task at a time on a thread, so that ranks need not wait for its end.
-    bool work_here() {
-        if (own_.valid()) {
-            if (own_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
-            finish(own_.get());
-            return true;
-        }
-        auto task = next();
-        if (!task) return false;
-        own_ = std::async(std::launch::async,
-                          [this, task = std::move(*task)] { return work_on(farm_, task); });
-        return true;
-    }
-
-    // Tasks that cannot be made have failed.
-    std::optional<Message> next() {
-        while (next_ < farm_.count) {
-            const int task = next_++;
+        Answer work_on(int64_t task, const Bytes &bytes) {
+            const double begin = now_s();
             try {
-                Message message{task, false, farm_.make(task)};
-                if (message.bytes.size() <= INT_MAX / 2) return message;
-                finish(failure(task, "too large to be sent to a rank"));
+                Work work = a_work();
+                Answer answer{{.word = Word::kResult, .job = number_, .task = task}, work(bytes)};
+                keep(std::move(work));
+                if (answer.bytes.size() > kResultBytesMax)
+                    throw std::runtime_error("the result is too large to be sent");
+                answer.header.seconds = now_s() - begin;
+                return answer;
             } catch (const std::exception &problem) {
-                finish(failure(task, problem.what()));
+                return failure(number_, task, problem.what());
             }
         }
-        return std::nullopt;
-    }
 
-    void finish(Message result) {
-        ++done_;
-        if (result.failed)
-            farm_.failed(result.task, {result.bytes.begin(), result.bytes.end()});
-        else
-            farm_.take(result.task, std::move(result.bytes));
-    }
+    private:
+        Work a_work() {
+            {
+                const std::lock_guard lock(mutex_);
+                if (!idle_.empty()) {
+                    Work work = std::move(idle_.back());
+                    idle_.pop_back();
+                    return work;
+                }
+            }
+            return make_work_(shared_);
+        }
+        void keep(Work work) {
+            const std::lock_guard lock(mutex_);
+            idle_.push_back(std::move(work));
+        }
 
-    const Farm &farm_;
-    std::future<Message> own_;
-    std::map<int, int> given_;  // by rank: its task. Ranks may be anybody's
-    int next_ = 0;
-    int done_ = 0;
-    int at_work_ = 0;  // ranks that have not been sent home
+        const uint64_t number_;
+        const Bytes shared_;
+        const MakeWork &make_work_;
+        std::mutex mutex_;
+        std::vector<Work> idle_;  // each of one thread at a time
+    };
+
+    const MakeWork make_work_;
+    std::shared_ptr<Job> job_ = std::make_shared<Job>(0, Bytes(), make_work_);
+    ranks::Pool<Answer> pool_;
+};
+
+class WorkshopServant : public ranks::Servant {
+public:
+    explicit WorkshopServant(const MakeWork &make_work) : workshop_(make_work, 1) {}
+
+    int threads() const override { return workshop_.threads(); }
+    void obey(const Message &message) override {
+        if (message.header.word == Word::kJob)
+            workshop_.start(message.header.job, message.bytes);
+        else if (message.header.word == Word::kTask)
+            workshop_.add(message.header.task, message.bytes);
+    }
+    std::optional<Message> answer() override { return workshop_.take(); }
+    void abandon() override { workshop_.abandon(); }
+
+private:
+    Workshop workshop_;
 };
 
 }  // namespace
 
-void run(const Farm &farm) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rank == 0)
-        Master(farm).run();
-    else
-        serve(farm);
-    // Who asks for work of the next farm must not be heard in this one.
-    MPI_Request all_are_done = MPI_REQUEST_NULL;
-    MPI_Ibarrier(MPI_COMM_WORLD, &all_are_done);
-    for (int is_done = 0; is_done == 0;) {
-        MPI_Test(&all_are_done, &is_done, MPI_STATUS_IGNORE);
-        if (is_done == 0) sleep_a_little();
+struct Ranks::Impl {
+    Impl(const char *program, int count, int threads, const MakeWork &make_work)
+        : name(program),
+          here(make_work, threads),
+          roster(static_cast<size_t>(count)),
+          watch(roster, kSilentSeconds) {
+        roster[0].is_quiet = false;
+        roster[0].threads = threads;
+        for (int rank = 1; rank < count; ++rank) links.push_back(std::make_unique<Link>(rank));
+    }
+
+    void run(const Tasks &of);
+    void hand_out();
+    bool collect();
+    void look_around();
+    News poll(int rank, Answer &answer);
+    void accept(int rank, const Answer &answer);
+    void drop(int rank, int64_t task, const std::string &why);
+    void give_up(int rank, const char *why, bool for_good);
+    int count() const { return static_cast<int>(roster.size()); }
+    Link &link(int rank) { return *links[static_cast<size_t>(rank) - 1]; }
+
+    const char *name;
+    Workshop here;
+    std::vector<std::unique_ptr<Link>> links;  // to rank 1 and the following ones
+    ranks::Roster roster;
+    ranks::Watch watch;
+    uint64_t job = 0;
+    const Tasks *tasks = nullptr;  // of this job; nullptr: between two
+    std::optional<ranks::Schedule> schedule;
+    std::map<int64_t, Bytes> made;  // and neither taken nor failed
+};
+
+void Ranks::Impl::run(const Tasks &of) {
+    tasks = &of;
+    ++job;
+    schedule.emplace(std::vector<bool>(static_cast<size_t>(of.count)), roster, ranks::VerifyPlan{});
+    here.start(job, of.shared);
+    for (const auto &one : links) one->send({{.word = Word::kJob, .job = job}, of.shared});
+    while (!schedule->is_finished()) {
+        const bool moved = collect();
+        hand_out();
+        look_around();
+        if (!moved) ranks::sleep_a_little();
+    }
+    made.clear();
+    tasks = nullptr;
+}
+
+void Ranks::Impl::hand_out() {
+    for (int rank = 0; rank < count(); ++rank) {
+        const auto task = schedule->next(rank, now_s());
+        if (!task) continue;
+        if (!made.contains(*task)) {
+            try {
+                Bytes bytes = tasks->make(static_cast<int>(*task));
+                if (bytes.size() > INT_MAX) throw std::runtime_error("too large to be sent");
+                made[*task] = std::move(bytes);
+            } catch (const std::exception &problem) {
+                drop(rank, *task, problem.what());
+                continue;
+            }
+        }
+        if (rank == 0)
+            here.add(*task, made[*task]);
+        else
+            link(rank).send({{.word = Word::kTask, .job = job, .task = *task}, made[*task]});
     }
 }
 
-int program(int argc, char **argv, const char *name, int (*start)(int argc, char **argv)) {
-    int provided = 0;
-    MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);
-    // A rank is one slot: more threads would be in each other's way, and change what is found.
-    cv::setNumThreads(1);
-    cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-    int code = 1;
-    try {
-        code = start(argc, argv);
-    } catch (const std::exception &problem) {
-        // The other ranks may be waiting for this one: they have to go too.
-        std::fprintf(stderr, "%s: %s\n", name, problem.what());
-        MPI_Abort(MPI_COMM_WORLD, 1);
+// This task will not be done.
+void Ranks::Impl::drop(int rank, int64_t task, const std::string &why) {
+    schedule->failed(rank, task);
+    schedule->came(0, task, 0, now_s());
+    made.erase(task);
+    tasks->failed(static_cast<int>(task), why);
+}
+
+News Ranks::Impl::poll(int rank, Answer &answer) {
+    if (rank != 0) return link(rank).poll(answer, kResultBytesMax);
+    auto done = here.take();
+    if (done) answer = std::move(*done);
+    return done ? News::kResult : News::kNothing;
+}
+
+bool Ranks::Impl::collect() {
+    bool moved = false;
+    for (int rank = 0; rank < count(); ++rank) {
+        Answer answer;
+        const News news = poll(rank, answer);
+        if (news == News::kNothing) continue;
+        moved = true;
+        if (news == News::kNonsense) {
+            give_up(rank, "says what makes no sense", true);
+            continue;
+        }
+        ranks::Member &member = roster[static_cast<size_t>(rank)];
+        member.heard = now_s();
+        member.is_quiet = false;
+        if (rank != 0) member.threads = link(rank).threads();
+        if (news == News::kResult && tasks != nullptr && answer.header.job == job)
+            accept(rank, answer);
     }
-    MPI_Finalize();
-    return code;
+    return moved;
+}
+
+void Ranks::Impl::accept(int rank, const Answer &answer) {
+    const int64_t task = answer.header.task;
+    if (task < 0 || task >= schedule->task_count())
+        return give_up(rank, "answers a question that nobody asked", true);
+    if (answer.header.word == Word::kFailed) {
+        if (!schedule->failed(rank, task)) return;
+        return drop(rank, task, ranks::printable(text_of(answer).substr(0, kReasonBytesMax)));
+    }
+    if (made.contains(task) && !roster[static_cast<size_t>(rank)].is_excluded) {
+        try {
+            tasks->take(static_cast<int>(task), answer.bytes);
+        } catch (const std::exception &problem) {
+            if (rank == 0) return drop(rank, task, problem.what());
+            return give_up(rank, problem.what(), true);
+        }
+    }
+    if (schedule->came(rank, task, answer.header.seconds, now_s()) == ranks::Schedule::Use::kFinal)
+        made.erase(task);
+}
+
+void Ranks::Impl::give_up(int rank, const char *why, bool for_good) {
+    std::fprintf(stderr, "%s: rank %d (%s) %s: its tasks go to others\n", name, rank,
+                 link(rank).host().c_str(), why);
+    roster[static_cast<size_t>(rank)].is_excluded |= for_good;
+    if (schedule) schedule->set_quiet(rank);
+    roster[static_cast<size_t>(rank)].is_quiet = true;
+}
+
+void Ranks::Impl::look_around() {
+    const double now = now_s();
+    std::vector<int> silent;
+    if (!watch.look(now, silent)) return;
+    for (const int rank : silent) give_up(rank, "does not answer", false);
+    if (watch.should_say_alive(now))
+        for (const auto &one : links) one->say_alive();
+}
+
+Ranks::Ranks(const char *name, int count, int threads, const MakeWork &make_work)
+    : impl_(std::make_unique<Impl>(name, count, threads, make_work)) {}
+
+Ranks::~Ranks() {
+    std::vector<Link *> links;
+    for (const auto &one : impl_->links) links.push_back(one.get());
+    send_home(links);
+    impl_->here.abandon();
+    // Not destroyed: MPI may still look at what was not sent, and threads at what they work on.
+    impl_.release();  // NOLINT(bugprone-unused-return-value)
+}
+
+void Ranks::run(const Tasks &tasks) {
+    impl_->run(tasks);
+}
+
+void Ranks::beside(const std::function<void()> &task) {
+    ranks::beside(task, [this] {
+        impl_->collect();
+        impl_->look_around();
+    });
+}
+
+void program(int argc, char **argv, const char *name, const std::function<int(Ranks &)> &lead,
+             const MakeWork &make_work) {
+    ranks::program(argc, argv, name, [&](int rank, int count) {
+        if (rank != 0)
+            return ranks::serve_rank_0(std::make_unique<WorkshopServant>(make_work), INT_MAX);
+        Ranks all(name, count, ranks::is_launched() ? 1 : ranks::processor_count(), make_work);
+        return lead(all);
+    });
 }
 
 int explain(const char *name, const std::string &why, const char *usage) {
-    int rank = 0;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    if (rank == 0 && !why.empty()) std::fprintf(stderr, "%s: %s\n", name, why.c_str());
-    if (rank == 0) std::fputs(usage, why.empty() ? stdout : stderr);
+    if (!why.empty()) std::fprintf(stderr, "%s: %s\n", name, why.c_str());
+    std::fputs(usage, why.empty() ? stdout : stderr);
     return why.empty() ? 0 : 2;
-}
-
-Writer &Writer::number(int64_t value) {
-    const auto *data = reinterpret_cast<const uint8_t *>(&value);
-    bytes_.insert(bytes_.end(), data, data + sizeof value);
-    return *this;
-}
-
-Writer &Writer::blob(const void *data, size_t size) {
-    number(static_cast<int64_t>(size));
-    const auto *bytes = static_cast<const uint8_t *>(data);
-    bytes_.insert(bytes_.end(), bytes, bytes + size);
-    return *this;
-}
-
-const uint8_t *Reader::next(size_t size) {
-    if (size > bytes_.size() - at_) throw std::runtime_error("a message that ends too early");
-    const uint8_t *data = bytes_.data() + at_;
-    at_ += size;
-    return data;
-}
-
-int64_t Reader::number() {
-    int64_t value = 0;
-    std::memcpy(&value, next(sizeof value), sizeof value);
-    return value;
-}
-
-Bytes Reader::blob() {
-    const auto size = static_cast<size_t>(number());
-    const uint8_t *data = next(size);
-    return {data, data + size};
 }
 
 }  // namespace task_farm

@@ -1,62 +1,71 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Independent tasks on the ranks of MPI_COMM_WORLD, for programs that have many: rank 0 makes each
 // task, whoever has nothing to do gets the next one, and rank 0 takes the results. What comes out
-// does not depend on how many ranks there are. Whoever waits sleeps: on rented slots waiting is
-// billed like work.
+// does not depend on how many ranks there are, nor on how many of them are lost: rank 0 is at home,
+// the others may be anybody's machine. A rank that is silent, slow, or answers what makes no sense
+// has its tasks done by others. Whoever waits sleeps: on rented slots waiting is billed like work.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "examples/ranks/channel.h"
+
 namespace task_farm {
 
-using Bytes = std::vector<uint8_t>;
+using ranks::Bytes;
 
-struct Farm {
+// What is done with a task; throws where it cannot be done. Made for each thread that works, of
+// what all tasks share.
+using Work = std::function<Bytes(const Bytes &task)>;
+using MakeWork = std::function<Work(const Bytes &shared)>;
+
+// A result that is larger is none.
+inline constexpr uint64_t kResultBytesMax = 256 << 20;
+
+struct Tasks {
     int count = 0;
-    std::function<Bytes(int task)> make;               // rank 0, in order: what a rank must know
-    std::function<Bytes(const Bytes &task)> work;      // any rank, one at a time; may throw
-    std::function<void(int task, Bytes result)> take;  // rank 0, in any order
-    std::function<void(int task, const std::string &why)> failed;  // rank 0: work threw, or make
+    Bytes shared;
+    // In order, each once. What it throws is told to `failed`, and so is what is too large to be
+    // sent (2 GiB).
+    std::function<Bytes(int task)> make;
+    // In any order; a task's last result counts. Throws where a result makes no sense: then that
+    // rank gets no more tasks, and this one is done by another.
+    std::function<void(int task, const Bytes &result)> take;
+    // It cannot be made, or not be done on this machine either.
+    std::function<void(int task, const std::string &why)> failed;
 };
 
-// All ranks call it; rank 0 returns when every task was taken or has failed, the others when there
-// are no more. Between MPI_Init_thread (MPI_THREAD_FUNNELED) and MPI_Finalize, by the thread that
-// called the former. A task or result of 2 GiB or more is a failure of that task.
-void run(const Farm &farm);
+// Rank 0's.
+class Ranks {
+public:
+    // `threads` work here.
+    Ranks(const char *name, int count, int threads, const MakeWork &make_work);
+    ~Ranks();  // the ranks go home
+    Ranks(const Ranks &) = delete;
+    Ranks &operator=(const Ranks &) = delete;
 
-// main() of such a program: MPI, one thread a rank, an exception as the end of all ranks. `start`
-// returns the exit code.
-int program(int argc, char **argv, const char *name, int (*start)(int argc, char **argv));
+    // Returns when every task was taken or has failed.
+    void run(const Tasks &tasks);
+    // Something slow, on a thread of its own: the ranks hear meanwhile that this one is there,
+    // which they wait for in vain for 90 s, no longer. What it throws is thrown here.
+    void beside(const std::function<void()> &task);
 
-// Rank 0 says what is wrong with the command line, or, where `why` is empty, what was asked for.
-// The exit code: 2, or 0.
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// main() of such a program: rank 0 does `lead`, which returns the exit code, and the others work.
+// Without a launcher rank 0 is alone and uses every processor.
+[[noreturn]] void program(int argc, char **argv, const char *name,
+                          const std::function<int(Ranks &ranks)> &lead, const MakeWork &make_work);
+
+// Says what is wrong with the command line, or, where `why` is empty, what was asked for. The exit
+// code: 2, or 0.
 int explain(const char *name, const std::string &why, const char *usage);
-
-// Numbers and blobs, one after the other: what tasks and results are made of.
-class Writer {
-public:
-    Writer &number(int64_t value);
-    Writer &blob(const void *data, size_t size);
-    Bytes take() { return std::move(bytes_); }
-
-private:
-    Bytes bytes_;
-};
-
-// std::runtime_error where the bytes end too early.
-class Reader {
-public:
-    explicit Reader(const Bytes &bytes) : bytes_(bytes) {}
-    int64_t number();
-    Bytes blob();
-
-private:
-    const uint8_t *next(size_t size);
-    const Bytes &bytes_;
-    size_t at_ = 0;
-};
 
 }  // namespace task_farm

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""faces, motion and panorama make the same on any number of ranks, and what is broken is named."""
+"""faces, motion and panorama make the same alone, on any number of ranks, and beside a rank that lies; what is broken
+is named."""
 
 import csv
 import os
@@ -17,6 +18,7 @@ BUILD = os.environ["TEST_BUILD_DIR"]
 FACES = f"{BUILD}/examples/faces/faces"
 MOTION = f"{BUILD}/examples/motion/motion"
 PANORAMA = f"{BUILD}/examples/panorama/panorama"
+LIAR = f"{BUILD}/tests/examples/lying_rank.so"
 HPIPS = f"{BUILD}/examples/hpips/hpips"
 # 29 people, of whom one looks away.
 SOLVAY = "/usr/share/visp-images-data/ViSP-images/Solvay/Solvay_conference_1927_Version2_1280x881.png"
@@ -32,11 +34,21 @@ class Tasks(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
 
-    def run_on(self, ranks, program, *words, code=0):
-        done = subprocess.run(["mpirun", "--oversubscribe", "-n", str(ranks), program, *words], cwd=self.folder,
-                              capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False)
+    def run_words(self, *words, code=0):
+        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=TIME_LIMIT_S,
+                              check=False)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
         return done.stdout + done.stderr
+
+    def run_on(self, ranks, program, *words, code=0):
+        return self.run_words("mpirun", "--oversubscribe", "-n", str(ranks), program, *words, code=code)
+
+    def run_beside(self, lie, program, *words):
+        """On three ranks, of which the second lies."""
+        liar = ["env", f"LD_PRELOAD={LIAR}", f"LYING_RANK={lie}"]
+        honest = ["-n", "1", program, *words]
+        return self.run_words("mpirun", "--oversubscribe", *honest, ":", "-n", "1", *liar, program, *words, ":",
+                              *honest)
 
     def read(self, name):
         with open(f"{self.folder}/{name}", "rb") as file:
@@ -63,7 +75,8 @@ class Tasks(unittest.TestCase):
         os.symlink(SOLVAY, f"{self.folder}/solvay.png")
         for ranks in (1, 2, 4):
             self.run_on(ranks, FACES, "-o", f"out{ranks}", "solvay.png", "grey.png", SOLVAY)
-        for ranks in (2, 4):
+        self.run_words(FACES, "-o", "out-alone", "solvay.png", "grey.png", SOLVAY)
+        for ranks in (2, 4, "-alone"):
             for name in ("faces.png", "faces.csv"):
                 self.assertEqual(self.read(f"out{ranks}/{name}"), self.read(f"out1/{name}"), (ranks, name))
         found = self.table("out1/faces.csv")
@@ -71,6 +84,21 @@ class Tasks(unittest.TestCase):
         self.assertTrue(25 <= len(of_first) <= 31, len(of_first))
         self.assertEqual(len(found), 2 * len(of_first))
         self.assertEqual(sorted(os.listdir(f"{self.folder}/out1")), ["faces.csv", "faces.png"])
+
+    def test_faces_beside_a_rank_that_lies(self):
+        self.faces_or_skip()
+        photos = []
+        for number in range(5):
+            photos.append(f"{number}.png")
+            os.symlink(SOLVAY, f"{self.folder}/{photos[-1]}")
+        self.run_words(FACES, "-o", "out-alone", *photos)
+        # It works on, and what it says is not used; or it is waited for in vain.
+        for lie, is_told in (("garbage", True), ("short", True), ("huge", True), ("elsewhere", True), ("mute", False)):
+            with self.subTest(lie):
+                said = self.run_beside(lie, FACES, "-o", f"out-{lie}", *photos)
+                self.assertEqual("faces: rank 1 (" in said, is_told, said)
+                for name in ("faces.png", "faces.csv"):
+                    self.assertEqual(self.read(f"out-{lie}/{name}"), self.read(f"out-alone/{name}"))
 
     def test_faces_names_what_it_cannot_read(self):
         self.faces_or_skip()
@@ -100,7 +128,8 @@ class Tasks(unittest.TestCase):
         self.frames(moving=True)
         for ranks in (1, 2, 4):
             self.run_on(ranks, MOTION, "-o", f"out{ranks}", "frame-%04d.png")
-        for ranks in (2, 4):
+        self.run_words(MOTION, "-o", "out-alone", "frame-%04d.png")
+        for ranks in (2, 4, "-alone"):
             for name in ("motion.avi", "motion.csv"):
                 self.assertEqual(self.read(f"out{ranks}/{name}"), self.read(f"out1/{name}"), (ranks, name))
         event, = self.table("out1/motion.csv")
@@ -132,7 +161,13 @@ class Tasks(unittest.TestCase):
             self.assertEqual(done.returncode, 0)
         for ranks in (1, 3):
             self.run_on(ranks, PANORAMA, "-o", f"all-{ranks}.png", *photos)
-        self.assertEqual(self.read("all-1.png"), self.read("all-3.png"))
+        self.run_words(PANORAMA, "-o", "all-alone.png", *photos)
+        said = self.run_beside("garbage", PANORAMA, "-o", "all-beside.png", *photos, photos[0])
+        self.assertIn("panorama: rank 1 (", said)
+        self.run_words(PANORAMA, "-o", "all-twice.png", *photos, photos[0])
+        self.assertEqual(self.read("all-beside.png"), self.read("all-twice.png"))
+        for name in ("3", "alone"):
+            self.assertEqual(self.read("all-1.png"), self.read(f"all-{name}.png"))
         width, height = struct.unpack(">II", self.read("all-1.png")[16:24])
         self.assertLess(abs(width - 1260) + abs(height - 840), 12, (width, height))
         self.write("grey.png", png(64, 64, 1, 8, bytes(64 * 64)))

@@ -5,7 +5,7 @@ TESTS += tests/hpips_test
 tests_hpips_test_SOURCES = \
   tests/hpips/operators_test.cc tests/hpips/pipeline_test.cc \
   tests/hpips/random_images.cc tests/hpips/random_images.h \
-  tests/hpips/schedule_test.cc tests/hpips/store_test.cc
+  tests/hpips/store_test.cc tests/ranks/schedule_test.cc
 tests_hpips_test_CPPFLAGS = $(HPIPS_CPPFLAGS) $(GTEST_CFLAGS)
 tests_hpips_test_LDADD = examples/hpips/libhpips.a $(GTEST_LIBS) $(HPIPS_LIBS)
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The schedule against ranks that are slow, lost, late and lying, with a clock of the test's own.
-#include "examples/hpips/schedule.h"
+#include "examples/ranks/schedule.h"
 
 #include <gtest/gtest.h>
 
@@ -8,9 +8,10 @@
 
 #include "tests/hpips/random_images.h"
 
-namespace hpips::testing {
+namespace ranks::testing {
 namespace {
 
+using hpips::testing::Chance;
 using Use = Schedule::Use;
 
 Roster roster_of(int ranks) {
@@ -22,9 +23,9 @@ Roster roster_of(int ranks) {
 TEST(Schedule, AloneDoesEverythingInOrder) {
     Roster roster = roster_of(1);
     Schedule schedule(std::vector<bool>(5), roster, {});
-    for (int64_t tile = 0; tile < 5; ++tile) {
-        EXPECT_EQ(schedule.next(0, 0), tile);
-        EXPECT_EQ(schedule.came(0, tile, 0.1, 1), Use::kFinal);
+    for (int64_t task = 0; task < 5; ++task) {
+        EXPECT_EQ(schedule.next(0, 0), task);
+        EXPECT_EQ(schedule.came(0, task, 0.1, 1), Use::kFinal);
     }
     EXPECT_TRUE(schedule.is_finished());
     EXPECT_EQ(schedule.next(0, 2), std::nullopt);
@@ -38,7 +39,7 @@ TEST(Schedule, WhatIsDoneIsNotDoneAgain) {
     EXPECT_TRUE(schedule.is_finished());
 }
 
-TEST(Schedule, ATileIsUnderWayWhileAnotherIsComputed) {
+TEST(Schedule, ATaskIsUnderWayWhileAnotherIsComputed) {
     Roster roster = roster_of(2);
     Schedule schedule(std::vector<bool>(100), roster, {});
     EXPECT_EQ(schedule.next(1, 0), 0);
@@ -54,25 +55,25 @@ TEST(Schedule, ATileIsUnderWayWhileAnotherIsComputed) {
 
 TEST(Schedule, NearTheEndNobodyHoards) {
     Roster roster = roster_of(4);
-    for (Member &member : roster) member.tile_s = 0.001;
+    for (Member &member : roster) member.task_s = 0.001;
     Schedule schedule(std::vector<bool>(8), roster, {});
     int got = 0;
     while (schedule.next(1, 0)) ++got;
     EXPECT_LE(got, 2);
 }
 
-TEST(Schedule, ALostRanksTilesGoToOthersAndItsLateResultCounts) {
+TEST(Schedule, ALostRanksTasksGoToOthersAndItsLateResultCounts) {
     Roster roster = roster_of(2);
     Schedule schedule(std::vector<bool>(2), roster, {});
-    const int64_t tile = *schedule.next(1, 0);
+    const int64_t task = *schedule.next(1, 0);
     schedule.set_quiet(1);
     EXPECT_EQ(schedule.next(1, 1), std::nullopt);
-    EXPECT_EQ(schedule.next(0, 1), tile);
-    EXPECT_EQ(schedule.came(1, tile, 9, 9), Use::kFinal);
-    EXPECT_EQ(schedule.came(0, tile, 9, 10), Use::kIgnore);
+    EXPECT_EQ(schedule.next(0, 1), task);
+    EXPECT_EQ(schedule.came(1, task, 9, 9), Use::kFinal);
+    EXPECT_EQ(schedule.came(0, task, 9, 10), Use::kIgnore);
 }
 
-TEST(Schedule, AStragglersTileIsGivenToWhoIsIdle) {
+TEST(Schedule, AStragglersTaskIsGivenToWhoIsIdle) {
     Roster roster = roster_of(2);
     Schedule schedule(std::vector<bool>(1), roster, {});
     EXPECT_EQ(schedule.next(1, 0), 0);
@@ -101,9 +102,9 @@ TEST(Schedule, ASecondOpinionIsAnotherRanks) {
 TEST(Schedule, WhereRanksDisagreeRank0Decides) {
     Roster roster = roster_of(3);
     Schedule schedule(std::vector<bool>(3), roster, {1.0, 7});
-    for (int64_t tile = 0; tile < 2; ++tile) {
-        EXPECT_EQ(schedule.next(1, 0), tile);
-        EXPECT_EQ(schedule.came(1, tile, 1, 1), Use::kFirst);
+    for (int64_t task = 0; task < 2; ++task) {
+        EXPECT_EQ(schedule.next(1, 0), task);
+        EXPECT_EQ(schedule.came(1, task, 1, 1), Use::kFirst);
     }
     EXPECT_EQ(schedule.next(2, 1), 0);
     EXPECT_EQ(schedule.came(2, 0, 1, 2), Use::kCompare);
@@ -126,10 +127,10 @@ TEST(Schedule, OnlyTheShareIsVerifiedAndTheSeedSaysWhich) {
     const auto chosen = [](uint64_t seed) {
         Roster roster = roster_of(1);
         Schedule schedule(std::vector<bool>(4000), roster, {0.25, seed});
-        std::vector<int64_t> tiles;
-        for (int64_t tile = 0; tile < 4000; ++tile)
-            if (schedule.came(0, tile, 1, 1) == Use::kFirst) tiles.push_back(tile);
-        return tiles;
+        std::vector<int64_t> tasks;
+        for (int64_t task = 0; task < 4000; ++task)
+            if (schedule.came(0, task, 1, 1) == Use::kFirst) tasks.push_back(task);
+        return tasks;
     };
     EXPECT_NEAR(static_cast<double>(chosen(1).size()), 1000, 150);
     EXPECT_EQ(chosen(1), chosen(1));
@@ -146,16 +147,16 @@ TEST(Schedule, WhatFailsElsewhereIsDoneAtHome) {
     EXPECT_TRUE(schedule.failed(0, 0));
 }
 
-// Ranks by chance that answer late, twice, wrongly or never: it ends, every tile is right at the
+// Ranks by chance that answer late, twice, wrongly or never: it ends, every task is right at the
 // end, and whoever was named had lied.
 class Game {
 public:
-    Game(Chance &chance, int ranks, int tiles, double share)
+    Game(Chance &chance, int ranks, int tasks, double share)
         : chance_(chance),
           roster_(roster_of(ranks)),
-          schedule_(std::vector<bool>(static_cast<size_t>(tiles)), roster_,
+          schedule_(std::vector<bool>(static_cast<size_t>(tasks)), roster_,
                     {share, static_cast<uint64_t>(chance.below(1 << 30))}),
-          truth_(static_cast<size_t>(tiles), -1),
+          truth_(static_cast<size_t>(tasks), -1),
           inbox_(static_cast<size_t>(ranks)) {
         for (int rank = 1; rank < ranks; ++rank) {
             lies_.push_back(chance.below(4) == 0);
@@ -169,8 +170,8 @@ public:
             now_ += 0.5;
             for (int rank = 0; rank < static_cast<int>(inbox_.size()); ++rank) step(rank, round);
         }
-        for (size_t tile = 0; tile < truth_.size(); ++tile)
-            EXPECT_EQ(truth_[tile], 0) << "tile " << tile << " is a lie";
+        for (size_t task = 0; task < truth_.size(); ++task)
+            EXPECT_EQ(truth_[task], 0) << "task " << task << " is a lie";
     }
 
 private:
@@ -182,38 +183,38 @@ private:
             if (round == dies_at_[static_cast<size_t>(rank - 1)] + 10) schedule_.set_quiet(rank);
             return;
         }
-        if (const auto tile = schedule_.next(rank, now_)) inbox.push_back(*tile);
+        if (const auto task = schedule_.next(rank, now_)) inbox.push_back(*task);
         if (inbox.empty() || chance_.below(3) != 0) return;
-        const int64_t tile = inbox.front();
+        const int64_t task = inbox.front();
         inbox.pop_front();
         // Liars lie each in their own way: rank as the lie.
-        answer(rank, tile, is_liar(rank) && chance_.below(2) == 0 ? rank : 0);
+        answer(rank, task, is_liar(rank) && chance_.below(2) == 0 ? rank : 0);
     }
 
-    void answer(int rank, int64_t tile, int value) {
-        int &stored = truth_[static_cast<size_t>(tile)];
-        switch (schedule_.came(rank, tile, 0.4, now_)) {
+    void answer(int rank, int64_t task, int value) {
+        int &stored = truth_[static_cast<size_t>(task)];
+        switch (schedule_.came(rank, task, 0.4, now_)) {
             case Use::kIgnore: return;
             case Use::kFinal:
             case Use::kFirst: stored = value; return;
             case Use::kCompare:
                 if (stored == value) {
-                    schedule_.agreed(tile);
+                    schedule_.agreed(task);
                 } else {
-                    second_[tile] = value;
-                    schedule_.disagreed(tile);
+                    second_[task] = value;
+                    schedule_.disagreed(task);
                 }
                 return;
-            case Use::kJudge: judge(tile, stored);
+            case Use::kJudge: judge(task, stored);
         }
     }
 
-    void judge(int64_t tile, int &stored) {
-        const auto [first, second] = schedule_.parties(tile);
+    void judge(int64_t task, int &stored) {
+        const auto [first, second] = schedule_.parties(task);
         const bool first_lied = stored != 0;
-        const bool second_lied = second_[tile] != 0;
+        const bool second_lied = second_[task] != 0;
         stored = 0;
-        schedule_.judged(tile);
+        schedule_.judged(task);
         for (const auto &[rank, lied] : {std::pair{first, first_lied}, {second, second_lied}}) {
             if (!lied) continue;
             EXPECT_TRUE(is_liar(rank));
@@ -240,4 +241,4 @@ TEST(Schedule, RandomRanksNeverSpoilTheImage) {
 }
 
 }  // namespace
-}  // namespace hpips::testing
+}  // namespace ranks::testing

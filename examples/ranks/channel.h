@@ -8,16 +8,17 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <vector>
 
-namespace hpips {
+namespace ranks {
 
 enum class Word : uint32_t {
     kHello = 1,  // to rank 0: host name; threads
     kAlive,      // both ways, when there is nothing else to say
-    kJob,        // to a rank: what all tiles from now on are of (job_text)
-    kTile,       // to a rank: pixels with their halo
-    kResult,     // to rank 0: pixels
+    kJob,        // to a rank: what all tasks from now on are of
+    kTask,       // to a rank: what it needs for one
+    kResult,     // to rank 0: what came out
     kFailed,     // to rank 0: why there are none
     kStop        // to a rank
 };
@@ -26,16 +27,22 @@ struct Header {
     uint32_t magic = 0;
     Word word = Word::kAlive;
     uint64_t job = 0;
-    int64_t tile = 0;
+    int64_t task = 0;
     uint64_t bytes = 0;  // of what follows
     double seconds = 0;
     int64_t threads = 0;
 };
 
+using Bytes = std::vector<uint8_t>;
+
+// No more than 2 GiB.
 struct Message {
     Header header;
-    std::vector<uint8_t> bytes;
+    Bytes bytes;
 };
+
+Message text_message(Word word, const std::string &text);
+std::string text_of(const Message &message);
 
 class Channel {
 public:
@@ -66,4 +73,4 @@ private:
     bool awaits_bytes_ = false;
 };
 
-}  // namespace hpips
+}  // namespace ranks

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "examples/hpips/channel.h"
+#include "examples/ranks/channel.h"
 
 #include <climits>
 
-namespace hpips {
+namespace ranks {
 namespace {
 
 constexpr uint32_t kMagic = 0x48504931;  // also tells a machine of the other byte order
@@ -11,6 +11,14 @@ constexpr int kHeaderTag = 1;
 constexpr int kBytesTag = 2;
 
 }  // namespace
+
+Message text_message(Word word, const std::string &text) {
+    return {{.word = word}, {text.begin(), text.end()}};
+}
+
+std::string text_of(const Message &message) {
+    return {message.bytes.begin(), message.bytes.end()};
+}
 
 void Channel::send(Message message) {
     outgoing_.push_back(std::make_unique<Outgoing>());
@@ -67,4 +75,4 @@ Channel::Got Channel::receive(Message &message, uint64_t bytes_max) {
     return Got::kMessage;
 }
 
-}  // namespace hpips
+}  // namespace ranks
