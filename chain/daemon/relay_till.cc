@@ -234,6 +234,10 @@ Status RelayTill::pay_quota(const PublicKey &meeting_point, Purse &purse) {
     wire::RelayTerms terms = purse.terms;
     terms.clear_credit_bytes();
     CHAIN_TRY(accepts(terms));
+    // One that forgets once what was paid for may have been restarted.
+    if (purse.left_bytes() > terms.quota_bytes() + kRelayCountSlackBytes)
+        return make_error(ErrorCode::kRefused, "it was paid for ", purse.left_bytes() >> 20,
+                          " MiB that it did not carry: it gets no more");
     CHAIN_ASSIGN(const Amount due, cost(terms));
     CHAIN_ASSIGN(const KeyPair *key, wallet_.key());
     CHAIN_ASSIGN(const std::uint64_t nonce, backend_.next_nonce(key->public_key()));
@@ -250,6 +254,7 @@ Status RelayTill::pay_quota(const PublicKey &meeting_point, Purse &purse) {
     wire::RelayPayment &payment = *message.mutable_payment();
     payment.set_signed_tx(tx.SerializeAsString());
     payment.set_claim(to_bytes(key->sign(kRelayClaimTag, relay_claim(id, node_key_.public_key()))));
+    purse.paid_bytes += terms.quota_bytes();
     purse.tx = id;
     purse.payment = message.SerializeAsString();
     log(LogLevel::kNote, kRelayLog, "pays ", format_tokens(due), " tokens to the relay of peer ",
@@ -263,8 +268,13 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
     if (found == purses_.end()) return;
     Purse &purse = found->second;
     if (credit.tx_id().empty()) {
-        // It runs low. Once for each quota: while a payment is under way there is none beside it.
+        // It runs low, it says. While a payment is under way there is none beside it.
         if (!purse.payment.empty()) return;
+        if (purse.left_bytes() > purse.terms.quota_bytes() / 2 + kRelayCountSlackBytes) {
+            log(LogLevel::kWarning, kRelayLog, "the relay of peer ", short_hex(meeting_point),
+                " wants to be paid again before it has carried what it was paid for: it is not");
+            return;
+        }
         if (const Status paid = pay_quota(meeting_point, purse); !paid.ok())
             log(LogLevel::kWarning, kRelayLog, "the relay of peer ", short_hex(meeting_point),
                 " will end what it carries: ", paid.error().message);
@@ -280,6 +290,11 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
     if (!outcome.ok()) log(LogLevel::kWarning, kRelayLog, outcome.error().message);
     const auto waiting = std::exchange(purse.waiting, {});
     for (const auto &one : waiting) one(outcome);
+}
+
+std::shared_ptr<std::atomic<std::uint64_t>> RelayTill::counter(const PublicKey &meeting_point) {
+    const auto found = purses_.find(meeting_point);
+    return found == purses_.end() ? nullptr : found->second.carried;
 }
 
 Status RelayTill::take(const PublicKey &peer, const wire::MeetingMessage &message) {

@@ -3,8 +3,9 @@
 // RelayTill: what relaying costs, and who has paid (docs/peer_protocol.md, "Relays that are paid").
 // A seeker pays in advance for a quota of bytes by a transfer on the ledger; what is carried for it
 // is taken from its credit, and without credit nothing is carried. It is told when half of a quota
-// is left, so that it can pay again before the connection is cut. At most one quota is at risk, the
-// seeker's; while nothing has a price, nothing here does anything.
+// is left, so that it can pay again before the connection is cut. The seeker counts, too, and pays
+// no more than what was carried and two quotas: so much is at risk with each meeting point. While
+// nothing has a price, nothing here does anything.
 //
 // A payment counts for the node key that the paying account names in a signed claim, once, and only
 // if its block is younger than this daemon: so nothing needs to be kept on disk.
@@ -30,6 +31,8 @@ inline constexpr std::uint64_t kRelayQuotaBytes = 256ULL << 20;
 // What a meeting point may ask a seeker to pay for at a time: its risk.
 inline constexpr std::uint64_t kRelayQuotaBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kRelayQuotaBytesMin = 1ULL << 20;
+// Who counts at the other end counts a little otherwise.
+inline constexpr std::uint64_t kRelayCountSlackBytes = 16ULL << 20;
 inline constexpr std::size_t kRelayAccountsMax = 1'024;
 inline constexpr std::size_t kRelayPaymentsMax = 4'096;
 inline constexpr std::size_t kRelayPaymentsPendingMax = 64;
@@ -56,6 +59,7 @@ public:
     Status accepts(const wire::RelayTerms &terms) const override;
     void pay(const PublicKey &meeting_point, const wire::RelayTerms &terms,
              std::function<void(Status)> done) override;
+    std::shared_ptr<std::atomic<std::uint64_t>> counter(const PublicKey &meeting_point) override;
     Status take(const PublicKey &peer, const wire::MeetingMessage &message) override;
 
     Amount spent() const { return spent_; }
@@ -88,6 +92,13 @@ private:
         Bytes payment;  // a MeetingMessage that was not answered yet; empty: none
         ledger::TxId tx{};
         std::vector<std::function<void(Status)>> waiting;
+        std::uint64_t paid_bytes = 0;  // this and `carried`: since this daemon's start
+        std::shared_ptr<std::atomic<std::uint64_t>> carried =
+            std::make_shared<std::atomic<std::uint64_t>>(0);
+        std::uint64_t left_bytes() const {  // that it should carry yet
+            const std::uint64_t bytes = *carried;
+            return paid_bytes > bytes ? paid_bytes - bytes : 0;
+        }
     };
     Result<Amount> cost(const wire::RelayTerms &terms) const;
     Status pay_quota(const PublicKey &meeting_point, Purse &purse);

@@ -7,7 +7,9 @@
 // Owner: the loop's thread; outlives the Network.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 
 #include "chain/identity/keys.h"
 #include "chain/wire/meeting.pb.h"
@@ -50,6 +52,13 @@ public:
         static_cast<void>(meeting_point);
         static_cast<void>(terms);
         done(ok_status());
+    }
+
+    // Where bytes are counted, of both directions, that go through this relay; from any thread.
+    // Null: nobody wants to know.
+    virtual std::shared_ptr<std::atomic<std::uint64_t>> counter(const PublicKey &meeting_point) {
+        static_cast<void>(meeting_point);
+        return nullptr;
     }
 
     // ---- both: words about payments, from a peer. An error is a violation.

@@ -18,6 +18,7 @@
 #include "chain/p2p/address.h"
 #include "chain/p2p/frames.h"
 #include "chain/p2p/limits.h"
+#include "chain/p2p/relay_policy.h"
 
 namespace chain::p2p {
 namespace {
@@ -41,6 +42,10 @@ std::shared_ptr<Session> Session::take_over(const SessionSetup &setup, Connectio
     session->remote_ = connection.remote;
     session->view_.relay = connection.relay;
     session->start(connection.fd, connection.time_left_ms);
+    RelayPolicy *policy = setup.options.relay_policy;
+    if (connection.relay && connection.role == Role::kClient && policy != nullptr)
+        count_traffic(bufferevent_openssl_get_ssl(session->events_),
+                      policy->counter(*connection.relay));
     return session;
 }
 

@@ -18,6 +18,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "../system")]
 from figures import figure  # noqa: E402
+from quotas import Quotas  # noqa: E402
 from chain_devnet import BUILD_FOLDER, Devnet  # noqa: E402
 from hpips_test import noise, png  # noqa: E402
 
@@ -26,7 +27,6 @@ PEERS = [int(word) for word in os.environ.get("COST_PEERS", "1 2 4 8").split()]
 SIDE = int(os.environ.get("COST_SIDE", "900"))
 # Of one core, each. Two of a machine's cores are for all daemons, the network and mpirun, too.
 SHARE = 0.18
-PERIOD_US = 20_000
 JOB_HOURS = 100
 JOB_LIMIT_S = 600
 JOBS = {
@@ -34,34 +34,6 @@ JOBS = {
     "deconvolve": "deconvolve sigma=1.5 iterations=20",
     "bilateral": "bilateral radius=8",
 }
-
-
-class Quotas:
-    """A control group for each peer's daemon and what it starts."""
-
-    def __init__(self, count):
-        cpu = "/sys/fs/cgroup/cpu"
-        self.is_old = os.path.exists(f"{cpu}/cpu.cfs_quota_us")
-        if not self.is_old:
-            raise OSError("control groups of version 2: a daemon's group may not hold processes and groups")
-        self.folders = []
-        for number in range(count):
-            folder = f"{cpu}/cost-sheet-{os.getpid()}-{number}"
-            os.mkdir(folder)
-            self.folders.append(folder)
-            for name, value in (("cpu.cfs_period_us", PERIOD_US), ("cpu.cfs_quota_us", int(SHARE * PERIOD_US))):
-                with open(f"{folder}/{name}", "w", encoding="ascii") as file:
-                    file.write(str(value))
-
-    def take_in(self, number, pid):
-        with open(f"{self.folders[number]}/cgroup.procs", "w", encoding="ascii") as file:
-            file.write(str(pid))
-
-    def remove(self):
-        for folder in self.folders:
-            for inner, _, _ in os.walk(folder, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(inner)
 
 
 def take(net, pipeline, peers, picture):
@@ -82,7 +54,7 @@ def take(net, pipeline, peers, picture):
 
 def measure():
     with Devnet(providers=max(PEERS), slots=1) as net:
-        quotas = Quotas(max(PEERS))
+        quotas = Quotas("cost-sheet", [SHARE] * max(PEERS))
         try:
             for number, node in enumerate(net.providers):
                 node.kill()
@@ -142,6 +114,9 @@ def print_sheet(measured):
 def main():
     if not os.path.exists(HPIPS):
         print("cost_sheet: SKIPPED: hpips is not built: libvips-dev or libtiff-dev is missing")
+        return
+    if not Quotas.hold_groups_of_their_own():
+        print("cost_sheet: SKIPPED: control groups of version 2: a daemon's may not hold processes and groups")
         return
     try:
         measured = measure()

@@ -42,23 +42,25 @@ tests_bench_image_rivals_CPPFLAGS = $(HPIPS_CPPFLAGS)
 tests_bench_image_rivals_LDADD = -lopencv_imgcodecs $(HPIPS_LIBS)
 # The table in docs/benchmarks.md is of 3000, 10000 and 30000.
 HPIPS_SIDES = 500 1000 2000
+HPIPS_RANKS_SIDE = 2000
+HPIPS_SIZES = HPIPS_SIDES="$(HPIPS_SIDES)" HPIPS_RANKS_SIDE=$(HPIPS_RANKS_SIDE)
 HPIPS_BENCH = tests/bench/image_rivals
 bench-hpips: all tests/bench/image_rivals
-	@HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
+	@$(HPIPS_SIZES) $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
 endif
 # What jobs cost on 1 to 8 peers, and at list prices of clouds: docs/cost.md. Some five minutes.
 COST_PEERS = 1 2 4 8
 COST_SIDE = 1000
 cost-sheet: all
 	@COST_PEERS="$(COST_PEERS)" COST_SIDE="$(COST_SIDE)" $(RUN_BENCH) $(srcdir)/tests/bench/cost_sheet.py
-EXTRA_DIST += tests/bench/hpips_bench.py tests/bench/cost_sheet.py tests/bench/cloud_prices.json
+EXTRA_DIST += tests/bench/hpips_bench.py tests/bench/cost_sheet.py tests/bench/quotas.py tests/bench/cloud_prices.json
 
 RUN_BENCH = $(AM_TESTS_ENVIRONMENT) BENCH_ROUNDS="$(BENCH_ROUNDS)" $(PYTHON3)
 
 bench: all $(BUILT_FOR_BENCHES) $(HPIPS_BENCH) tests/system/busy tests/bench/ledger_bench \
     tests/bench/network_bench
 	@for bench in $(BENCHES); do $(RUN_BENCH) $(srcdir)/$$bench || exit 1; done
-	@test -z "$(HPIPS_BENCH)" || HPIPS_SIDES="$(HPIPS_SIDES)" $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
+	@test -z "$(HPIPS_BENCH)" || $(HPIPS_SIZES) $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
 	@COST_PEERS="1 2" COST_SIDE=300 $(RUN_BENCH) $(srcdir)/tests/bench/cost_sheet.py
 	@tests/bench/network_bench $(BENCH_ROUNDS)
 bench-lease: all $(BUILT_FOR_BENCHES)

@@ -2,8 +2,9 @@
 TESTS += tests/examples/examples_test.py
 if HAVE_OPENCV
 TESTS += tests/examples/edges_test.py tests/examples/tasks_test.py
+SYSTEM_TESTS += tests/system/tasks_lease_test.py
 endif
-EXTRA_DIST += tests/examples/examples_test.py tests/examples/edges_test.py \
+EXTRA_DIST += tests/system/tasks_lease_test.py tests/examples/examples_test.py tests/examples/edges_test.py \
   tests/examples/tasks_test.py tests/examples/lying_rank.c
 lying_rank = tests/examples/lying_rank.so
 check_SCRIPTS += $(lying_rank)

@@ -8,7 +8,8 @@ import socket
 import subprocess
 import sys
 
-from chain_devnet import BUILD_FOLDER, BUSY, Devnet, hosts_of_ranks, run_tests, say
+from chain_devnet import (
+    BUILD_FOLDER, BUSY, Devnet, descendants, hosts_of_ranks, is_alive, run_tests, say, wait_until)
 
 TALKER = f"{BUILD_FOLDER}/tests/system/talker"
 KNOCKER = f"{BUILD_FOLDER}/tests/system/knocker"
@@ -113,7 +114,63 @@ def own_machines_are_reserved(net):
     net.wait_nothing_locked()
 
 
+# Sleeps in the first try, and ends in the next.
+SLEEPER = """
+echo "rank $OMPI_COMM_WORLD_RANK try ${OMPI_CHAIN_RESTART:-0} on $(hostname)"
+[ "${OMPI_CHAIN_RESTART:-0}" = 0 ] && sleep 60
+exit 0
+"""
+
+
+def sleeping_job(net, *words):
+    """Both ranks run: one at home, one on the peer that is named second."""
+    net.wait_offers()
+    job = net.start_mpirun("--chain-lease", 1, "--chain-home", 1, *words, "-np", 2, "sh", "-c", SLEEPER)
+    wait_until(lambda: job.output()[0].count(" try 0 on ") == 2, 40, lambda: f"both ranks run: {job.output()}")
+    peer = next(line.split()[-1] for line in job.output()[0].splitlines() if line.startswith("rank 1 "))
+    return job, next(provider for provider in net.providers if provider.name == peer)
+
+
+def check_nothing_stays(net, processes):
+    wait_until(lambda: not any(is_alive(process) for process in processes), 15, "no rank is left at home")
+    net.wait_nothing_locked()
+
+
+def a_lost_peer_ends_the_job_at_home_too(net):
+    job, peer = sleeping_job(net)
+    at_home = descendants(job.pid)
+    peer.kill()
+    run = job.wait(30)
+    assert run.rc not in (0, None) and peer.name in run.err, run.text()
+    peer.restart()
+    check_nothing_stays(net, at_home)
+
+
+def a_lost_peer_and_another_try(net):
+    job, peer = sleeping_job(net, "--chain-relaunch", 1)
+    at_home = descendants(job.pid)
+    peer.kill()
+    run = job.wait(60)
+    again = sorted(line.split()[-1].split(".")[0] for line in run.out.splitlines() if " try 1 on " in line)
+    other = next(provider.name for provider in net.providers if provider is not peer)
+    assert run.rc == 0 and again == sorted([HERE, other]), run.text()
+    peer.restart()
+    check_nothing_stays(net, at_home)
+
+
+def the_daemon_at_home_dies(net):
+    """It carries what ranks at home and peers say to each other."""
+    job, _ = sleeping_job(net)
+    at_home = descendants(job.pid)
+    net.renter.kill()
+    run = job.wait(40)
+    assert run.rc not in (0, None) and "ompi-chaind" in run.err, run.text()
+    net.renter.restart()
+    check_nothing_stays(net, at_home)
+
+
 TESTS = [ranks_at_home, as_many_as_there_are, the_same_picture, nobody_knocks_at_mpirun,
+         a_lost_peer_ends_the_job_at_home_too, a_lost_peer_and_another_try, the_daemon_at_home_dies,
          own_machines_are_free, own_machines_are_reserved]
 
 if __name__ == "__main__":

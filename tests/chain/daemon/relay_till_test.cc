@@ -84,6 +84,17 @@ protected:
         talk();
         return outcome;
     }
+    // As the relay does: both ends count it.
+    bool carry(std::uint64_t bytes) {
+        if (const auto counter = seeker_->till->counter(key_of_point())) *counter += bytes;
+        return point_->till->carried(key_of_seeker(), bytes);
+    }
+    void ask_for_more() {
+        MeetingMessage low;
+        low.mutable_credit();
+        EXPECT_TRUE(seeker_->till->take(key_of_point(), low).ok());
+        talk();
+    }
     std::int64_t balance(const Party &party) {
         return backend_->account(party.account())->balance.units;
     }
@@ -149,23 +160,54 @@ TEST_F(RelayTillTest, AQuotaIsPaidInAdvanceAndThenCarried) {
 
 TEST_F(RelayTillTest, ItPaysAgainBeforeItIsUsedUp) {
     EXPECT_EQ(pay(), "");
-    EXPECT_TRUE(point_->till->carried(key_of_seeker(), kRelayQuotaBytes / 2 - 1));
+    EXPECT_TRUE(carry(kRelayQuotaBytes / 2 - 1));
     EXPECT_TRUE(point_->said.empty());
-    EXPECT_TRUE(point_->till->carried(key_of_seeker(), 1));
+    EXPECT_TRUE(carry(1));
     ASSERT_EQ(point_->said.size(), 1u);
     talk();
     EXPECT_EQ(seeker_->till->spent(), Amount{2 * kQuotaCost});
     EXPECT_EQ(terms().credit_bytes(), kRelayQuotaBytes / 2 + kRelayQuotaBytes);
     // Never more than the most in all.
-    EXPECT_TRUE(point_->till->carried(key_of_seeker(), kRelayQuotaBytes));
+    EXPECT_TRUE(carry(kRelayQuotaBytes));
     talk();
-    EXPECT_TRUE(point_->till->carried(key_of_seeker(), kRelayQuotaBytes));
+    EXPECT_TRUE(carry(kRelayQuotaBytes));
     talk();
     EXPECT_EQ(seeker_->till->spent(), Amount{3 * kQuotaCost});
-    EXPECT_FALSE(point_->till->carried(key_of_seeker(), kRelayQuotaBytes / 2));
+    EXPECT_FALSE(carry(kRelayQuotaBytes / 2));
     EXPECT_FALSE(point_->till->may_carry(key_of_seeker()).ok());
     EXPECT_NE(seeker_->till->accepts(terms()).error().message.find("is used up"),
               std::string::npos);
+}
+
+// Who takes money for nothing gets it twice: it may have been restarted once.
+TEST_F(RelayTillTest, WhoDoesNotCarryIsNotPaidOn) {
+    buys_.pay_most = Amount{100 * kQuotaCost};
+    open();
+    EXPECT_EQ(pay(), "");
+    for (int i = 0; i < 5; ++i) ask_for_more();
+    EXPECT_EQ(seeker_->till->spent(), Amount{kQuotaCost});
+    // It carries, and wants to be paid too early again.
+    EXPECT_TRUE(carry(kRelayQuotaBytes / 2));
+    talk();
+    for (int i = 0; i < 5; ++i) ask_for_more();
+    EXPECT_EQ(seeker_->till->spent(), Amount{2 * kQuotaCost});
+}
+
+TEST_F(RelayTillTest, WhoForgetsWhatWasPaidIsPaidOnceMore) {
+    buys_.pay_most = Amount{100 * kQuotaCost};
+    open();
+    for (const bool is_paid : {true, true, false, false}) {
+        const Amount before = seeker_->till->spent();
+        const auto outcome = pay();
+        ASSERT_TRUE(outcome.has_value());
+        EXPECT_EQ(outcome->empty(), is_paid) << *outcome;
+        EXPECT_EQ(seeker_->till->spent() != before, is_paid);
+        point_->till.emplace(sells_, *backend_, point_->wallet, point_->node_key);
+        point_->till->send_with([this](const PublicKey &, const MeetingMessage &message) {
+            point_->said.push_back(message);
+            return ok_status();
+        });
+    }
 }
 
 TEST_F(RelayTillTest, WhatIsTooDearIsNotPaid) {
