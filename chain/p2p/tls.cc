@@ -86,18 +86,19 @@ void count_traffic(ssl_st *ssl, std::shared_ptr<std::atomic<std::uint64_t>> byte
     BIO *socket = SSL_get_rbio(ssl);
     CHAIN_CHECK(socket != nullptr && socket == SSL_get_wbio(ssl));
     BIO_set_callback_arg(socket, reinterpret_cast<char *>(new Counter(std::move(bytes))));
-    BIO_set_callback_ex(socket, [](BIO *of, int what, const char *, size_t, int, long, int result,
-                                   size_t *moved) -> long {
-        auto *counter = reinterpret_cast<Counter *>(BIO_get_callback_arg(of));
-        if (what == BIO_CB_FREE) {
-            delete counter;
-            return 1;
-        }
-        const bool has_moved =
-            what == (BIO_CB_READ | BIO_CB_RETURN) || what == (BIO_CB_WRITE | BIO_CB_RETURN);
-        if (has_moved && result > 0 && moved != nullptr) **counter += *moved;
-        return result;
-    });
+    BIO_set_callback_ex(
+        socket,
+        [](BIO *of, int what, const char *, size_t, int, long, int result, size_t *moved) -> long {
+            auto *counter = reinterpret_cast<Counter *>(BIO_get_callback_arg(of));
+            if (what == BIO_CB_FREE) {
+                delete counter;
+                return 1;
+            }
+            const bool has_moved =
+                what == (BIO_CB_READ | BIO_CB_RETURN) || what == (BIO_CB_WRITE | BIO_CB_RETURN);
+            if (has_moved && result > 0 && moved != nullptr) **counter += *moved;
+            return result;
+        });
 }
 
 std::string connection_error_text(unsigned long code, int socket_errno) {
