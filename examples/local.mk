@@ -34,7 +34,7 @@ RANKS_H = examples/ranks/channel.h examples/ranks/link.h examples/ranks/pool.h \
 
 # Many tasks that know nothing of each other, on ranks.
 TASK_FARM_CC = $(RANKS_CC) examples/task_farm/bytes.cc examples/task_farm/files.cc \
-  examples/task_farm/task_farm.cc
+  examples/task_farm/opencv.cc examples/task_farm/task_farm.cc
 TASK_FARM_H = $(RANKS_H) examples/task_farm/bytes.h examples/task_farm/files.h \
   examples/task_farm/opencv.h examples/task_farm/task_farm.h
 TASK_PROGRAMS_CC = examples/faces/faces.cc examples/motion/motion.cc examples/panorama/panorama.cc

@@ -184,6 +184,22 @@ void RelayTill::remember(const ledger::TxId &tx, std::uint64_t height) {
 
 // ---- at the seeker
 
+std::uint64_t RelayTill::Purse::left_bytes() const {
+    const std::uint64_t bytes = *carried;
+    return paid_bytes > bytes ? paid_bytes - bytes : 0;
+}
+
+std::uint64_t RelayTill::Purse::slack_bytes() const {
+    return std::min<std::uint64_t>(kRelayCountSlackBytes, terms.quota_bytes() / 8) +
+           *carried / kRelayCountSlackDivisor;
+}
+
+void RelayTill::Purse::write_off() {
+    const std::uint64_t left = left_bytes();
+    forgotten_bytes += left;
+    paid_bytes -= left;
+}
+
 Result<Amount> RelayTill::cost(const wire::RelayTerms &terms) const {
     CHAIN_ASSIGN(const Amount price, amount_from_units(terms.price_per_gib()));
     return scale_up(price, terms.quota_bytes(), kBytesPerGib);
@@ -213,9 +229,12 @@ Status RelayTill::accepts(const wire::RelayTerms &terms) const {
 void RelayTill::pay(const PublicKey &meeting_point, const wire::RelayTerms &terms,
                     std::function<void(Status)> done) {
     if (terms.price_per_gib() == 0) return done(ok_status());
+    if (!purses_.contains(meeting_point) && purses_.size() >= kRelayPursesMax)
+        return done(make_error(ErrorCode::kRefused, "too many relays are paid already"));
     Purse &purse = purses_[meeting_point];
     purse.terms = terms;
     if (terms.credit_bytes() > 0) return done(ok_status());
+    if (purse.payment.empty()) purse.write_off();
     purse.waiting.push_back(std::move(done));
     if (!purse.payment.empty()) {
         // It may have been lost with a session.
@@ -234,9 +253,11 @@ Status RelayTill::pay_quota(const PublicKey &meeting_point, Purse &purse) {
     wire::RelayTerms terms = purse.terms;
     terms.clear_credit_bytes();
     CHAIN_TRY(accepts(terms));
-    // One that forgets once what was paid for may have been restarted.
-    if (purse.left_bytes() > terms.quota_bytes() + kRelayCountSlackBytes)
-        return make_error(ErrorCode::kRefused, "it was paid for ", purse.left_bytes() >> 20,
+    // One that forgets once what was paid for may have been restarted; who carries much may forget
+    // more.
+    if (purse.forgotten_bytes >
+        terms.quota_bytes() / 2 * 3 + purse.slack_bytes() + *purse.carried / kRelayForgivenDivisor)
+        return make_error(ErrorCode::kRefused, "it was paid for ", purse.forgotten_bytes >> 20,
                           " MiB that it did not carry: it gets no more");
     CHAIN_ASSIGN(const Amount due, cost(terms));
     CHAIN_ASSIGN(const KeyPair *key, wallet_.key());
@@ -270,7 +291,7 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
     if (credit.tx_id().empty()) {
         // It runs low, it says. While a payment is under way there is none beside it.
         if (!purse.payment.empty()) return;
-        if (purse.left_bytes() > purse.terms.quota_bytes() / 2 + kRelayCountSlackBytes) {
+        if (purse.left_bytes() > purse.terms.quota_bytes() / 2 + purse.slack_bytes()) {
             log(LogLevel::kWarning, kRelayLog, "the relay of peer ", short_hex(meeting_point),
                 " wants to be paid again before it has carried what it was paid for: it is not");
             return;
@@ -288,6 +309,8 @@ void RelayTill::take_credit(const PublicKey &meeting_point, const wire::RelayCre
                         : Status(make_error(ErrorCode::kRefused,
                                             "the relay does not take the payment: ", refused));
     if (!outcome.ok()) log(LogLevel::kWarning, kRelayLog, outcome.error().message);
+    if (backend_.outcome(purse.tx).status == TxStatus::kRejected)
+        purse.paid_bytes -= std::min(purse.paid_bytes, purse.terms.quota_bytes());
     const auto waiting = std::exchange(purse.waiting, {});
     for (const auto &one : waiting) one(outcome);
 }

@@ -3,15 +3,17 @@
 // RelayTill: what relaying costs, and who has paid (docs/peer_protocol.md, "Relays that are paid").
 // A seeker pays in advance for a quota of bytes by a transfer on the ledger; what is carried for it
 // is taken from its credit, and without credit nothing is carried. It is told when half of a quota
-// is left, so that it can pay again before the connection is cut. The seeker counts, too, and pays
-// no more than what was carried and two quotas: so much is at risk with each meeting point. While
-// nothing has a price, nothing here does anything.
+// is left, so that it can pay again before the connection is cut. The seeker counts, too: who wants
+// to be paid again too early is not, and who says that nothing is left of what was paid for has
+// forgotten it; of two quotas, and then it gets no more. While nothing has a price, nothing here
+// does anything.
 //
 // A payment counts for the node key that the paying account names in a signed claim, once, and only
 // if its block is younger than this daemon: so nothing needs to be kept on disk.
 //
 // Owner: the loop's thread. Limits: kRelayAccountsMax credits, kRelayPaymentsMax payments that are
-// remembered, kRelayPaymentsPendingMax that are not in a block yet.
+// remembered, kRelayPaymentsPendingMax that are not in a block yet; kRelayPursesMax meeting points
+// that are paid, each with no more that wait than there are searches.
 #pragma once
 
 #include <deque>
@@ -31,8 +33,12 @@ inline constexpr std::uint64_t kRelayQuotaBytes = 256ULL << 20;
 // What a meeting point may ask a seeker to pay for at a time: its risk.
 inline constexpr std::uint64_t kRelayQuotaBytesMax = 1ULL << 30;
 inline constexpr std::uint64_t kRelayQuotaBytesMin = 1ULL << 20;
-// Who counts at the other end counts a little otherwise.
+// Who counts at the other end counts a little otherwise: by that, or an eighth of a quota, and by a
+// part of what was carried.
 inline constexpr std::uint64_t kRelayCountSlackBytes = 16ULL << 20;
+inline constexpr std::uint64_t kRelayCountSlackDivisor = 64;
+inline constexpr std::uint64_t kRelayForgivenDivisor = 8;
+inline constexpr std::size_t kRelayPursesMax = 256;
 inline constexpr std::size_t kRelayAccountsMax = 1'024;
 inline constexpr std::size_t kRelayPaymentsMax = 4'096;
 inline constexpr std::size_t kRelayPaymentsPendingMax = 64;
@@ -92,13 +98,14 @@ private:
         Bytes payment;  // a MeetingMessage that was not answered yet; empty: none
         ledger::TxId tx{};
         std::vector<std::function<void(Status)>> waiting;
-        std::uint64_t paid_bytes = 0;  // this and `carried`: since this daemon's start
+        // Since this daemon's start: paid for and not forgotten; forgotten; carried.
+        std::uint64_t paid_bytes = 0;
+        std::uint64_t forgotten_bytes = 0;
         std::shared_ptr<std::atomic<std::uint64_t>> carried =
             std::make_shared<std::atomic<std::uint64_t>>(0);
-        std::uint64_t left_bytes() const {  // that it should carry yet
-            const std::uint64_t bytes = *carried;
-            return paid_bytes > bytes ? paid_bytes - bytes : 0;
-        }
+        std::uint64_t left_bytes() const;   // that it should carry yet
+        std::uint64_t slack_bytes() const;  // by so much the two ends may count differently
+        void write_off();                   // it says that nothing is left
     };
     Result<Amount> cost(const wire::RelayTerms &terms) const;
     Status pay_quota(const PublicKey &meeting_point, Purse &purse);

@@ -35,7 +35,8 @@ constexpr int kFaceSideMin = 24;     // pixels of that size
 constexpr int kThumbSide = 96;
 constexpr int kCaptionHeight = 14;
 constexpr int kSheetColumns = 12;
-constexpr int kFacesOnSheetMax = 12 * 400;  // a sheet of 44,000 rows; the table has all
+constexpr size_t kFacesOfPhotoMax = 1'000;
+constexpr size_t kFacesOnSheetMax = 12 * 400;  // a sheet of 44,000 rows; the table has all
 
 struct Options {
     std::string folder = "out";
@@ -102,6 +103,7 @@ std::vector<Face> find_faces(cv::CascadeClassifier &detector, const cv::Mat &pho
         cv::resize(photo(place), thumb, {kThumbSide, kThumbSide}, 0, 0, cv::INTER_AREA);
         faces.push_back({place, thumb});
     }
+    faces.resize(std::min(faces.size(), kFacesOfPhotoMax));
     return faces;
 }
 
@@ -126,6 +128,8 @@ std::vector<Face> read_faces(const Bytes &bytes) {
     const int width = reader.number(1, INT_MAX);
     const int height = reader.number(1, INT_MAX);
     std::vector<Face> faces(reader.count(kThumbBytes));
+    if (faces.size() > kFacesOfPhotoMax)
+        throw std::runtime_error("sent more faces than there can be");
     for (Face &face : faces) {
         face.place.x = reader.number(0, width);
         face.place.y = reader.number(0, height);
@@ -143,7 +147,7 @@ std::vector<Face> read_faces(const Bytes &bytes) {
 cv::Mat contact_sheet(const std::map<int, std::vector<Face>> &by_photo) {
     int count = 0;
     for (const auto &[_, faces] : by_photo) count += static_cast<int>(faces.size());
-    count = std::min(count, kFacesOnSheetMax);
+    count = std::min(count, static_cast<int>(kFacesOnSheetMax));
     const int rows = std::max(1, (count + kSheetColumns - 1) / kSheetColumns);
     const int columns = std::clamp(count, 1, kSheetColumns);
     const int height = kThumbSide + kCaptionHeight;
@@ -160,6 +164,15 @@ cv::Mat contact_sheet(const std::map<int, std::vector<Face>> &by_photo) {
             ++at;
         }
     return sheet;
+}
+
+// The sheet has the first faces only, and memory an end. How many are left.
+size_t drop_what_is_on_no_sheet(std::map<int, std::vector<Face>> &by_photo) {
+    size_t count = 0;
+    for (auto &[_, faces] : by_photo)
+        for (Face &face : faces)
+            if (++count > kFacesOnSheetMax) face.thumb.release();
+    return std::min<size_t>(count, kFacesOnSheetMax);
 }
 
 // RFC 4180.
@@ -210,11 +223,19 @@ int look_for_faces(const Options &options, task_farm::Ranks &ranks) {
     if (cascade.empty()) return 1;
     const auto path = [&](int task) { return options.photos[static_cast<size_t>(task)]; };
     std::map<int, std::vector<Face>> by_photo;
+    size_t thumbs = 0;
     int failed = 0;
     ranks.run({.count = static_cast<int>(options.photos.size()),
                .shared = cascade,
+               .result_bytes_max = 32 << 20,
                .make = [&](int task) { return task_farm::read_file(path(task)); },
-               .take = [&](int task, const Bytes &result) { by_photo[task] = read_faces(result); },
+               .take =
+                   [&](int task, const Bytes &result) {
+                       by_photo[task] = read_faces(result);
+                       thumbs += by_photo[task].size();
+                       if (thumbs > 2 * kFacesOnSheetMax)
+                           thumbs = drop_what_is_on_no_sheet(by_photo);
+                   },
                .failed =
                    [&](int task, const std::string &why) {
                        std::fprintf(stderr, "faces: %s: %s\n", path(task).c_str(), why.c_str());

@@ -103,8 +103,14 @@ bool Farm::collect(Current *current) {
     for (int rank = 0; rank < rank_count(); ++rank) {
         ranks::Member &member = roster_[static_cast<size_t>(rank)];
         TileResult result;
-        const ranks::News news = workers_[static_cast<size_t>(rank)]->poll(result);
-        if (news == ranks::News::kNothing) continue;
+        Worker &worker = *workers_[static_cast<size_t>(rank)];
+        const ranks::News news = worker.poll(result);
+        if (news == ranks::News::kNothing) {
+            if (worker.link() != nullptr && worker.link()->is_receiving(now_s()))
+                member.heard = now_s();
+            continue;
+        }
+        if (member.is_excluded) continue;
         moved = true;
         if (news == ranks::News::kNonsense) {
             give_up(current, rank, "says what makes no sense", true);
@@ -112,8 +118,8 @@ bool Farm::collect(Current *current) {
         }
         member.heard = now_s();
         member.is_quiet = false;
-        member.threads = workers_[static_cast<size_t>(rank)]->threads();
-        accounts_[static_cast<size_t>(rank)].host = workers_[static_cast<size_t>(rank)]->host();
+        member.threads = worker.threads();
+        accounts_[static_cast<size_t>(rank)].host = worker.host();
         accounts_[static_cast<size_t>(rank)].is_lost = false;
         if (news == ranks::News::kResult && current != nullptr && result.job == job_)
             accept(*current, rank, result);
@@ -124,17 +130,20 @@ bool Farm::collect(Current *current) {
 bool Farm::hand_out(Current &current) {
     bool moved = false;
     for (int rank = 0; rank < rank_count(); ++rank) {
+        Worker &worker = *workers_[static_cast<size_t>(rank)];
+        if (worker.link() != nullptr && worker.link()->is_full()) continue;
         const auto tile = current.schedule.next(rank, now_s());
         if (!tile) continue;
         const cv::Rect place = current.store.grid().tile(*tile);
-        workers_[static_cast<size_t>(rank)]->give(
-            *tile, current.image.read(current.plan.input_region(place)));
+        worker.give(*tile, current.image.read(current.plan.input_region(place)));
+        tick(&current);
         moved = true;
     }
     return moved;
 }
 
 void Farm::give_up(Current *current, int rank, const std::string &why, bool for_good) {
+    if (roster_[static_cast<size_t>(rank)].is_excluded) return;
     progress_.say(rank_text(rank) + " " + why + ": its tiles go to others");
     accounts_[static_cast<size_t>(rank)].is_lost = true;
     roster_[static_cast<size_t>(rank)].is_quiet = true;
@@ -147,6 +156,9 @@ void Farm::tick(Current *current) {
     std::vector<int> silent;
     if (!watch_.look(now, silent)) return;
     for (const int rank : silent) give_up(current, rank, "does not answer", false);
+    for (int rank = 1; rank < rank_count(); ++rank)
+        if (roster_[static_cast<size_t>(rank)].strikes >= ranks::kStrikesMax)
+            give_up(current, rank, "fails at what works here", true);
     if (watch_.should_say_alive(now))
         for (ranks::Link *link : links_of(workers_)) link->say_alive();
     if (current == nullptr) return;
@@ -176,6 +188,8 @@ Farm::Outcome Farm::compute(Image &image, const std::shared_ptr<const Plan> &pla
 }
 
 void Farm::accept(Current &current, int rank, const TileResult &result) {
+    if (!current.schedule.was_given(rank, result.tile))
+        return give_up(&current, rank, "answers what nobody asked it", true);
     if (!result.error.empty()) {
         if (current.schedule.failed(rank, result.tile)) throw Failure(result.error);
         return;

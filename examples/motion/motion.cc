@@ -126,7 +126,9 @@ public:
                   std::max(1, cvRound(size.height * scale))};
     }
 
-    Bytes next() {
+    // Once for each chunk, in their order.
+    Bytes make(int chunk) {
+        if (chunk != made_++) throw std::logic_error("a chunk out of its turn");
         std::deque<cv::Mat> frames = before_;
         cv::Mat frame;
         bool is_odd = false;
@@ -155,6 +157,7 @@ private:
     double area_;
     cv::Size small_;
     std::deque<cv::Mat> before_;
+    int made_ = 0;
 };
 
 Boxes boxes_of(const cv::Mat &moving, cv::Size video, int64_t least_pixels) {
@@ -311,7 +314,7 @@ std::vector<Boxes> find_motion(const Options &options, task_farm::Ranks &ranks, 
     std::vector<Boxes> by_frame(count);
     ranks.run({.count = static_cast<int>((count + kChunkFrames - 1) / kChunkFrames),
                .shared = {},
-               .make = [&](int) { return chunks.next(); },
+               .make = [&](int chunk) { return chunks.make(chunk); },
                .take =
                    [&](int task, const Bytes &result) {
                        const size_t first = static_cast<size_t>(task) * kChunkFrames;

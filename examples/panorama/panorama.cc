@@ -33,8 +33,9 @@ constexpr char kUsage[] =
     "  -o FILE   .png, .jpg or .tif (panorama.jpg)\n";
 constexpr size_t kPhotosMax = 200;
 constexpr double kMatchedPixels =
-    600'000;                              // of the first photograph, while features are looked for
-constexpr int kFeaturesMax = 1'500;       // of a photograph
+    600'000;                         // of the largest photograph, while features are looked for
+constexpr int kFeaturesMax = 1'500;  // of a photograph
+constexpr int kMatSideMax = 1 << 16;
 constexpr int kDescriptorBytes = 32;      // of ORB
 constexpr float kMatchConfidence = 0.3F;  // of a feature: the second best must be so much worse
 constexpr float kPairConfidence = 1.0F;   // from which two photographs belong together
@@ -80,8 +81,8 @@ void write_mat(Writer &writer, const cv::Mat &mat) {
 }
 
 cv::Mat read_mat(Reader &reader) {
-    const int rows = reader.number(0, INT_MAX);
-    const int cols = reader.number(0, INT_MAX);
+    const int rows = reader.number(0, kMatSideMax);
+    const int cols = reader.number(0, kMatSideMax);
     const int type = reader.number(0, CV_MAT_TYPE_MASK);
     const Bytes bytes = reader.blob();
     if (rows == 0 || cols == 0) return {};
@@ -209,11 +210,15 @@ double distance(const cv::Matx33d &homography, const ImageFeatures &one, const I
 
 void check_matches(const MatchesInfo &matches, const ImageFeatures &one,
                    const ImageFeatures &other) {
-    for (const cv::DMatch &match : matches.matches)
+    demand(matches.matches.size() <= 4 * kFeaturesMax, "sent more matches than there can be");
+    std::set<std::pair<int, int>> pairs;
+    for (const cv::DMatch &match : matches.matches) {
+        demand(pairs.insert({match.queryIdx, match.trainIdx}).second, "sent a match twice");
         demand(match.queryIdx >= 0 && match.trainIdx >= 0 &&
                    static_cast<size_t>(match.queryIdx) < one.keypoints.size() &&
                    static_cast<size_t>(match.trainIdx) < other.keypoints.size(),
                "matched features that there are not");
+    }
     if (matches.H.empty()) return;
     demand(matches.inliers_mask.size() == matches.matches.size() &&
                matches.H.size() == cv::Size(3, 3) && matches.H.type() == CV_64F,
@@ -265,7 +270,8 @@ private:
             }
         }
         if (failed_ == 0)
-            scale_ = std::min(1.0, std::sqrt(kMatchedPixels / photos_[0].size().area()));
+            for (const cv::Mat &photo : photos_)
+                scale_ = std::min(scale_, std::sqrt(kMatchedPixels / photo.size().area()));
     }
 
     cv::Size looked_at(int photo) const {
@@ -401,6 +407,8 @@ private:
         demand(pixels_of(cameras) <= kPanoramaPixelsMax,
                "more than 200 megapixels: shrink the photographs first (hpips run 'shrink')");
         const auto stitcher = cv::Stitcher::create(cv::Stitcher::PANORAMA);
+        // The scale in which the cameras were found, in its own terms.
+        stitcher->setRegistrationResol(scale_ * scale_ * photos[0].size().area() / 1e6);
         cv::Mat panorama;
         demand(stitcher->setTransform(photos, cameras) == cv::Stitcher::OK &&
                    stitcher->composePanorama(panorama) == cv::Stitcher::OK,

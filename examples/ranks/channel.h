@@ -35,6 +35,10 @@ struct Header {
 
 using Bytes = std::vector<uint8_t>;
 
+inline constexpr uint64_t kTextBytesMax = 64 * 1024;  // of a host's name, an error
+// Who awaits a message's bytes counts on so many a second: until then the sender is not silent.
+inline constexpr uint64_t kSlowestBytesPerSecond = 32 * 1024;
+
 // No more than 2 GiB.
 struct Message {
     Header header;
@@ -52,21 +56,30 @@ public:
 
     // Messages arrive in their order, or, at a rank that is gone, never: then they stay in memory.
     void send(Message message);
-    // Messages that the other side has not taken yet.
+    // Messages that the other side has not taken yet, and their bytes.
     size_t unsent_count();
+    uint64_t unsent_bytes() const { return unsent_bytes_; }
 
     enum class Got { kNothing, kMessage, kNonsense };
-    // kNonsense: what came is no message, or larger than `bytes_max`; this channel is of no more
-    // use.
+    // kNonsense: what came is no message, or larger than `bytes_max` (kTextBytesMax, where it is
+    // neither a job, a task nor a result); from then on what comes is thrown away.
     Got receive(Message &message, uint64_t bytes_max);
+    // A message's beginning is there, and its bytes may still be on their way.
+    bool is_receiving(double now) const { return awaits_bytes_ && now < awaited_until_; }
 
 private:
     struct Outgoing {
         Message message;
         MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
     };
+    Got fail();
+    void throw_away();
+    Got next_is_there();
+
     int peer_;
     bool is_broken_ = false;
+    uint64_t unsent_bytes_ = 0;
+    double awaited_until_ = 0;
     std::deque<std::unique_ptr<Outgoing>> outgoing_;
     Message incoming_;
     MPI_Request request_ = MPI_REQUEST_NULL;  // of what is awaited now

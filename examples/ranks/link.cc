@@ -11,7 +11,7 @@ namespace {
 constexpr double kLookEverySeconds = 0.2;
 constexpr double kOrphanAfterSeconds = 90;  // without a word of rank 0, which says one every second
 constexpr double kFarewellSeconds = 3;
-constexpr int64_t kThreadsMax = 1024;
+constexpr int64_t kThreadsMax = 64;
 constexpr size_t kHostNameMax = 64;
 constexpr double kTaskSecondsMax = 1e9;
 
@@ -19,7 +19,7 @@ constexpr double kTaskSecondsMax = 1e9;
 
 std::string printable(std::string text) {
     for (char &c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+        if (c < ' ' || c > '~') c = '?';
     return text.empty() ? "?" : text;
 }
 
@@ -30,7 +30,7 @@ void Link::say_alive() {
 
 News Link::poll(Message &answer, uint64_t bytes_max) {
     channel_.unsent_count();
-    const Channel::Got got = channel_.receive(answer, std::max(bytes_max, kTextBytesMax));
+    const Channel::Got got = channel_.receive(answer, bytes_max);
     if (got == Channel::Got::kNothing) return News::kNothing;
     if (got == Channel::Got::kNonsense) return News::kNonsense;
     double &seconds = answer.header.seconds;
@@ -111,6 +111,7 @@ int serve_rank_0(std::unique_ptr<Servant> owned, uint64_t bytes_max) {
             channel.send({{.word = Word::kAlive}, {}});
             spoke = now;
         }
+        if (channel.is_receiving(now)) heard = std::max(heard, now - kOrphanAfterSeconds);
         if (now - heard > kOrphanAfterSeconds) return leave(4);
         channel.unsent_count();
         if (!moved) sleep_a_little();

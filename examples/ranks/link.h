@@ -13,7 +13,8 @@
 namespace ranks {
 
 inline constexpr double kAliveEverySeconds = 1;
-inline constexpr uint64_t kTextBytesMax = 64 * 1024;  // of a job, a host's name, an error
+// So much lies ready for a rank, at most, and one message: it gets no more while it takes nothing.
+inline constexpr uint64_t kUnsentBytesMax = 64 << 20;
 
 // What happened to a rank.
 enum class News { kNothing, kAlive, kResult, kNonsense };
@@ -28,6 +29,8 @@ public:
     // At most one thing that happened. kResult: `answer` is a kResult or a kFailed.
     News poll(Message &answer, uint64_t bytes_max);
     size_t unsent_count() { return channel_.unsent_count(); }
+    bool is_full() const { return channel_.unsent_bytes() > kUnsentBytesMax; }
+    bool is_receiving(double now) const { return channel_.is_receiving(now); }
 
     const std::string &host() const { return host_; }  // printable
     int threads() const { return threads_; }
@@ -38,7 +41,7 @@ private:
     int threads_ = 1;
 };
 
-// What a rank says may go to a terminal.
+// What a rank says may go to a terminal: ASCII only.
 std::string printable(std::string text);
 
 // Tells ranks that all is done, and waits a little for them to take it; never for the dead.

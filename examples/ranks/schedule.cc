@@ -12,6 +12,7 @@ constexpr int kAheadMax = 16;
 constexpr double kStragglerSeconds = 3;           // nothing younger is given to a second rank
 constexpr double kUnknownTurnaroundSeconds = 10;  // of a rank without a result so far
 constexpr double kStragglerTurnarounds = 3;
+constexpr double kStragglerSecondsMax = 60;  // a rank cannot make others wait by having been slow
 constexpr double kSmoothing = 0.3;
 
 uint64_t scrambled(uint64_t x) {
@@ -100,12 +101,16 @@ std::optional<int64_t> Schedule::straggler(int rank, double now) const {
     std::optional<int64_t> latest;
     double earliest = now;
     for (const auto &[task, ranks] : sent_) {
-        if (ranks.size() != 1 || !may_have(rank, task) || is_sent_to(rank, task)) continue;
+        if (at(task).phase == Phase::kDone || !may_have(rank, task) || is_sent_to(rank, task))
+            continue;
+        // Two may keep it for ever: rank 0 is the third.
+        if (ranks.size() != 1 && rank != 0) continue;
         const Sent &sent = ranks.front();
         const Member &owner = roster_[static_cast<size_t>(sent.rank)];
         const double usual = owner.turnaround_s > 0 ? kStragglerTurnarounds * owner.turnaround_s
                                                     : kUnknownTurnaroundSeconds;
-        if (now - sent.since < std::max(kStragglerSeconds, usual) || sent.since >= earliest)
+        if (now - sent.since < std::clamp(usual, kStragglerSeconds, kStragglerSecondsMax) ||
+            sent.since >= earliest)
             continue;
         earliest = sent.since;
         latest = task;
@@ -126,7 +131,18 @@ void Schedule::unqueue(int64_t task) {
 void Schedule::send(int rank, int64_t task, double now) {
     unqueue(task);
     sent_[task].push_back({rank, now});
+    if (rank != 0 && !was_given(rank, task)) at(task).given.push_back(rank);
     ++sent_count_[static_cast<size_t>(rank)];
+}
+
+bool Schedule::was_given(int rank, int64_t task) const {
+    const auto &given = at(task).given;
+    return rank == 0 || std::find(given.begin(), given.end(), rank) != given.end();
+}
+
+bool Schedule::expects(int rank, int64_t task) const {
+    return !roster_[static_cast<size_t>(rank)].is_excluded && at(task).phase != Phase::kDone &&
+           was_given(rank, task) && may_have(rank, task);
 }
 
 bool Schedule::take_back(int rank, int64_t task, double *since) {
@@ -165,11 +181,12 @@ Schedule::Use Schedule::came(int rank, int64_t task, double compute_s, double no
         smooth(member.task_s, compute_s);
     }
     Task &one = at(task);
-    const bool counts = !member.is_excluded && one.phase != Phase::kDone && may_have(rank, task);
-    if (!counts) {
+    if (!expects(rank, task)) {
         queue(task);
         return Use::kIgnore;
     }
+    if (one.failed_by > 0) ++roster_[static_cast<size_t>(one.failed_by)].strikes;
+    one.failed_by = -1;
     if (one.phase == Phase::kJudge) return Use::kJudge;
     if (one.phase == Phase::kSecond) {
         one.second = rank;
@@ -190,10 +207,20 @@ Schedule::Use Schedule::came(int rank, int64_t task, double compute_s, double no
 bool Schedule::failed(int rank, int64_t task) {
     double since = 0;
     take_back(rank, task, &since);
-    if (at(task).phase == Phase::kDone) return false;
+    if (!expects(rank, task)) {
+        queue(task);
+        return false;
+    }
     at(task).only_home = true;
+    at(task).failed_by = rank;
     queue(task);
     return rank == 0;
+}
+
+void Schedule::abandon(int64_t task) {
+    if (const auto found = sent_.extract(task))
+        for (const Sent &one : found.mapped()) --sent_count_[static_cast<size_t>(one.rank)];
+    finish(task);
 }
 
 void Schedule::agreed(int64_t task) {

@@ -15,14 +15,17 @@ namespace ranks {
 // One rank, over all jobs of a run. Times are seconds on one clock.
 struct Member {
     bool is_quiet = true;  // not heard of yet, or not for too long; gets nothing until it speaks
-    bool is_excluded = false;  // lied, or spoke nonsense: nothing of it counts any more
+    bool is_excluded = false;  // lied, or spoke nonsense: gets nothing, and is not listened to
     double heard = 0;          // when it last said anything
     int threads = 1;           // tasks that it computes at once
     double task_s = 0;         // what it takes for one, smoothed; 0: not known
     double turnaround_s = 0;   // from sending to result, smoothed
+    int strikes = 0;           // tasks that it failed at and rank 0 did not
     bool is_usable() const { return !is_quiet && !is_excluded; }
 };
 using Roster = std::vector<Member>;
+
+inline constexpr int kStrikesMax = 3;  // then it is of no use
 
 struct VerifyPlan {
     double share = 0;   // of the tasks, 0 … 1
@@ -50,9 +53,15 @@ public:
 
     // A task for a rank, if it should have another one now. It counts as sent.
     std::optional<int64_t> next(int rank, double now);
+    // It was once: an answer to anything else comes from somebody who makes it up, and is ignored.
+    bool was_given(int rank, int64_t task) const;
+    // What the rank says of the task now would be used.
+    bool expects(int rank, int64_t task) const;
     Use came(int rank, int64_t task, double compute_s, double now);
     // The rank could not compute it. True: rank 0 could not either, so nobody can.
     bool failed(int rank, int64_t task);
+    // Nobody will do it: it counts as done.
+    void abandon(int64_t task);
     void agreed(int64_t task);
     void disagreed(int64_t task);
     void judged(int64_t task);
@@ -74,6 +83,8 @@ private:
         bool only_home = false;  // another rank failed at it
         int first = -1;          // whose result is kept, or was taken
         int second = -1;
+        int failed_by = -1;
+        std::vector<int> given;  // to other ranks than 0
     };
     struct Sent {
         int rank;

@@ -64,7 +64,7 @@ private:
                 Work work = a_work();
                 Answer answer{{.word = Word::kResult, .job = number_, .task = task}, work(bytes)};
                 keep(std::move(work));
-                if (answer.bytes.size() > kResultBytesMax)
+                if (answer.bytes.size() > INT_MAX)
                     throw std::runtime_error("the result is too large to be sent");
                 answer.header.seconds = now_s() - begin;
                 return answer;
@@ -139,7 +139,7 @@ struct Ranks::Impl {
     void look_around();
     News poll(int rank, Answer &answer);
     void accept(int rank, const Answer &answer);
-    void drop(int rank, int64_t task, const std::string &why);
+    void drop(int64_t task, const std::string &why);
     void give_up(int rank, const char *why, bool for_good);
     int count() const { return static_cast<int>(roster.size()); }
     Link &link(int rank) { return *links[static_cast<size_t>(rank) - 1]; }
@@ -173,6 +173,7 @@ void Ranks::Impl::run(const Tasks &of) {
 
 void Ranks::Impl::hand_out() {
     for (int rank = 0; rank < count(); ++rank) {
+        if (rank != 0 && link(rank).is_full()) continue;
         const auto task = schedule->next(rank, now_s());
         if (!task) continue;
         if (!made.contains(*task)) {
@@ -181,9 +182,10 @@ void Ranks::Impl::hand_out() {
                 if (bytes.size() > INT_MAX) throw std::runtime_error("too large to be sent");
                 made[*task] = std::move(bytes);
             } catch (const std::exception &problem) {
-                drop(rank, *task, problem.what());
+                drop(*task, problem.what());
                 continue;
             }
+            look_around();
         }
         if (rank == 0)
             here.add(*task, made[*task]);
@@ -193,15 +195,14 @@ void Ranks::Impl::hand_out() {
 }
 
 // This task will not be done.
-void Ranks::Impl::drop(int rank, int64_t task, const std::string &why) {
-    schedule->failed(rank, task);
-    schedule->came(0, task, 0, now_s());
+void Ranks::Impl::drop(int64_t task, const std::string &why) {
+    schedule->abandon(task);
     made.erase(task);
     tasks->failed(static_cast<int>(task), why);
 }
 
 News Ranks::Impl::poll(int rank, Answer &answer) {
-    if (rank != 0) return link(rank).poll(answer, kResultBytesMax);
+    if (rank != 0) return link(rank).poll(answer, tasks != nullptr ? tasks->result_bytes_max : 0);
     auto done = here.take();
     if (done) answer = std::move(*done);
     return done ? News::kResult : News::kNothing;
@@ -212,13 +213,17 @@ bool Ranks::Impl::collect() {
     for (int rank = 0; rank < count(); ++rank) {
         Answer answer;
         const News news = poll(rank, answer);
-        if (news == News::kNothing) continue;
+        ranks::Member &member = roster[static_cast<size_t>(rank)];
+        if (news == News::kNothing) {
+            if (rank != 0 && link(rank).is_receiving(now_s())) member.heard = now_s();
+            continue;
+        }
+        if (member.is_excluded) continue;
         moved = true;
         if (news == News::kNonsense) {
             give_up(rank, "says what makes no sense", true);
             continue;
         }
-        ranks::Member &member = roster[static_cast<size_t>(rank)];
         member.heard = now_s();
         member.is_quiet = false;
         if (rank != 0) member.threads = link(rank).threads();
@@ -230,25 +235,29 @@ bool Ranks::Impl::collect() {
 
 void Ranks::Impl::accept(int rank, const Answer &answer) {
     const int64_t task = answer.header.task;
-    if (task < 0 || task >= schedule->task_count())
-        return give_up(rank, "answers a question that nobody asked", true);
+    if (task < 0 || task >= schedule->task_count() || !schedule->was_given(rank, task))
+        return give_up(rank, "answers what nobody asked it", true);
     if (answer.header.word == Word::kFailed) {
         if (!schedule->failed(rank, task)) return;
-        return drop(rank, task, ranks::printable(text_of(answer).substr(0, kReasonBytesMax)));
+        return drop(task, ranks::printable(text_of(answer).substr(0, kReasonBytesMax)));
     }
-    if (made.contains(task) && !roster[static_cast<size_t>(rank)].is_excluded) {
+    if (schedule->expects(rank, task)) {
         try {
             tasks->take(static_cast<int>(task), answer.bytes);
+            made.erase(task);
         } catch (const std::exception &problem) {
-            if (rank == 0) return drop(rank, task, problem.what());
+            if (rank == 0) return drop(task, problem.what());
             return give_up(rank, problem.what(), true);
         }
     }
-    if (schedule->came(rank, task, answer.header.seconds, now_s()) == ranks::Schedule::Use::kFinal)
-        made.erase(task);
+    schedule->came(rank, task, answer.header.seconds, now_s());
+    for (int other = 1; rank == 0 && other < count(); ++other)
+        if (roster[static_cast<size_t>(other)].strikes >= ranks::kStrikesMax)
+            give_up(other, "fails at what works here", true);
 }
 
 void Ranks::Impl::give_up(int rank, const char *why, bool for_good) {
+    if (roster[static_cast<size_t>(rank)].is_excluded) return;
     std::fprintf(stderr, "%s: rank %d (%s) %s: its tasks go to others\n", name, rank,
                  link(rank).host().c_str(), why);
     roster[static_cast<size_t>(rank)].is_excluded |= for_good;

@@ -23,12 +23,10 @@ using ranks::Bytes;
 using Work = std::function<Bytes(const Bytes &task)>;
 using MakeWork = std::function<Work(const Bytes &shared)>;
 
-// A result that is larger is none.
-inline constexpr uint64_t kResultBytesMax = 256 << 20;
-
 struct Tasks {
     int count = 0;
     Bytes shared;
+    uint64_t result_bytes_max = 16 << 20;  // a result that is larger makes no sense
     // In order, each once. What it throws is told to `failed`, and so is what is too large to be
     // sent (2 GiB).
     std::function<Bytes(int task)> make;

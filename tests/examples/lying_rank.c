@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { kHeaderTag = 1, kBytesTag = 2, kResult = 5 };
+enum { kHeaderTag = 1, kBytesTag = 2, kResult = 5, kFailed = 6 };
 
 // ranks::Header.
 struct header {
@@ -38,9 +38,16 @@ int MPI_Isend(const void *data, int count, MPI_Datatype type, int to, int tag, M
         is_result = header->word == kResult;
         if (is_result && lie_is("huge")) header->bytes = UINT64_C(1) << 60;
         if (is_result && lie_is("elsewhere")) header->task += 1000;
+        if (is_result && lie_is("failing")) {
+            header->word = kFailed;
+            header->bytes = 4;
+        }
         data = header;
     } else if (is_result && lie_is("garbage")) {
         data = memset(copy_of(data, (size_t)count), 0xFF, (size_t)count);
+    } else if (is_result && lie_is("failing")) {
+        data = "why?";
+        count = 4;
     } else if (is_result && lie_is("short")) {
         count /= 2;
     }

@@ -100,6 +100,20 @@ class Tasks(unittest.TestCase):
                 for name in ("faces.png", "faces.csv"):
                     self.assertEqual(self.read(f"out-{lie}/{name}"), self.read(f"out-alone/{name}"))
 
+    def test_a_rank_that_answers_nothing_holds_up_nobody(self):
+        """With more tasks than there are idle ranks to take them over."""
+        self.faces_or_skip()
+        photos = []
+        for number in range(40):
+            photos.append(f"{number}.png")
+            self.write(photos[-1], png(64, 64, 1, 8, bytes(64 * 64)))
+        for lie, words in (("mute", "0 faces in 40 photographs"), ("failing", "fails at what works here")):
+            honest = ["-n", "1", FACES, *photos]
+            said = self.run_words("mpirun", "--oversubscribe", *honest, ":", "-n", "1", "env", f"LD_PRELOAD={LIAR}",
+                                  f"LYING_RANK={lie}", FACES, *photos)
+            self.assertIn(words, said)
+            self.assertIn("0 faces in 40 photographs", said)
+
     def test_faces_names_what_it_cannot_read(self):
         self.faces_or_skip()
         self.write("text.jpg", b"not a picture")
@@ -132,6 +146,9 @@ class Tasks(unittest.TestCase):
         for ranks in (2, 4, "-alone"):
             for name in ("motion.avi", "motion.csv"):
                 self.assertEqual(self.read(f"out{ranks}/{name}"), self.read(f"out1/{name}"), (ranks, name))
+        for lie in ("garbage", "mute"):
+            self.run_beside(lie, MOTION, "-o", f"out-{lie}", "frame-%04d.png")
+            self.assertEqual(self.read(f"out-{lie}/motion.csv"), self.read("out1/motion.csv"), lie)
         event, = self.table("out1/motion.csv")
         self.assertLess(abs(int(event["first_frame"]) - MOVES.start), 3, event)
         self.assertLess(abs(int(event["last_frame"]) - (MOVES.stop - 1)), 6, event)

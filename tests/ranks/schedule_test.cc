@@ -85,6 +85,75 @@ TEST(Schedule, AStragglersTaskIsGivenToWhoIsIdle) {
     EXPECT_TRUE(schedule.is_finished());
 }
 
+// One that is alive and answers nothing costs its tasks some time, each once.
+TEST(Schedule, AMuteRankHoldsUpNobodyForLong) {
+    Roster roster = roster_of(2);
+    Schedule schedule(std::vector<bool>(12), roster, {});
+    int done = 0;
+    double now = 0;
+    for (; !schedule.is_finished() && now < 1000; now += 1) {
+        schedule.next(1, now);
+        if (const auto task = schedule.next(0, now))
+            done += schedule.came(0, *task, 0.1, now) == Use::kFinal ? 1 : 0;
+    }
+    EXPECT_TRUE(schedule.is_finished());
+    EXPECT_EQ(done, 12);
+    EXPECT_LT(now, 60);
+}
+
+TEST(Schedule, TwoThatKeepATaskDoNotKeepItFromRank0) {
+    Roster roster = roster_of(3);
+    Schedule schedule(std::vector<bool>(1), roster, {});
+    EXPECT_EQ(schedule.next(1, 0), 0);
+    EXPECT_EQ(schedule.next(2, 20), 0);
+    EXPECT_EQ(schedule.next(0, 20), 0);
+    EXPECT_EQ(schedule.came(0, 0, 1, 21), Use::kFinal);
+}
+
+TEST(Schedule, WhoWasSlowOnceDoesNotMakeOthersWaitForEver) {
+    Roster roster = roster_of(2);
+    roster[1].turnaround_s = 100'000;
+    Schedule schedule(std::vector<bool>(1), roster, {});
+    EXPECT_EQ(schedule.next(1, 0), 0);
+    EXPECT_EQ(schedule.next(0, 61), 0);
+}
+
+TEST(Schedule, AnswersThatNobodyAskedForDoNotCount) {
+    Roster roster = roster_of(3);
+    Schedule schedule(std::vector<bool>(4), roster, {1.0, 7});
+    EXPECT_FALSE(schedule.was_given(1, 3));
+    EXPECT_EQ(schedule.came(1, 3, 1, 1), Use::kIgnore);
+    EXPECT_FALSE(schedule.failed(1, 3));
+    EXPECT_EQ(schedule.next(1, 1), 0);
+    EXPECT_EQ(schedule.came(1, 0, 1, 2), Use::kFirst);
+    EXPECT_EQ(schedule.came(2, 0, 1, 2), Use::kIgnore);  // a second opinion, from a friend
+    EXPECT_EQ(schedule.next(2, 3), 0);
+    EXPECT_EQ(schedule.came(2, 0, 1, 4), Use::kCompare);
+    // The failure of the last one has not sent it home.
+    schedule.agreed(0);
+    for (const int64_t task : {1, 2, 3}) {
+        EXPECT_EQ(schedule.next(1, 5), task);
+        EXPECT_EQ(schedule.came(1, task, 1, 5), Use::kFirst);
+    }
+}
+
+TEST(Schedule, WhoFailsAtWhatWorksAtHomeHasStrikes) {
+    Roster roster = roster_of(2);
+    Schedule schedule(std::vector<bool>(3), roster, {});
+    for (int64_t task = 0; task < 3; ++task) {
+        EXPECT_EQ(schedule.next(1, 0), task);
+        EXPECT_FALSE(schedule.failed(1, task));
+        EXPECT_EQ(schedule.next(0, 0), task);
+        if (task == 2)
+            EXPECT_TRUE(schedule.failed(0, task));  // here, too
+        else
+            EXPECT_EQ(schedule.came(0, task, 1, 1), Use::kFinal);
+    }
+    EXPECT_EQ(roster[1].strikes, 2);
+    schedule.abandon(2);
+    EXPECT_TRUE(schedule.is_finished());
+}
+
 TEST(Schedule, ASecondOpinionIsAnotherRanks) {
     Roster roster = roster_of(3);
     Schedule schedule(std::vector<bool>(1), roster, {1.0, 7});

@@ -66,6 +66,13 @@ protected:
     const PublicKey &key_of_seeker() const { return seeker_->node_key.public_key(); }
     const PublicKey &key_of_point() const { return point_->node_key.public_key(); }
     wire::RelayTerms terms() { return point_->till->terms(key_of_seeker()); }
+    void restart_point() {
+        point_->till.emplace(sells_, *backend_, point_->wallet, point_->node_key);
+        point_->till->send_with([this](const PublicKey &, const MeetingMessage &message) {
+            point_->said.push_back(message);
+            return ok_status();
+        });
+    }
     // Passes on what was said until nobody has anything to say.
     void talk() {
         while (!point_->said.empty() || !seeker_->said.empty()) {
@@ -202,12 +209,49 @@ TEST_F(RelayTillTest, WhoForgetsWhatWasPaidIsPaidOnceMore) {
         ASSERT_TRUE(outcome.has_value());
         EXPECT_EQ(outcome->empty(), is_paid) << *outcome;
         EXPECT_EQ(seeker_->till->spent() != before, is_paid);
-        point_->till.emplace(sells_, *backend_, point_->wallet, point_->node_key);
-        point_->till->send_with([this](const PublicKey &, const MeetingMessage &message) {
-            point_->said.push_back(message);
-            return ok_status();
-        });
+        restart_point();
     }
+}
+
+// It goes on to be paid when it runs low, and by what it lost once nothing is lost again.
+TEST_F(RelayTillTest, WhoCarriesMayBeRestarted) {
+    buys_.pay_most = Amount{100 * kQuotaCost};
+    open();
+    EXPECT_EQ(pay(), "");
+    EXPECT_TRUE(carry(100ULL << 20));
+    restart_point();
+    EXPECT_EQ(pay(), "");
+    for (std::int64_t quotas = 3; quotas < 20; ++quotas) {
+        EXPECT_TRUE(carry(quotas == 3 ? kRelayQuotaBytes / 2 : kRelayQuotaBytes));
+        talk();
+        EXPECT_EQ(seeker_->till->spent(), Amount{quotas * kQuotaCost});
+    }
+    // After a top-up, the worst moment: more than a quota is lost.
+    restart_point();
+    EXPECT_EQ(pay(), "");
+}
+
+TEST_F(RelayTillTest, SmallQuotasHaveNoSlackToLiveOn) {
+    buys_.pay_most = Amount{1'000};
+    open();
+    wire::RelayTerms small = terms();
+    small.set_quota_bytes(kRelayQuotaBytesMin);
+    small.clear_credit_bytes();  // it always says so
+    for (int i = 0; i < 50; ++i) {
+        seeker_->till->pay(key_of_point(), small, [](const Status &) {});
+        if (seeker_->said.empty()) continue;
+        // It takes the money.
+        MeetingMessage taken;
+        const wire::SignedTx tx = [&] {
+            wire::SignedTx parsed;
+            EXPECT_TRUE(parsed.ParseFromString(seeker_->said.back().payment().signed_tx()));
+            return parsed;
+        }();
+        seeker_->said.clear();
+        taken.mutable_credit()->set_tx_id(to_bytes(ledger::tx_id(tx.body())));
+        EXPECT_TRUE(seeker_->till->take(key_of_point(), taken).ok());
+    }
+    EXPECT_EQ(seeker_->till->spent(), Amount{2});  // a quota's price, rounded up, twice
 }
 
 TEST_F(RelayTillTest, WhatIsTooDearIsNotPaid) {
