@@ -84,8 +84,9 @@ public:
     Result<FileDescriptor> lock() const;
     // Wallets and genesis that are not there yet.
     Status complete(std::ostream &talk);
-    // Starts every node, and waits until all are at one height, connected, and the renter sees
-    // every offer. On failure nothing is left running. Errors: kIo with the end of the log of the
+    // Starts the nodes that do not run (all, where the sealer does not), and waits until all are at
+    // one height, connected, and the renter sees every offer. On failure none of them is left
+    // running. Errors: kIo with the end of the log of the
     // node that failed, kTimeout with what is missing, kCancelled (a signal).
     Status start(const DevnetStart &how, std::ostream &talk);
     // Asks each node to stop, then makes it, within a bounded time; the sealer last, so that
@@ -100,7 +101,8 @@ private:
     std::vector<std::string> command_line(const DevnetNode &node, const DevnetStart &how,
                                           const std::string &connect_to) const;
     Status launch(const DevnetNode &node, const DevnetStart &how, const std::string &connect_to);
-    Status start_all(const DevnetStart &how, std::uint64_t until_ms);
+    Status start_these(const std::vector<const DevnetNode *> &nodes, const DevnetStart &how,
+                       std::uint64_t until_ms);
     Status wait_ready(const DevnetNode &node, std::uint64_t until_ms) const;
     Status wait_network(std::uint64_t until_ms) const;
     // Empty when the network is whole; else what is missing.

@@ -259,9 +259,15 @@ Result<int> devnet_status(Invocation &invocation) {
 
 Result<int> run_env(Invocation &invocation) {
     CHAIN_ASSIGN(const Devnet devnet, Devnet::open(folder_of(invocation)));
+    if (!devnet.renter().process())
+        return make_error(
+            ErrorCode::kDaemonNotRunning, "the devnet in ", devnet.folder(),
+            devnet.running_count() == 0 ? " does not run" : " has no renter: its node has ended",
+            "\nStart it with `ompi-chain devnet up", folder_option(invocation, devnet), "`.");
     if (!devnet.running())
-        return make_error(ErrorCode::kDaemonNotRunning, "the devnet in ", devnet.folder(),
-                          " does not run");
+        invocation.console.err << devnet.running_count() << " of " << devnet.nodes().size()
+                               << " nodes run; `ompi-chain devnet up"
+                               << folder_option(invocation, devnet) << "` starts the others.\n";
     for (const auto &[name, value] : renter_environment(devnet))
         invocation.console.out << "export " << name << "=" << shell_quoted(value) << "\n";
     return 0;

@@ -200,25 +200,31 @@ Status Devnet::wait_network(std::uint64_t until_ms) const {
     }
 }
 
-Status Devnet::start_all(const DevnetStart &how, std::uint64_t until_ms) {
-    CHAIN_TRY(launch(sealer(), how, {}));
+Status Devnet::start_these(const std::vector<const DevnetNode *> &nodes, const DevnetStart &how,
+                           std::uint64_t until_ms) {
+    if (nodes.front() == &sealer()) CHAIN_TRY(launch(sealer(), how, {}));
     CHAIN_TRY(wait_ready(sealer(), until_ms));
     CHAIN_ASSIGN(std::string sealer_address,
                  read_file(sealer().path(client::layout::kListenAddress), kAddressBytesMax));
     sealer_address.resize(std::min(sealer_address.find('\n'), sealer_address.size()));
-    for (std::size_t i = 1; i < nodes_.size(); ++i)
-        CHAIN_TRY(launch(nodes_[i], how, sealer_address));
-    for (std::size_t i = 1; i < nodes_.size(); ++i) CHAIN_TRY(wait_ready(nodes_[i], until_ms));
+    for (const DevnetNode *node : nodes)
+        if (node != &sealer()) CHAIN_TRY(launch(*node, how, sealer_address));
+    for (const DevnetNode *node : nodes) CHAIN_TRY(wait_ready(*node, until_ms));
     return wait_network(until_ms);
 }
 
 Status Devnet::start(const DevnetStart &how, std::ostream &talk) {
-    // Ports change with each start, so a part of a network cannot be joined again.
-    CHAIN_TRY(stop(talk));
-    talk << "Starting " << nodes_.size() << " nodes" << std::endl;
-    const Status started = start_all(how, now_ms() + static_cast<std::uint64_t>(how.timeout_ms));
+    // Ports change with each start: who joins has to find the sealer, and the others him.
+    if (!sealer().process()) CHAIN_TRY(stop(talk));
+    std::vector<const DevnetNode *> nodes;
+    for (const DevnetNode &node : nodes_)
+        if (!node.process()) nodes.push_back(&node);
+    if (nodes.empty()) return ok_status();
+    talk << "Starting " << nodes.size() << (nodes.size() == 1 ? " node" : " nodes") << std::endl;
+    const Status started =
+        start_these(nodes, how, now_ms() + static_cast<std::uint64_t>(how.timeout_ms));
     if (started.ok()) return started;
-    const Status stopped = stop(talk);
+    const Status stopped = stop_nodes(nodes, talk);
     if (!stopped.ok()) talk << stopped.error().to_text() << "\n";
     return started;
 }

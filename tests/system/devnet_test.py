@@ -91,8 +91,19 @@ def test_up_again_after_everything_was_killed(place):
     assert [node["state"] for node in status["nodes"]] == ["stopped"] * 3
     place.good("up", "--folder", place.net)
     assert place.status()["running"]
-    victim = place.status()["nodes"][1]["pid"]
-    os.kill(victim, signal.SIGKILL)
+    # What runs stays as it is: somebody may have a job there.
+    sealer, renter, provider = (node["pid"] for node in place.status()["nodes"])
+    os.kill(provider, signal.SIGKILL)
+    wait_until(lambda: len(place.processes()) == 2, 10, "it is dead")
+    assert "2 of 3 nodes run" in place.good("env", "--folder", place.net).stderr
+    place.good("up", "--folder", place.net)
+    assert [node["pid"] for node in place.status()["nodes"]][:2] == [sealer, renter]
+    os.kill(renter, signal.SIGKILL)
+    wait_until(lambda: len(place.processes()) == 2, 10, "it is dead")
+    place.refuses(["env", "--folder", place.net], "has no renter", "devnet up")
+    place.good("up", "--folder", place.net)
+    os.kill(sealer, signal.SIGKILL)
+    wait_until(lambda: len(place.processes()) == 2, 10, "it is dead")
     place.good("up", "--folder", place.net)
     assert place.status()["running"] and len(place.processes()) == 3
 
