@@ -134,7 +134,11 @@ std::string summary(const wire::Bill &bill) {
     if (bill.penalty() != 0)
         table.add_row({"penalty", format_units(bill.penalty()),
                        "burned: not all work was signed for at the end"});
-    table.add_row({"refunded", format_units(bill.refunded()), ""});
+    if (bill.deposit() != 0)
+        table.add_row({"deposit", format_units(bill.deposit()),
+                       "of the reservation: so much is paid at least"});
+    table.add_row({"refunded", format_units(bill.refunded()),
+                   bill.state() == "settled" ? "" : "once it is settled"});
     std::string out = table.format(kIndent);
     const std::string meter = meter_text(printable(bill.meter_class()));
     if (bill.started_at_ms() != 0 && bill.ended_at_ms() >= bill.started_at_ms())
@@ -186,8 +190,11 @@ std::string format_reservation_text(const wire::Bill &bill) {
     Table money({{"", Align::kLeft}, {"", Align::kPoint}, {"", Align::kLeft}});
     money.add_row({"price", format_units(bill.price_per_ghz_h()), "tokens per GHz·h"});
     money.add_row({"escrow", format_units(bill.escrow()), "locked until it ends"});
-    std::string costs = "what cancelling costs";
-    if (bill.cancel_by_ms() > 0) costs += " from " + format_local(bill.cancel_by_ms()) + " on";
+    std::string costs = "paid at least, also if it is cancelled";
+    if (bill.cancel_by_ms() > system_clock().unix_ms())
+        costs += " after " + format_local(bill.cancel_by_ms());
+    else if (bill.cancel_by_ms() > 0)
+        costs += ": it starts soon";
     money.add_row({"deposit", format_units(bill.deposit()), costs});
     return out + money.format(kIndent);
 }

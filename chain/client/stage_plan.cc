@@ -46,6 +46,8 @@ bool is_kernel_path(std::string_view absolute) {
     return part == "proc" || part == "sys" || part == "dev";
 }
 
+constexpr std::size_t kOutsideMax = 4;  // are named
+
 class Planner {
 public:
     Planner(const LeaseOrder &order, const std::string &search_path)
@@ -145,7 +147,7 @@ private:
         const std::string path = absolute_path(name, cwd);
         // Peers have their own /etc; the renter's says who has an account there, and more.
         if (is_kernel_path(path) || first_part(path) == "etc" || !is_regular_file(path))
-            return false;
+            return note_outside(name, path);
         const bool in_job_folder = !name_below(path, plan_.job_folder).empty();
         if (is_system_path(path) && (!in_job_folder || plan_.job_folder == "/")) {
             const std::string copy = ".chain-in/" + std::to_string(system_copies_.size()) + "/" +
@@ -158,6 +160,19 @@ private:
         CHAIN_TRY(add_file(path));
         name = name_there(name, path);
         return true;
+    }
+
+    // A folder, or a file that is not there yet in one. False: it is not sent.
+    bool note_outside(const std::string &name, const std::string &path) {
+        const bool is_path = name.find('/') != std::string::npos &&
+                             name.find("://") == std::string::npos && !is_system_path(path);
+        if (!is_path || path == plan_.job_folder || !name_below(path, plan_.job_folder).empty())
+            return false;
+        std::error_code error;
+        const fs::path parent = fs::path(path).parent_path();
+        if (parent != "/" && fs::is_directory(parent, error) && plan_.outside.size() < kOutsideMax)
+            plan_.outside.push_back(name);
+        return false;
     }
 
     // What the ranks must say for `path`, which the renter wrote as `name`.

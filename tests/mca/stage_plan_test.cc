@@ -69,6 +69,15 @@ TEST_F(StagePlanTest, FilesElsewhereKeepTheirAbsoluteName) {
     EXPECT_EQ(result->apps[0].argv[1], "../elsewhere.png");
 }
 
+TEST_F(StagePlanTest, SaysWhatDoesNotComeBack) {
+    const auto result =
+        plan({"./filter", "-o", "../out/", "data/new.png", "--to=" + base_ + "/new.png", "s3://b/c",
+              "/usr/x", "/absent/folder/file", "denoise", "1/2", base_ + "/elsewhere.png"});
+    ASSERT_TRUE(result.ok());
+    EXPECT_EQ(result->outside, (Names{"../out/", base_ + "/new.png"}));
+    EXPECT_TRUE(plan({"./filter", "-o", "out/", work_, "./new"})->outside.empty());
+}
+
 TEST_F(StagePlanTest, ThePeersOwnProgramsStayThere) {
     const auto result = plan({"cat", "in.png"});
     ASSERT_TRUE(result.ok());

@@ -89,7 +89,7 @@ def mpirun_reserves_waits_and_begins(net):
                      BUSY, "0.5", timeout_s=JOB_TIMEOUT_S)
     assert run.rc == 0 and "busy: 2 ranks" in run.out, run.text()
     assert time.monotonic() - started >= 9, run.text()
-    for said in ("reserved: from", "provider-1", "escrow", "what cancelling costs", "Waiting until"):
+    for said in ("reserved: from", "provider-1", "escrow", "paid at least, also if it is cancelled", "Waiting until"):
         assert said in run.err, run.text()
     check_money(net, before, run.report["lease"])
     check_nothing_left(net, run.report["lease"])

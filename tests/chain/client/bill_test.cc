@@ -106,7 +106,7 @@ TEST(BillText, ABillOfNothingHasNoDivisionByZero) {
               "  price      0  tokens per GHz·h\n"
               "  escrow     0\n"
               "  paid       0\n"
-              "  refunded   0\n");
+              "  refunded   0  once it is settled\n");
 }
 
 TEST(BillJson, HasExactAmountsAndTimes) {

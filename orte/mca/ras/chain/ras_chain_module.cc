@@ -380,6 +380,14 @@ static void apply_plan(const std::vector<orte_app_context_t *> &apps,
     }
 }
 
+/* Before anything is paid for. */
+static void say_what_is_outside(const chain::client::StagePlan &plan) {
+    if (plan.outside.empty()) return;
+    std::string names;
+    for (const std::string &name : plan.outside) names += (names.empty() ? "" : ", ") + name;
+    orte_show_help("help-ras-chain.txt", "outside", true, names.c_str(), plan.job_folder.c_str());
+}
+
 static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order) {
     const auto apps = apps_of(jdata);
     if (order.reservation.empty() &&
@@ -387,6 +395,7 @@ static int open_lease(orte_job_t *jdata, const chain::client::LeaseOrder &order)
         return end_job(jdata, 1);
     const auto plan = plan_of(apps, order);
     if (!plan.ok()) return fail(jdata, "failed", plan.error());
+    if (order.spec.home_slots() == 0) say_what_is_outside(*plan);
     if (order.spec.home_slots() > 0) {
         auto files = chain::client::HomeFiles::make(*plan);
         if (!files.ok()) return fail(jdata, "failed", files.error());
