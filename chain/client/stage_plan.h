@@ -29,8 +29,8 @@ struct StagePlan {
     std::vector<StageApp> apps;   // with argv and cwd as they are on the peer
     std::string image_name;       // which of the items is the image that the job runs in
     std::uint64_t total_bytes = 0;
-    // Arguments that name places outside of the job folder where a rank at a peer may mean to write:
-    // nothing comes back from there.
+    // Arguments that name places outside of the job folder where a rank at a peer may mean to
+    // write: nothing comes back from there.
     std::vector<std::string> outside;
 };
 
