@@ -19,6 +19,7 @@
 #include "chain/client/layout.h"
 #include "chain/identity/keystore.h"
 #include "chain/ledger/types.h"
+#include "chain/provider/lease_folder.h"
 
 namespace chain::cli {
 namespace {
@@ -243,6 +244,17 @@ Result<FileDescriptor> Devnet::lock() const {
 
 Status Devnet::purge() {
     CHAIN_CHECK(running_count() == 0);
+    // Of a provider that was killed, nobody else would take away what it ran and kept: its next
+    // start will not come.
+    for (const DevnetNode &node : nodes_) {
+        const std::string path = node.path(client::layout::kNodeKey);
+        if (node.role != DevnetNode::Role::kProvider || !path_exists(path)) continue;
+        CHAIN_ASSIGN(const KeyPair key, load_or_create_node_key(path));
+        CHAIN_ASSIGN(const std::string scratch, provider::default_scratch_root(key.public_key()));
+        if (!path_exists(scratch)) continue;
+        provider::forget_results(scratch);
+        CHAIN_TRY(provider::reap_leftovers(scratch));
+    }
     return remove_tree(folder_);
 }
 

@@ -74,20 +74,6 @@ std::string name_leases(std::vector<ledger::LeaseId> leases) {
     return names;
 }
 
-// Below /var/tmp, because a lease runs under a uid of its own that could not pass through a home
-// folder. The name is known to everybody there, so what stands under it must be ours.
-Result<std::string> default_scratch_folder(const PublicKey &node_key) {
-    const std::string parent = "/var/tmp/ompi-chain-" + std::to_string(geteuid());
-    CHAIN_TRY(make_folders(parent, 0711));
-    struct stat status {};
-    if (lstat(parent.c_str(), &status) != 0) return errno_error(errno, "look at " + parent);
-    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
-        return make_error(ErrorCode::kPermission, parent,
-                          " belongs to somebody else; name a folder of your own with --scratch");
-    if (chmod(parent.c_str(), 0711) != 0) return errno_error(errno, "open " + parent + " to pass");
-    return parent + "/" + short_hex(node_key);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Daemon>> Daemon::open(DaemonOptions options) {
@@ -270,7 +256,7 @@ Status Daemon::open_agents() {
     renter_ = std::make_unique<RenterAgent>(*node_);
     ProviderOptions provider_options = options_.provider;
     if (provider_options.scratch_folder.empty()) {
-        CHAIN_ASSIGN(own_scratch_folder_, default_scratch_folder(node_key_->public_key()));
+        CHAIN_ASSIGN(own_scratch_folder_, provider::default_scratch_root(node_key_->public_key()));
         provider_options.scratch_folder = own_scratch_folder_;
     }
     provider_options.cache_folder = options_.data_folder + "/cache";
@@ -376,7 +362,7 @@ Result<wire::ControlReply> Daemon::rotate_node_key() {
     KeyPair fresh = KeyPair::generate();
     std::string scratch_folder = options_.provider.scratch_folder;
     if (scratch_folder.empty()) {
-        CHAIN_ASSIGN(scratch_folder, default_scratch_folder(fresh.public_key()));
+        CHAIN_ASSIGN(scratch_folder, provider::default_scratch_root(fresh.public_key()));
     }
     CHAIN_TRY(replace_node_key(options_.data_folder + "/node.key", fresh));
     // From here on nothing fails: what is on the disk is what runs.

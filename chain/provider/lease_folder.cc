@@ -230,6 +230,18 @@ Result<std::uint64_t> choose_volume_bytes(const std::string &scratch_root,
 
 }  // namespace
 
+Result<std::string> default_scratch_root(const PublicKey &node_key) {
+    const std::string parent = "/var/tmp/ompi-chain-" + std::to_string(geteuid());
+    CHAIN_TRY(make_folders(parent, 0711));
+    struct stat status {};
+    if (lstat(parent.c_str(), &status) != 0) return errno_error(errno, "look at " + parent);
+    if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+        return make_error(ErrorCode::kPermission, parent,
+                          " belongs to somebody else; name a folder of your own with --scratch");
+    if (chmod(parent.c_str(), 0711) != 0) return errno_error(errno, "open " + parent + " to pass");
+    return parent + "/" + short_hex(node_key);
+}
+
 Status make_scratch_root(const std::string &scratch_root) {
     CHAIN_TRY(make_folders(scratch_root, 0711));
     struct stat status {};

@@ -29,6 +29,7 @@
 
 #include "chain/base/bytes.h"
 #include "chain/base/result.h"
+#include "chain/identity/keys.h"
 
 namespace chain::provider {
 
@@ -37,6 +38,11 @@ inline constexpr uid_t kLegUidFirst = 1'900'000'000;
 inline constexpr uid_t kLegUidCount = 65'536;
 // Files with absolute names in one lease: each is a mount.
 inline constexpr std::size_t kOutsideFilesMax = 1'000;
+
+// Of a daemon with that node key, where nothing else is said. Below /var/tmp, because a lease runs
+// under a uid of its own that could not pass through a home folder. The name is known to everybody
+// there, so what stands under it must be ours. Errors: kPermission, kIo.
+Result<std::string> default_scratch_root(const PublicKey &node_key);
 
 // Ok for a folder that belongs to this user alone. Errors: kPermission, kIo, kDiskFull.
 Status make_scratch_root(const std::string &scratch_root);

@@ -63,7 +63,30 @@ class Place:
         return json.loads(self.good("status", "--folder", self.net, "--json").stdout)
 
 
+def volumes():
+    """What daemons of this user keep for leases."""
+    root = f"/var/tmp/ompi-chain-{os.geteuid()}"
+    return sorted(f"{folder}/{name}" for folder in os.listdir(root) for name in os.listdir(f"{root}/{folder}")
+                  ) if os.path.isdir(root) else []
+
+
+def kill_in_a_lease(place):
+    """The provider dies with a lease that runs, and is not started again."""
+    status = place.status()
+    renter, provider = status["nodes"][1:]
+    environment = dict(os.environ, OMPI_CHAIN_SOCKET=renter["socket"], OMPI_CHAIN_DATA=renter["data_folder"])
+    before = volumes()
+    job = subprocess.Popen(["mpirun", "--chain-lease", "1", "-np", "1", "sleep", "60"], env=environment,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(volumes()) > len(before), 30, "the lease has a folder")
+    time.sleep(1)
+    os.kill(provider["pid"], signal.SIGKILL)
+    job.wait(60)
+    assert len(volumes()) > len(before), volumes()
+
+
 def test_up_status_down_and_purge_twice(place):
+    before = volumes()
     for _ in range(2):
         place.good("up", "--folder", place.net, "--providers", "1")
         again = json.loads(place.good("up", "--folder", place.net, "--json").stdout)
@@ -77,8 +100,10 @@ def test_up_status_down_and_purge_twice(place):
         assert not place.processes() and not place.status()["running"]
         place.refuses(["env", "--folder", place.net], "does not run")
         place.good("up", "--folder", place.net)
+        kill_in_a_lease(place)
         for _ in range(2):
             place.good("down", "--purge", "--folder", place.net)
+        assert not [line for line in volumes() if line not in before], volumes()
         assert not os.path.exists(place.net) and not place.processes()
 
 
