@@ -24,7 +24,7 @@ from hpips_test import noise, png  # noqa: E402
 
 HPIPS = f"{BUILD_FOLDER}/examples/hpips/hpips"
 PEERS = [int(word) for word in os.environ.get("COST_PEERS", "1 2 4 8").split()]
-SIDE = int(os.environ.get("COST_SIDE", "900"))
+SIDE = int(os.environ.get("COST_SIDE", "2000"))
 # Of one core, each. Two of a machine's cores are for all daemons, the network and mpirun, too.
 SHARE = 0.18
 JOB_HOURS = 100
@@ -40,7 +40,7 @@ def take(net, pipeline, peers, picture):
     net.wait_offers(60)
     # Rank 0 is on the first peer: all that the job takes is on the bill.
     job = net.start_mpirun("--chain-lease", peers, "-np", peers, HPIPS, "run", pipeline, picture, "-o",
-                           "out.tif", "--threads", 1, "--tile", 64, "--quiet", "--report", "hpips.json")
+                           "out.tif", "--threads", 1, "--tile", max(64, SIDE // 10), "--quiet", "--report", "hpips.json")
     run = job.wait(JOB_LIMIT_S)
     assert run.rc == 0, run.text()
     bill = job.report()
@@ -58,8 +58,8 @@ def measure():
         try:
             for number, node in enumerate(net.providers):
                 node.kill()
-                node.start()
-                quotas.take_in(number, node.pid)
+                with quotas.inside(number):
+                    node.start()
                 node.wait_ready()
             picture = f"{net.folder}/picture.png"
             with open(picture, "wb") as file:

@@ -33,8 +33,16 @@ class Quotas:
         """Whether processes in such a group may make groups below it: not in version 2."""
         return os.path.exists(f"{OLD_ROOT}/cpu.cfs_quota_us")
 
-    def take_in(self, number, pid):
-        _write(f"{self.folders[number]}/cgroup.procs", pid)
+    @contextlib.contextmanager
+    def inside(self, number):
+        """What is started meanwhile is in that group from its first moment: a daemon makes its groups below
+        the one in which it finds itself."""
+        folder = self.folders[number]
+        _write(f"{folder}/cgroup.procs", os.getpid())
+        try:
+            yield
+        finally:
+            _write(f"{os.path.dirname(folder)}/cgroup.procs", os.getpid())
 
     def remove(self):
         for folder in self.folders:

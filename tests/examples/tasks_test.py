@@ -50,6 +50,11 @@ class Tasks(unittest.TestCase):
         return self.run_words("mpirun", "--oversubscribe", *honest, ":", "-n", "1", *liar, program, *words, ":",
                               *honest)
 
+    def run_beside_one(self, lie, program, *words):
+        """On two ranks, of which the second lies."""
+        return self.run_words("mpirun", "--oversubscribe", "-n", "1", program, *words, ":", "-n", "1", "env",
+                              f"LD_PRELOAD={LIAR}", f"LYING_RANK={lie}", program, *words)
+
     def read(self, name):
         with open(f"{self.folder}/{name}", "rb") as file:
             return file.read()
@@ -107,12 +112,18 @@ class Tasks(unittest.TestCase):
         for number in range(40):
             photos.append(f"{number}.png")
             self.write(photos[-1], png(64, 64, 1, 8, bytes(64 * 64)))
-        for lie, words in (("mute", "0 faces in 40 photographs"), ("failing", "fails at what works here")):
-            honest = ["-n", "1", FACES, *photos]
-            said = self.run_words("mpirun", "--oversubscribe", *honest, ":", "-n", "1", "env", f"LD_PRELOAD={LIAR}",
-                                  f"LYING_RANK={lie}", FACES, *photos)
-            self.assertIn(words, said)
-            self.assertIn("0 faces in 40 photographs", said)
+        said = self.run_beside_one("mute", FACES, *photos)
+        self.assertIn("0 faces in 40 photographs", said)
+
+    def test_a_rank_that_fails_at_everything_gets_no_more(self):
+        self.faces_or_skip()
+        photos = []
+        for number in range(5):
+            photos.append(f"{number}.png")
+            os.symlink(SOLVAY, f"{self.folder}/{photos[-1]}")
+        said = self.run_beside_one("failing", FACES, *photos)
+        self.assertIn("fails at what works here", said)
+        self.assertIn("in 5 photographs", said)
 
     def test_faces_names_what_it_cannot_read(self):
         self.faces_or_skip()
