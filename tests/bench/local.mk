@@ -48,9 +48,9 @@ HPIPS_BENCH = tests/bench/image_rivals
 bench-hpips: all tests/bench/image_rivals
 	@$(HPIPS_SIZES) $(RUN_BENCH) $(srcdir)/tests/bench/hpips_bench.py
 endif
-# What jobs cost on 1 to 8 peers, and at list prices of clouds: docs/cost.md. Some five minutes.
+# What jobs cost on 1 to 8 peers, and at list prices of clouds: docs/cost.md. A minute or two.
 COST_PEERS = 1 2 4 8
-COST_SIDE = 2000
+COST_SIDE = 900
 cost-sheet: all
 	@COST_PEERS="$(COST_PEERS)" COST_SIDE="$(COST_SIDE)" $(RUN_BENCH) $(srcdir)/tests/bench/cost_sheet.py
 EXTRA_DIST += tests/bench/hpips_bench.py tests/bench/cost_sheet.py tests/bench/quotas.py tests/bench/cloud_prices.json

@@ -28,22 +28,6 @@ class Quotas:
             else:
                 _write(f"{folder}/cpu.max", f"{quota_us} {PERIOD_US}")
 
-    @staticmethod
-    def hold_groups_of_their_own():
-        """Whether processes in such a group may make groups below it: not in version 2."""
-        return os.path.exists(f"{OLD_ROOT}/cpu.cfs_quota_us")
-
-    @contextlib.contextmanager
-    def inside(self, number):
-        """What is started meanwhile is in that group from its first moment: a daemon makes its groups below
-        the one in which it finds itself."""
-        folder = self.folders[number]
-        _write(f"{folder}/cgroup.procs", os.getpid())
-        try:
-            yield
-        finally:
-            _write(f"{os.path.dirname(folder)}/cgroup.procs", os.getpid())
-
     def remove(self):
         for folder in self.folders:
             for inner, _, _ in os.walk(folder, topdown=False):
