@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "examples/task_farm/task_farm.h"
 
+#include <algorithm>
 #include <climits>
 #include <cstdio>
 #include <map>
@@ -150,6 +151,7 @@ struct Ranks::Impl {
     ranks::Roster roster;
     ranks::Watch watch;
     uint64_t job = 0;
+    uint64_t bytes_max = 0;        // results of an earlier job may still come
     const Tasks *tasks = nullptr;  // of this job; nullptr: between two
     std::optional<ranks::Schedule> schedule;
     std::map<int64_t, Bytes> made;  // and neither taken nor failed
@@ -157,6 +159,7 @@ struct Ranks::Impl {
 
 void Ranks::Impl::run(const Tasks &of) {
     tasks = &of;
+    bytes_max = std::max(bytes_max, of.result_bytes_max);
     ++job;
     schedule.emplace(std::vector<bool>(static_cast<size_t>(of.count)), roster, ranks::VerifyPlan{});
     here.start(job, of.shared);
@@ -202,7 +205,7 @@ void Ranks::Impl::drop(int64_t task, const std::string &why) {
 }
 
 News Ranks::Impl::poll(int rank, Answer &answer) {
-    if (rank != 0) return link(rank).poll(answer, tasks != nullptr ? tasks->result_bytes_max : 0);
+    if (rank != 0) return link(rank).poll(answer, bytes_max);
     auto done = here.take();
     if (done) answer = std::move(*done);
     return done ? News::kResult : News::kNothing;
