@@ -174,6 +174,7 @@ Json json_leg(const wire::BillLeg &leg) {
             {"end", leg.end()},
             {"penalty", json_amount(leg.penalty())},
             {"forfeit", json_amount(leg.forfeit())},
+            {"results_lost", leg.results_lost()},
             {"ranks", std::move(ranks)}};
 }
 

@@ -194,7 +194,7 @@ private:
     void event(wire::LeaseEvent::Kind kind, std::uint32_t leg, const std::string &reason,
                bool over_limit = false);
     void notice(const std::string &whole);
-    void lose_results(const std::string &text);
+    void lose_results(std::uint32_t leg, const std::string &text);
     void remember();
     void refresh_bill();
     std::string network_include() const;

@@ -392,8 +392,11 @@ void RenterLease::undo(const Error &error) {
 }
 
 // mpirun ends non-zero then, also if every rank did well.
-void RenterLease::lose_results(const std::string &text) {
-    record_.mutable_bill()->set_results_lost(true);
+void RenterLease::lose_results(std::uint32_t leg, const std::string &text) {
+    wire::Bill &bill = *record_.mutable_bill();
+    bill.set_results_lost(true);
+    if (legs_[leg].results->is_peer_gone())
+        bill.mutable_legs(static_cast<int>(leg))->set_results_lost(true);
     notice(text);
 }
 

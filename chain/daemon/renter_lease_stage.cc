@@ -180,7 +180,7 @@ void RenterLease::expect_results() {
             node_, plan,
             ResultsTaker::Listener{
                 [this](const std::string &text) { notice(text); },
-                [this](const std::string &text) { lose_results(text); },
+                [this, leg](const std::string &text) { lose_results(leg, text); },
                 [this](const std::string &name) { record_.mutable_bill()->add_results(name); },
                 [this, leg] { note_results(leg); }, [this] { check_ended(); }});
     }

@@ -85,10 +85,16 @@ void ResultsTaker::fetch_soon(const std::string &why) {
         again_timer_ = node_.loop.after_ms(kFetchAgainMs, [this] { fetch(); });
         return;
     }
+    give_up_peer(why);
+}
+
+void ResultsTaker::give_up_peer(const std::string &why) {
+    is_peer_gone_ = true;
     give_up(why);
 }
 
 void ResultsTaker::say_none_came() {
+    is_peer_gone_ = true;
     listener_.on_loss("no results came from " + plan_.host + how_to_go_on());
 }
 
@@ -97,7 +103,7 @@ void ResultsTaker::watch_silence() {
     if (!plan_.results_url.empty()) return;  // an upload says nothing until it is done
     silence_timer_ = node_.loop.after_ms(kResultsSilenceMs, [this] {
         if (node_.clock.steady_ms() - heard_at_ms_ < kResultsSilenceMs) return watch_silence();
-        give_up("it sends nothing");
+        give_up_peer("it sends nothing");
     });
 }
 

@@ -68,6 +68,8 @@ public:
     bool has_begun() const { return has_begun_; }
     bool has_ended() const { return has_ended_; }
     bool has_all() const { return has_all_; }
+    // Results were lost because of that, and not by what was done with them.
+    bool is_peer_gone() const { return is_peer_gone_; }
     std::uint64_t received_bytes() const;  // since the last connection
     const ResultsPlan &plan() const { return plan_; }
 
@@ -80,6 +82,7 @@ private:
     stage::S3Object object_of(const stage::StagedFile &file) const;
     void acknowledge(const Status &taken, std::size_t file_count);
     void fetch_soon(const std::string &why);
+    void give_up_peer(const std::string &why);
     std::string how_to_go_on() const;
     void on_taken(const Status &taken);
     void say_what_was_placed();
@@ -99,6 +102,7 @@ private:
     bool has_begun_ = false;
     bool has_ended_ = false;
     bool has_all_ = false;
+    bool is_peer_gone_ = false;
     std::uint64_t heard_at_ms_ = 0;  // steady
     bool checks_puts_ = false;
     LoopHandle again_timer_;

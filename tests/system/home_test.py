@@ -2,19 +2,16 @@
 """Mixed supply: ranks of the renter's own machine, own machines that cost nothing, and bought peers in
 one job; and who reaches whom then."""
 
-import filecmp
 import os
 import socket
-import subprocess
 import sys
 
 from chain_devnet import (
     BUILD_FOLDER, BUSY, Devnet, descendants, hosts_of_ranks, is_alive, run_tests, say, wait_until)
+from drawing import Drawing
 
 TALKER = f"{BUILD_FOLDER}/tests/system/talker"
 KNOCKER = f"{BUILD_FOLDER}/tests/system/knocker"
-EDGES = f"{BUILD_FOLDER}/examples/edges/edges"
-PICTURE = "/usr/share/visp-images-data/ViSP-images/Klimt/Klimt.pgm"
 HERE = socket.gethostname().split(".")[0]
 
 
@@ -45,17 +42,11 @@ def as_many_as_there_are(net):
 
 def the_same_picture(net):
     """Files at home are read and written where they are; those of peers come there."""
-    if not os.path.exists(PICTURE):
-        say(f"   no {PICTURE}: apt-get install visp-images-data")
-        sys.exit(77)
-    job = net.start_mpirun("--chain-lease", 2, "--chain-home", 1, "-np", 3, EDGES, "-o", "drawn",
-                           PICTURE)
+    drawing = Drawing(net.folder, net.environment)
+    job = net.start_mpirun("--chain-lease", 2, "--chain-home", 1, "-np", 3, *drawing.words)
     run = job.wait(60)
     assert run.rc == 0, run.text()
-    subprocess.run(["mpirun", "-np", "1", EDGES, "-o", "alone", PICTURE], cwd=job.folder,
-                   env=net.environment, stdout=subprocess.DEVNULL, check=True, timeout=60)
-    [name] = os.listdir(f"{job.folder}/alone")
-    assert filecmp.cmp(f"{job.folder}/drawn/{name}", f"{job.folder}/alone/{name}", shallow=False)
+    drawing.check(job.folder)
     assert not os.path.exists(f"{job.folder}/.chain-in"), os.listdir(job.folder)
 
 

@@ -5,7 +5,6 @@ not of the lease reaches a rank, and a rank reaches nobody; hosts that cannot re
 through the renter's; a link that breaks is noticed and taken up again."""
 
 import contextlib
-import filecmp
 import os
 import secrets
 import sys
@@ -13,10 +12,10 @@ import time
 
 from apart import Apart, Market
 from chain_devnet import BUILD_FOLDER, BUSY, Failure, run_tests, say, wait_until
+from drawing import Drawing
 
 TALKER = f"{BUILD_FOLDER}/tests/system/talker"
 ESCAPEE = f"{BUILD_FOLDER}/tests/system/escapee"
-EDGES = f"{BUILD_FOLDER}/examples/edges/edges"
 # Reads every frame that passes a switch into a file.
 TAP = """
 import socket, sys
@@ -73,27 +72,12 @@ def plain_is_heard(net):
 
 
 def an_image_job(net):
-    folder = net.lab.folder
-    picture = "/usr/share/visp-images-data/ViSP-images/Klimt/Klimt.pgm"
-    if not os.path.exists(picture):
-        say(f"   no {picture}: apt-get install visp-images-data; a made-up one instead")
-        picture = f"{folder}/waves.pgm"
-        with open(picture, "wb") as file:
-            file.write(b"P5 320 240 255\n")
-            file.write(bytes((x * x // 97 + y * 3 + x * y // 31) % 256
-                             for y in range(240) for x in range(320)))
-    run = net.renter.mpirun("--chain-lease", "6,provider=birch+cedar+doug", "-np", 6, EDGES, "-o",
-                            "drawn", picture)
-    alone = net.renter.host.run(
-        "sh", "-c", f"cd {folder} && mpirun -np 1 {EDGES} -o alone {picture} >/dev/null",
-        env=net.environment)
-    assert alone == "", alone
-    drawn = [f"{path}/{one}" for path, _, names in os.walk(folder) if path.endswith("/drawn")
-             for one in names]
-    assert len(drawn) == 1, drawn
-    [expected] = os.listdir(f"{folder}/alone")
-    assert filecmp.cmp(drawn[0], f"{folder}/alone/{expected}", shallow=False), drawn
-    say(f"   {expected}: the same as on one machine, byte for byte; {run.wall_s:.2f} s")
+    drawing = Drawing(net.lab.folder, net.environment)
+    job = net.renter.start_mpirun("--chain-lease", "6,provider=birch+cedar+doug", "-np", 6, *drawing.words)
+    run = job.wait(90)
+    assert run.rc == 0, run.text()
+    drawing.check(job.folder)
+    say(f"   {drawing.name}: the same as on one machine, byte for byte; {run.wall_s:.2f} s")
 
 
 def who_cannot_be_reached(net):

@@ -17,7 +17,7 @@ SYSTEM_TESTS_ALONE += tests/system/owner_test.py tests/system/meter_test.py \
 EXTRA_DIST += $(SYSTEM_TESTS) $(SYSTEM_TESTS_ALONE) tests/system/clean_machine.sh tests/system/chain_devnet.py \
   tests/system/chain_money.py tests/system/busy.c tests/system/errand.c tests/system/saver.c \
   tests/system/escapee.c tests/system/consumer.c tests/system/cheater.c tests/system/over_reporter.c \
-  tests/system/net_lab.py tests/system/apart.py tests/system/talker.c tests/system/spawner.c tests/system/tolerant.c \
+  tests/system/net_lab.py tests/system/apart.py tests/system/drawing.py tests/system/talker.c tests/system/spawner.c tests/system/tolerant.c \
   tests/system/evil_orted.c tests/system/fake_nvml.c tests/system/swift_server.py \
   tests/system/odd_machine.c tests/system/knocker.c tests/system/gpu_spin.c
 

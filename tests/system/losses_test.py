@@ -10,12 +10,14 @@ import contextlib
 import os
 import random
 import re
+import shutil
 import signal
 import sys
 import time
 
 from apart import Apart, Market
 from chain_devnet import BUSY, Failure, run_tests, say, wait_until
+from drawing import Drawing
 
 LOSSES = int(os.environ.get("LOSSES", "6"))
 NOTICED_S = 3.0
@@ -24,6 +26,7 @@ VOUCHER_S = 2.0  # a reading and a voucher every so often
 # A machine that is shared with other tests may be late to look.
 LATE_S = 0.6
 KINDS = ("killed", "frozen", "unplugged", "without power")
+SLOW = "slow"  # which is no loss
 
 
 def lose(node, kind):
@@ -31,6 +34,8 @@ def lose(node, kind):
         node.kill()
     elif kind == "frozen":
         node.kill(signal.SIGSTOP)
+    elif kind == SLOW:
+        node.host.limit_rate("2mbit")
     else:
         node.host.plug(up=False)
         if kind == "without power":
@@ -40,6 +45,8 @@ def lose(node, kind):
 def bring_back(net, node, kind):
     if kind == "frozen":
         node.kill(signal.SIGCONT)
+    elif kind == SLOW:
+        node.host.limit_rate(None)
     elif kind == "unplugged":
         node.host.plug()
     else:
@@ -125,10 +132,10 @@ def at_random_moments(net):
 def slow_is_not_lost(net):
     net.wait_offers(60)
     for name in ("birch", "cedar"):
-        net.lab.hosts[name].limit_rate("2mbit")
+        lose(net.nodes[name], SLOW)
     run = net.renter.mpirun("--chain-lease", "2,provider=birch+cedar", "-np", 2, BUSY, 6)
     for name in ("birch", "cedar"):
-        net.lab.hosts[name].limit_rate(None)
+        bring_back(net, net.nodes[name], SLOW)
     assert "was lost" not in run.err, run.text()
 
 
@@ -177,6 +184,32 @@ def it_starts_again(net):
     say(f"   {name} lost its power; {' and '.join(second)} ended the job")
 
 
+def the_right_picture_every_time(net):
+    """An image job that starts again, with a peer lost at a moment by chance from the demand to its end,
+    or on a link that gets slow."""
+    drawing = Drawing(net.lab.folder, net.environment, "-p", 4)
+    length_s, again = None, 0
+    for turn in range(LOSSES):
+        net.wait_offers(60)
+        kind = (*KINDS, SLOW)[turn % (len(KINDS) + 1)]
+        lost = net.nodes[random.choice(net.lenders)]
+        job = net.renter.start_mpirun("--chain-lease", 2, "--chain-relaunch", 3, "-np", 2, *drawing.words)
+        if length_s is None:  # the first one is let alone, to know how long that takes
+            run = job.wait(90)
+            length_s = run.wall_s
+        else:
+            time.sleep(random.uniform(0, length_s))
+            lose(lost, kind)
+            run = job.wait(120)
+            bring_back(net, lost, kind)
+        assert run.rc == 0, (kind, lost.name, run.text())
+        assert kind != SLOW or "was lost" not in run.err, run.text()
+        drawing.check(job.folder)
+        again += run.err.count("starts again")
+        shutil.rmtree(job.folder)
+    say(f"   {LOSSES} pictures as drawn alone, in {length_s:.1f} s if nobody is lost; {again} new tries")
+
+
 @contextlib.contextmanager
 def market():
     with Apart(public=("ash", "birch", "cedar", "doug", "elm")) as places:
@@ -192,4 +225,5 @@ if __name__ == "__main__":
     sys.exit(run_tests([("at_random_moments", at_random_moments),
                         ("slow_is_not_lost", slow_is_not_lost),
                         ("parted_from_each_other", parted_from_each_other),
-                        ("it_starts_again", it_starts_again)], market))
+                        ("it_starts_again", it_starts_again),
+                        ("the_right_picture_every_time", the_right_picture_every_time)], market))

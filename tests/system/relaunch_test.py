@@ -2,7 +2,6 @@
 """--chain-relaunch: a peer is lost, and the job starts again with another one in its place; what it
 saved comes along. A job that fails by itself does not start again."""
 
-import filecmp
 import os
 import random
 import shutil
@@ -10,9 +9,9 @@ import signal
 import sys
 import time
 
-from chain_devnet import BUILD_FOLDER, BUSY, Devnet, descendants, is_alive, run_tests, say, wait_until
+from chain_devnet import BUSY, Devnet, descendants, is_alive, run_tests, say, wait_until
+from drawing import Drawing
 
-EDGES = f"{BUILD_FOLDER}/examples/edges/edges"
 # Rank 0 saves; in a later try it finds what it saved, and ends.
 SAVER = """
 echo "rank $OMPI_COMM_WORLD_RANK try $OMPI_CHAIN_RESTART on $(hostname)"
@@ -116,38 +115,43 @@ def signals_reach_the_try(net):
         net.wait_nothing_locked()
 
 
+def results_that_do_not_come(net):
+    """The job has ended well, and the peer that has the results is lost before they are back."""
+    job = start(net, 1, "sh", "-c", "[ $OMPI_COMM_WORLD_RANK = 0 ] || exit 0\n"
+                "echo rank 0 try $OMPI_CHAIN_RESTART on $(hostname)\n"
+                "truncate -s 600M large; echo $OMPI_CHAIN_RESTART > which")
+    wait_until(lambda: hosts_of(job, 0), 40, "rank 0 runs")
+    lost = provider_of(net, hosts_of(job, 0)[0])
+    net.wait_lease(lambda bill: bill["state"] == "closing", "the job has ended", job=job)
+    lost.kill()
+    run = job.wait(60)
+    assert run.rc == 0 and run.err.count("starts again") == 1, run.text()
+    assert hosts_of(job, 1) not in ([], [lost.name]), run.text()
+    with open(f"{job.folder}/which", encoding="ascii") as file:
+        assert file.read() == "1\n"
+    assert os.path.getsize(f"{job.folder}/large") == 600 << 20
+    shutil.rmtree(job.folder)
+    lost.restart()
+    net.wait_nothing_locked()
+
+
 def the_right_picture_every_time(net):
     """A peer is killed at a random moment of an image job."""
-    picture = "/usr/share/visp-images-data/ViSP-images/Klimt/Klimt.pgm"
-    if not os.path.exists(picture):
-        picture = f"{net.folder}/waves.pgm"
-        with open(picture, "wb") as file:
-            file.write(b"P5 640 480 255\n")
-            file.write(bytes((x * x // 97 + y * 3 + x * y // 31) % 256
-                             for y in range(480) for x in range(640)))
-    alone = net.mpirun("-np", 1, EDGES, "-p", 4, "-o", "drawn", picture, report=False)
-    assert alone.rc == 0, alone.text()
-    [expected] = [path for path in list_pictures(net.jobs[-1].folder)]
+    drawing = Drawing(net.folder, net.environment, "-p", 4)
     again = 0
-    for turn in range(4):
-        job = start(net, 3, EDGES, "-p", 4, "-o", "drawn", picture)
+    for _ in range(4):
+        job = start(net, 3, *drawing.words)
         time.sleep(random.uniform(0.1, 1.5))
         lost = random.choice(net.providers)
         lost.kill()
         run = job.wait(90)
         assert run.rc == 0, run.text()
-        [drawn] = list_pictures(job.folder)
-        assert filecmp.cmp(drawn, expected, shallow=False), turn
+        drawing.check(job.folder)
         again += run.err.count("starts again")
         lost.restart()
         net.wait_nothing_locked()
         shutil.rmtree(job.folder)
     say(f"   4 pictures as drawn alone; {again} new tries")
-
-
-def list_pictures(folder):
-    return [f"{path}/{name}" for path, _, names in os.walk(folder) for name in names
-            if path.endswith("/drawn")]
 
 
 if __name__ == "__main__":
@@ -157,5 +161,6 @@ if __name__ == "__main__":
         ("a_job_that_fails_has_failed", a_job_that_fails_has_failed),
         ("one_budget_for_all_tries", one_budget_for_all_tries),
         ("signals_reach_the_try", signals_reach_the_try),
+        ("results_that_do_not_come", results_that_do_not_come),
         ("the_right_picture_every_time", the_right_picture_every_time),
     ], lambda: Devnet(providers=4, slots=1)))

@@ -493,6 +493,9 @@ static int finalize(void) {
         write_report(bill);
         Tries::note_paid(bill.paid());
         for (const std::string &name : bill.results()) Tries::note_result(name);
+        if (orte_exit_status == 0) /* a job that failed does not start again, whatever was lost */
+            for (const wire::BillLeg &leg : bill.legs())
+                if (leg.results_lost()) Tries::note_loss(leg.provider());
         /* Whoever goes on with the results must hear that they are not all there. */
         if (bill.results_lost()) ORTE_UPDATE_EXIT_STATUS(1);
     }
