@@ -73,6 +73,10 @@ Result<FileDescriptor> ControlConnection::take_over() {
     return taken;
 }
 
+void ControlConnection::give_back() {
+    if (socket_ != nullptr) bufferevent_enable(socket_, EV_READ);
+}
+
 void ControlConnection::reply(std::uint64_t id, wire::ControlReply reply) {
     if (socket_ == nullptr) return;
     reply.set_id(id);
@@ -140,7 +144,11 @@ ControlServer::~ControlServer() {
 }
 
 void ControlServer::accept(int fd) {
-    if (!is_allowed(fd) || connections_.size() >= kControlConnectionsMax) {
+    const bool is_full = connections_.size() >= kControlConnectionsMax;
+    if (is_full)
+        log(LogLevel::kWarning, "daemon", "a control client was turned away: there are ",
+            kControlConnectionsMax, " already");
+    if (is_full || !is_allowed(fd)) {
         ::close(fd);
         return;
     }

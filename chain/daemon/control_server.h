@@ -34,9 +34,10 @@ public:
     void done(std::uint64_t id);
     bool open() const { return socket_ != nullptr; }
     // Another descriptor of the connection, for who wants to read from it what a frame cannot have.
-    // What comes from now on is read by nobody else. Errors: kIo, kConflict (closed, or more was
-    // read already).
+    // Until give_back() what comes is read by nobody else, and that the client goes is not seen.
+    // Errors: kIo, kConflict (closed, or more was read already).
     Result<FileDescriptor> take_over();
+    void give_back();
     // Called once, when the client has gone. One at a time.
     void on_close(std::function<void()> fn) { on_close_ = std::move(fn); }
 

@@ -45,6 +45,7 @@ RenterLease::RenterLease(Node &node, ControlConnectionPtr client, std::uint64_t 
 
 RenterLease::~RenterLease() {
     *alive_ = false;
+    end_attaching();
 }
 
 void RenterLease::set_deadline(std::uint64_t ms, std::function<void()> fn) {

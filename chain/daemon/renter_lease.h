@@ -157,6 +157,7 @@ private:
     void on_member_lost(std::uint32_t member, const std::string &why);
     std::vector<std::uint32_t> leg_order() const;
     void take_sockets();
+    void end_attaching();
     void on_stream(std::uint32_t leg, const wire::Stream &stream);
     void become_ready_if_all_are();
     void become_ready();
@@ -224,8 +225,10 @@ private:
     std::vector<LegState> legs_;
     // For ranks on this machine, and for legs that do not reach each other; null: none of these.
     std::unique_ptr<LeaseNetwork> network_;
-    market::Distances distances_{0};          // between members
-    FileDescriptor attach_socket_;            // from which mpirun's connections come,
+    market::Distances distances_{0};  // between members
+    bool is_attached_ = false;
+    ControlConnectionPtr attach_client_;      // while mpirun's connections come
+    FileDescriptor attach_socket_;            // by this,
     bool device_comes_ = false;               // before them
     std::vector<std::uint32_t> attach_legs_;  // for these
     LoopHandle attach_watch_;

@@ -140,7 +140,7 @@ void RenterLease::take_channel(const PublicKey &peer, std::uint32_t from, p2p::C
 
 void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t request_id,
                          const wire::LeaseAttachCall &call) {
-    if (phase_ != Phase::kReady || is_plain() || attach_socket_.valid())
+    if (phase_ != Phase::kReady || is_plain() || is_attached_)
         return client->fail(request_id,
                             make_error(ErrorCode::kConflict, "nothing can be attached to it now"));
     for (const std::uint32_t leg : call.legs())
@@ -152,6 +152,8 @@ void RenterLease::attach(const ControlConnectionPtr &client, std::uint64_t reque
                                                    "and only then"));
     auto socket = client->take_over();
     if (!socket.ok()) return client->fail(request_id, socket.error());
+    is_attached_ = true;
+    attach_client_ = client;
     attach_socket_ = std::move(*socket);
     device_comes_ = call.device();
     attach_legs_.assign(call.legs().rbegin(), call.legs().rend());  // the next one is the last
@@ -181,7 +183,13 @@ void RenterLease::take_sockets() {
         attach_legs_.pop_back();
         if (legs_[leg].stream != nullptr) legs_[leg].stream->attach(std::move(socket));
     }
+    end_attaching();
+}
+
+void RenterLease::end_attaching() {
     attach_watch_.cancel();
+    attach_socket_.reset();
+    if (attach_client_ != nullptr) std::exchange(attach_client_, nullptr)->give_back();
 }
 
 void RenterLease::on_stream(std::uint32_t leg, const wire::Stream &stream) {

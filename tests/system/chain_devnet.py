@@ -246,6 +246,14 @@ class Node:
     def is_running(self):
         return is_alive(self.process)
 
+    def connections(self):
+        """Sockets, pipes and the like that the daemon has open; no files."""
+        folder, names = f"/proc/{self.pid}/fd", []
+        for number in os.listdir(folder):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                names.append(os.readlink(f"{folder}/{number}"))
+        return sorted(name for name in names if not name.startswith("/"))
+
     def lease_processes(self):
         """Sandboxes and what runs in them: everything below a provider's daemon."""
         return descendants(self.pid)

@@ -471,6 +471,18 @@ def test_nothing_is_left():
     assert net.balances()["renter"] == 1000 * 10**9 - paid
 
 
+def test_no_connection_stays_open():
+    """A daemon that keeps one for each lease takes no more after a few hundred."""
+    nodes = [net.renter, *net.providers]
+    desk = Desk("open")
+    before = {node.name: len(node.connections()) for node in nodes}
+    for _ in range(3):
+        desk.lease("hostname")
+        net.wait_nothing_locked()
+    wait_until(lambda: all(len(node.connections()) <= before[node.name] for node in nodes), 20,
+               lambda: f"as many as before, {before}: {[(node.name, node.connections()) for node in nodes]}")
+
+
 TESTS = [
     test_two_slots_are_two_machines,
     test_exit_codes_come_back,
@@ -495,6 +507,7 @@ TESTS = [
     test_explaining_leases_nothing,
     test_two_jobs_at_once_and_one_right_after,
     test_nothing_is_left,
+    test_no_connection_stays_open,
 ]
 
 def on_network(test):
