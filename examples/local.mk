@@ -74,7 +74,7 @@ examples_hpips_libhpips_a_SOURCES = \
   examples/hpips/ops_bands.cc examples/hpips/ops_denoise.cc examples/hpips/ops_filter.cc \
   examples/hpips/ops_geometry.cc examples/hpips/ops_rank.cc examples/hpips/ops_tone.cc \
   examples/hpips/options.cc examples/hpips/options.h \
-  examples/hpips/output.cc examples/hpips/output.h \
+  examples/hpips/output.cc examples/hpips/output.h examples/hpips/row_gate.h \
   examples/hpips/pipeline.cc examples/hpips/pipeline.h \
   examples/hpips/plan.cc examples/hpips/plan.h \
   examples/hpips/program.cc \

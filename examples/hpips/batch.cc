@@ -6,6 +6,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "examples/hpips/exact.h"
 #include "examples/ranks/process.h"
 
 namespace hpips {
@@ -13,6 +14,8 @@ namespace hpips {
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr int64_t kAheadBytesMax = 512 << 20;  // of the next image, in memory beside this one
 
 // What `--resume` must not do again when a batch was interrupted between two images: one line for
 // each that is finished, in a file beside the outputs that goes when all are.
@@ -85,7 +88,7 @@ int Batch::run() {
     const double began = ranks::now_s();
     farm_.beside([this] { jobs_ = jobs_of_pages(jobs_); });
     done_.resize(jobs_.size());
-    for (size_t i = 0; i < jobs_.size(); ++i) do_image(jobs_[i], i);
+    for (size_t i = 0; i < jobs_.size(); ++i) do_image(i);
     redo_what_odd_ranks_did();
     const int code = summary();
     if (code != kExitImageFailed)
@@ -94,14 +97,15 @@ int Batch::run() {
     return code;
 }
 
-void Batch::do_image(const Job &job, size_t number) {
+void Batch::do_image(size_t number) {
+    const Job &job = jobs_[number];
     Done &done = done_[number];
     done = {};
     done.input = job.input;
     progress_.begin(job.input, number + 1, jobs_.size());
     const double began = ranks::now_s();
     try {
-        compute(job, done);
+        compute(number, done);
         done.seconds = ranks::now_s() - began;
         char text[64];
         std::snprintf(text, sizeof text, "%lld tiles in %.1f s -> ",
@@ -113,9 +117,36 @@ void Batch::do_image(const Job &job, size_t number) {
     }
 }
 
-void Batch::compute(const Job &job, Done &done) {
+Opened Batch::open(size_t number) {
     Opened opened;
-    farm_.beside([&] { opened = open_job(job, pipeline_, options_, farm_.rank_count()); });
+    farm_.beside([&] {
+        opened = ahead_.valid() && ahead_number_ == number
+                     ? ahead_.get()
+                     : open_job(jobs_[number], pipeline_, options_, farm_.rank_count());
+    });
+    return opened;
+}
+
+// `not_this`: a file that is about to be replaced.
+void Batch::open_ahead(size_t number, const std::string &not_this) {
+    std::error_code error;
+    if (number >= jobs_.size() || fs::equivalent(jobs_[number].input, not_this, error)) return;
+    ahead_number_ = number;
+    ahead_ = std::async(std::launch::async, [this, number] {
+        set_arithmetic();
+        Opened opened = open_job(jobs_[number], pipeline_, options_, farm_.rank_count());
+        const ImageInfo &info = opened.image->info();
+        const auto bytes = static_cast<int64_t>(info.size.width) * info.size.height *
+                           static_cast<int64_t>(info.format.pixel_bytes());
+        // Some formats are decoded as a whole at the first look.
+        if (bytes <= kAheadBytesMax) opened.image->read({0, 0, 1, 1});
+        return opened;
+    });
+}
+
+void Batch::compute(size_t number, Done &done) {
+    const Job &job = jobs_[number];
+    Opened opened = open(number);
     done.output = opened.path;
     std::error_code error;
     if (fs::equivalent(job.input, opened.path, error))
@@ -126,12 +157,12 @@ void Batch::compute(const Job &job, Done &done) {
         fs::create_directories(folder, error);
         if (error) throw Failure(folder.string() + ": " + error.message());
     }
-    compute_opened(job, opened, done);
+    compute_opened(number, opened, done);
 }
 
-void Batch::compute_opened(const Job &job, Opened &opened, Done &done) {
+void Batch::compute_opened(size_t number, Opened &opened, Done &done) {
     const bool resumes = options_.resume && !starts_anew_;
-    const std::string identity = identity_of(job, pipeline_);
+    const std::string identity = identity_of(jobs_[number], pipeline_);
     const DoneList finished(opened.path);
     if (resumes && fs::exists(opened.path) && finished.has(done_line(opened, identity))) return;
     if (!options_.resume && lists_.insert(finished.path()).second) finished.remove();
@@ -140,11 +171,13 @@ void Batch::compute_opened(const Job &job, Opened &opened, Done &done) {
         TileStore::open(opened.path, identity, grid, opened.plan->output_format(),
                         resumes ? TileStore::Start::kResume : TileStore::Start::kNew);
     done.tiles = grid.count();
+    open_ahead(number + 1, opened.path);
     try {
+        OutputWriter writer(*store, opened.spec, opened.path, farm_.home_threads());
         const Farm::Outcome outcome = farm_.compute(*opened.image, opened.plan, *store);
         done.contributors = outcome.contributors;
         done.verified_tiles = outcome.verified_tiles;
-        farm_.beside([&] { write_output(*store, opened.spec, opened.path); });
+        farm_.beside([&] { writer.finish(); });
     } catch (const StoreFailure &) {
         throw;  // what is done is of use yet
     } catch (...) {
@@ -161,7 +194,7 @@ void Batch::redo_what_odd_ranks_did() {
     for (size_t i = 0; i < jobs_.size(); ++i)
         for (const int odd : farm_.odd_ranks())
             if (odd != 0 && done_[i].contributors.contains(odd)) {
-                do_image(jobs_[i], i);
+                do_image(i);
                 break;
             }
 }

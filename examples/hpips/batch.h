@@ -3,6 +3,7 @@
 // done.
 #pragma once
 
+#include <future>
 #include <set>
 #include <string>
 #include <vector>
@@ -49,9 +50,11 @@ private:
         double seconds = 0;
         std::set<int> contributors;
     };
-    void do_image(const Job &job, size_t number);
-    void compute(const Job &job, Done &done);
-    void compute_opened(const Job &job, Opened &opened, Done &done);
+    void do_image(size_t number);
+    Opened open(size_t number);
+    void open_ahead(size_t number, const std::string &not_this);
+    void compute(size_t number, Done &done);
+    void compute_opened(size_t number, Opened &opened, Done &done);
     void redo_what_odd_ranks_did();
     int summary() const;
     void write_report(double wall_s) const;
@@ -66,6 +69,9 @@ private:
     std::set<std::string> written_;
     std::set<std::string> lists_;  // of finished images, which this run began anew
     bool starts_anew_ = false;
+    // Of the next image, which is read and decoded while this one is computed.
+    size_t ahead_number_ = 0;
+    std::future<Opened> ahead_;
 };
 
 }  // namespace hpips

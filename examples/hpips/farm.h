@@ -54,6 +54,7 @@ public:
     const std::vector<RankAccount> &accounts() const { return accounts_; }
     const std::vector<std::unique_ptr<Worker>> &workers() const { return workers_; }
     const std::set<int> &odd_ranks() const { return odd_; }
+    int home_threads() const { return workers_.front()->threads(); }
     int rank_count() const { return static_cast<int>(workers_.size()); }
     void end();
 

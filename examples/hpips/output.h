@@ -3,9 +3,13 @@
 // were cut and in whatever order they came.
 #pragma once
 
+#include <exception>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "examples/hpips/image.h"
+#include "examples/hpips/row_gate.h"
 #include "examples/hpips/store.h"
 
 namespace hpips {
@@ -29,7 +33,33 @@ std::string known_extension(std::string extension);
 // Failure: the format cannot hold it.
 OutputSpec output_of(const Plan &plan, const ImageInfo &info, std::string extension);
 
-// Writes beside `path` and renames. On Failure nothing is left of it.
-void write_output(const TileStore &store, const OutputSpec &spec, const std::string &path);
+// Writes beside `path`, while the tiles still come, and renames. On Failure, and without finish(),
+// nothing is left of it.
+class OutputWriter : private TileStore::Listener {
+public:
+    // All of these outlive it. `threads` compress, where the format lets several.
+    OutputWriter(TileStore &store, const OutputSpec &spec, const std::string &path, int threads);
+    ~OutputWriter() override;
+    OutputWriter(const OutputWriter &) = delete;
+    OutputWriter &operator=(const OutputWriter &) = delete;
+
+    // When all tiles are there: waits until the file is in its place. Throws what the writing
+    // threw.
+    void finish();
+
+private:
+    void start();
+    void stop();
+    void rows_done(int rows) override;
+    void rows_withdrawn() override;
+
+    TileStore &store_;
+    const OutputSpec &spec_;
+    const std::string path_;
+    const int threads_;
+    std::unique_ptr<RowGate> gate_;
+    std::exception_ptr failure_;  // of the thread; after it was joined
+    std::thread thread_;
+};
 
 }  // namespace hpips

@@ -173,6 +173,17 @@ void TileStore::replay(const std::string &journal, const std::string &identity) 
         throw Failure("was begun with another pipeline or another input: remove " + journal +
                       " to begin anew");
     for (const bool is_there : done_) done_count_ += is_there ? 1 : 0;
+    advance();
+}
+
+void TileStore::advance() {
+    while (first_missing_ < grid_.count() && done_[static_cast<size_t>(first_missing_)])
+        ++first_missing_;
+}
+
+int TileStore::rows_done() const {
+    if (first_missing_ == grid_.count()) return grid_.size().height;
+    return grid_.tile(first_missing_).y;
 }
 
 bool TileStore::is_big() const {
@@ -241,6 +252,9 @@ void TileStore::mark_done(int64_t tile, const cv::Mat &pixels) {
     note("tile " + std::to_string(tile) + " " + hex(checksum(pixels)));
     if (!done_[static_cast<size_t>(tile)]) ++done_count_;
     done_[static_cast<size_t>(tile)] = true;
+    const int before = rows_done();
+    advance();
+    if (listener_ != nullptr && rows_done() > before) listener_->rows_done(rows_done());
 }
 
 void TileStore::withdraw(int64_t tile) {
@@ -248,6 +262,11 @@ void TileStore::withdraw(int64_t tile) {
     note("not " + std::to_string(tile));
     done_[static_cast<size_t>(tile)] = false;
     --done_count_;
+    const int before = rows_done();
+    first_missing_ = std::min(first_missing_, tile);
+    if (listener_ == nullptr || rows_done() == before) return;
+    listener_->rows_withdrawn();
+    listener_->rows_done(rows_done());
 }
 
 void TileStore::read_part(int64_t index, cv::Rect part, cv::Mat pixels) const {

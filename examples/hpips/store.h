@@ -45,6 +45,18 @@ public:
     const std::vector<bool> &done() const { return done_; }
     int64_t done_count() const { return done_count_; }
 
+    // Of the image's first rows: those of tiles that are done, with all before them done.
+    class Listener {
+    public:
+        virtual ~Listener() = default;
+        virtual void rows_done(int rows) = 0;
+        // Some that were said to be done are not: which are, is said anew.
+        virtual void rows_withdrawn() = 0;
+    };
+    // From now on; null: nobody.
+    void tell(Listener *listener) { listener_ = listener; }
+    int rows_done() const;
+
     // Pixels, not yet counted as done. StoreFailure.
     void write(int64_t tile, const cv::Mat &pixels);
     // What write() wrote is the tile: goes into the journal.
@@ -74,6 +86,7 @@ private:
     void open_files(const std::string &identity, Start start);
     void replay(const std::string &journal, const std::string &identity);
     void note(const std::string &words);
+    void advance();
     int64_t offset_of(int64_t block) const { return blocks_begin() + block * block_bytes(); }
     void write_part(int64_t block, cv::Rect part, const cv::Mat &pixels);
     void read_part(int64_t block, cv::Rect part, cv::Mat pixels) const;
@@ -86,6 +99,8 @@ private:
     Format format_;
     std::vector<bool> done_;
     int64_t done_count_ = 0;
+    int64_t first_missing_ = 0;
+    Listener *listener_ = nullptr;
     int pixels_fd_ = -1;
     int journal_fd_ = -1;
 };

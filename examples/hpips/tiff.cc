@@ -78,6 +78,47 @@ toff_t size(thandle_t handle) {
 
 }  // namespace in_place
 
+namespace in_memory {
+
+using File = Tiff::Memory;
+
+tmsize_t read(thandle_t handle, void *data, tmsize_t bytes) {
+    auto &file = *static_cast<File *>(handle);
+    const size_t there = file.bytes.size() - std::min(file.bytes.size(), file.position);
+    const size_t got = std::min(there, static_cast<size_t>(bytes));
+    std::copy_n(file.bytes.begin() + static_cast<std::ptrdiff_t>(file.position), got,
+                static_cast<uint8_t *>(data));
+    file.position += got;
+    return static_cast<tmsize_t>(got);
+}
+
+tmsize_t write(thandle_t handle, void *data, tmsize_t bytes) {
+    auto &file = *static_cast<File *>(handle);
+    const size_t end = file.position + static_cast<size_t>(bytes);
+    if (file.bytes.size() < end) file.bytes.resize(end);
+    std::copy_n(static_cast<const uint8_t *>(data), bytes,
+                file.bytes.begin() + static_cast<std::ptrdiff_t>(file.position));
+    file.position = end;
+    return bytes;
+}
+
+toff_t size(thandle_t handle) {
+    return static_cast<File *>(handle)->bytes.size();
+}
+
+toff_t seek(thandle_t handle, toff_t offset, int whence) {
+    auto &file = *static_cast<File *>(handle);
+    const toff_t from = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? file.position : size(handle);
+    file.position = from + offset;
+    return file.position;
+}
+
+int close(thandle_t) {
+    return 0;
+}
+
+}  // namespace in_memory
+
 int ignore_warning(TIFF *, void *, const char *, const char *, va_list) {
     return 1;
 }
@@ -112,6 +153,14 @@ Tiff::Tiff(BlocksInPlace &file, const std::string &path, const char *mode) {
     tiff_ =
         TIFFClientOpenExt(path.c_str(), mode, &file, in_place::read, in_place::write,
                           in_place::seek, in_place::close, in_place::size, nullptr, nullptr, how);
+    TIFFOpenOptionsFree(how);
+}
+
+Tiff::Tiff(Memory &memory) {
+    TIFFOpenOptions *const how = options();
+    tiff_ = TIFFClientOpenExt("memory", "w", &memory, in_memory::read, in_memory::write,
+                              in_memory::seek, in_memory::close, in_memory::size, nullptr, nullptr,
+                              how);
     TIFFOpenOptionsFree(how);
 }
 

@@ -27,6 +27,12 @@ public:
         int64_t size = 0;  // as libtiff sees the file
     };
     Tiff(BlocksInPlace &file, const std::string &path, const char *mode);
+    // In memory, to be written.
+    struct Memory {
+        Bytes bytes;
+        size_t position = 0;
+    };
+    explicit Tiff(Memory &memory);
     ~Tiff();
     Tiff(const Tiff &) = delete;
     Tiff &operator=(const Tiff &) = delete;

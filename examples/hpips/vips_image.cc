@@ -161,6 +161,32 @@ private:
     Handle image_;
 };
 
+VipsInterpretation interpretation_of(Colour colour, bool is_wide) {
+    switch (colour) {
+        case Colour::kGrey: return is_wide ? VIPS_INTERPRETATION_GREY16 : VIPS_INTERPRETATION_B_W;
+        case Colour::kRgb: return is_wide ? VIPS_INTERPRETATION_RGB16 : VIPS_INTERPRETATION_sRGB;
+        case Colour::kCmyk: return VIPS_INTERPRETATION_CMYK;
+        case Colour::kOther: return VIPS_INTERPRETATION_MULTIBAND;
+    }
+    return VIPS_INTERPRETATION_MULTIBAND;
+}
+
+// What libvips calls for a region of an image that a PixelSource has.
+int generate(VipsRegion *out, void *, void *source, void *, gboolean *) {
+    const VipsRect &place = out->valid;
+    try {
+        const cv::Mat pixels = static_cast<const PixelSource *>(source)->read(
+            {place.left, place.top, place.width, place.height});
+        for (int y = 0; y < place.height; ++y)
+            std::memcpy(VIPS_REGION_ADDR(out, place.left, place.top + y), pixels.ptr(y),
+                        pixels.cols * pixels.elemSize());
+    } catch (const std::exception &problem) {
+        ::vips_error("hpips", "%s", problem.what());
+        return -1;
+    }
+    return 0;
+}
+
 void set_metadata(VipsImage *image, const Metadata &metadata) {
     for (const BlobName &blob : kBlobs) {
         const Bytes &bytes = metadata.*blob.bytes;
@@ -206,20 +232,26 @@ void deep_zoom_with_vips(const std::string &tiff_path, int tile_side, int overla
         throw Failure(vips_error());
 }
 
-void convert_with_vips(const std::string &tiff_path, const Metadata &metadata, int quality,
-                       const std::string &path) {
+void save_with_vips(const PixelSource &source, const Metadata &metadata, int quality,
+                    const std::string &path) {
     start_vips();
-    const Handle source(
-        vips_image_new_from_file(tiff_path.c_str(), "access", VIPS_ACCESS_SEQUENTIAL, nullptr));
-    if (!source) throw Failure(vips_error());
-    VipsImage *copy = nullptr;
-    if (vips_copy(source.get(), &copy, nullptr) != 0) throw Failure(vips_error());
-    const Handle image(copy);
-    set_metadata(copy, metadata);
+    const Handle image(vips_image_new());
+    const bool is_wide = source.format.depth == Depth::kU16;
+    const bool is_sized = metadata.x_per_mm > 0 && metadata.y_per_mm > 0;
+    vips_image_init_fields(image.get(), source.size.width, source.size.height, source.format.bands,
+                           is_wide ? VIPS_FORMAT_USHORT : VIPS_FORMAT_UCHAR, VIPS_CODING_NONE,
+                           interpretation_of(source.colour, is_wide),
+                           is_sized ? metadata.x_per_mm : 1.0, is_sized ? metadata.y_per_mm : 1.0);
+    set_metadata(image.get(), metadata);
+    if (is_sized) vips_image_set_string(image.get(), VIPS_META_RESOLUTION_UNIT, "in");
+    auto *const from = const_cast<PixelSource *>(&source);
+    if (vips_image_pipelinev(image.get(), VIPS_DEMAND_STYLE_THINSTRIP, nullptr) != 0 ||
+        vips_image_generate(image.get(), nullptr, generate, nullptr, from, nullptr) != 0)
+        throw Failure(vips_error());
     const bool has_quality = path.ends_with(".jpg") || path.ends_with(".webp");
-    const int failed = has_quality
-                           ? vips_image_write_to_file(copy, path.c_str(), "Q", quality, nullptr)
-                           : vips_image_write_to_file(copy, path.c_str(), nullptr);
+    const int failed =
+        has_quality ? vips_image_write_to_file(image.get(), path.c_str(), "Q", quality, nullptr)
+                    : vips_image_write_to_file(image.get(), path.c_str(), nullptr);
     if (failed != 0) throw Failure(vips_error());
 }
 

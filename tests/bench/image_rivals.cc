@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What hpips is measured against: the same operations with libvips and with OpenCV, each as its own
 // documentation would have it done. image_rivals vips|opencv TASK IN.tif OUT.tif; and the images
-// for it: image_rivals make SIDE PHOTOGRAPH OUT.tif
+// for it: image_rivals make SIDE PHOTOGRAPH OUT.tif. An OUT.deflate.tif is compressed.
 #include <vips/vips.h>
 
 #include <cmath>
@@ -13,6 +13,8 @@
 
 namespace {
 
+constexpr int kNone = 1;  // compressions of TIFF
+constexpr int kDeflate = 8;
 constexpr double kGaussLeast = 0.0111;  // three sigma, as hpips looks
 constexpr double kLevelsFactor = 1 / 0.9;
 constexpr double kLevelsOffset = -0.05 / 0.9 * 255;
@@ -58,9 +60,15 @@ VipsImage *with_vips(VipsImage *in, const std::string &task) {
     return out;
 }
 
+bool is_compressed(const std::string &path) {
+    return path.ends_with(".deflate.tif");
+}
+
 void save(VipsImage *image, const char *path) {
+    const auto compression = is_compressed(path) ? VIPS_FOREIGN_TIFF_COMPRESSION_DEFLATE
+                                                 : VIPS_FOREIGN_TIFF_COMPRESSION_NONE;
     must(vips_tiffsave(image, path, "tile", TRUE, "tile_width", 256, "tile_height", 256, "bigtiff",
-                       TRUE, nullptr));
+                       TRUE, "compression", compression, nullptr));
 }
 
 // The photograph, side by side.
@@ -104,7 +112,9 @@ int main(int argc, char **argv) {
         cv::setNumThreads(2);
         const cv::Mat in = cv::imread(argv[3], cv::IMREAD_UNCHANGED);
         if (in.empty()) fail(std::string("cannot read ") + argv[3]);
-        if (!cv::imwrite(argv[4], with_opencv(in, argv[2]), {cv::IMWRITE_TIFF_COMPRESSION, 1}))
+        const int compression = is_compressed(argv[4]) ? kDeflate : kNone;
+        if (!cv::imwrite(argv[4], with_opencv(in, argv[2]),
+                         {cv::IMWRITE_TIFF_COMPRESSION, compression}))
             fail(std::string("cannot write ") + argv[4]);
         return 0;
     }

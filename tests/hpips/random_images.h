@@ -22,6 +22,7 @@ public:
     Format format();
     // Noise, steps and flat parts; floats with the odd infinity and not-a-number.
     cv::Mat image(cv::Size size, const Format &format);
+    std::mt19937 &engine() { return engine_; }
     // A step that takes `format`, with parameters by chance.
     std::string step();
 

@@ -9,8 +9,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
+#include <thread>
 
 #include "examples/hpips/image.h"
 #include "examples/hpips/options.h"
@@ -184,9 +187,11 @@ protected:
             store->write(tile, pixels);
             store->mark_done(tile, pixels);
         }
-        write_output(*store, spec, path(name));
+        OutputWriter(*store, spec, path(name), chance_.between(1, 4)).finish();
         store->remove();
     }
+    Chance chance_;
+
     cv::Mat read_all(Image &image) { return image.read({{0, 0}, image.info().size}); }
 };
 
@@ -197,17 +202,16 @@ Colour colour_of(const Format &format) {
 }
 
 TEST_F(Codecs, TiffsOfAllFormatsRoundTrip) {
-    Chance chance;
     for (int round = 0; round < 60; ++round) {
-        const Format format = chance.format();
-        const cv::Mat image = chance.image(chance.size(600), format);
+        const Format format = chance_.format();
+        const cv::Mat image = chance_.image(chance_.size(600), format);
         const int compressions[] = {1, 5, 8, 50000};
         const OutputSpec spec{.extension = "tif",
                               .format = format,
                               .colour = colour_of(format),
-                              .compression = static_cast<uint16_t>(compressions[chance.below(4)])};
+                              .compression = static_cast<uint16_t>(compressions[chance_.below(4)])};
         const std::string name = std::to_string(round) + ".tif";
-        write(image, spec, name, chance.between(16, 300));
+        write(image, spec, name, chance_.between(16, 300));
         const auto opened = open_image(path(name));
         EXPECT_EQ(opened->info().format, format);
         EXPECT_EQ(opened->info().colour, colour_of(format));
@@ -219,8 +223,7 @@ TEST_F(Codecs, TiffsOfAllFormatsRoundTrip) {
 }
 
 TEST_F(Codecs, TheFileIsTheSameForEverySideOfTiles) {
-    Chance chance;
-    const cv::Mat image = chance.image({300, 270}, kFormat);
+    const cv::Mat image = chance_.image({300, 270}, kFormat);
     for (const char *extension : {"tif", "png"}) {
         const OutputSpec spec{.extension = extension, .format = kFormat, .colour = Colour::kRgb};
         write(image, spec, std::string("a.") + extension, 16);
@@ -229,11 +232,70 @@ TEST_F(Codecs, TheFileIsTheSameForEverySideOfTiles) {
     }
 }
 
+// In any order, some of them wrong at first and taken back; the file is begun while they come.
+TEST_F(Codecs, TheFileIsTheSameHoweverTilesCome) {
+    for (int round = 0; round < 40; ++round) {
+        const cv::Mat image = chance_.image(chance_.size(700), kFormat);
+        const char *const extensions[] = {"tif", "png", "webp"};
+        const int compressions[] = {1, 5, 8, 50000};
+        const std::string extension = extensions[chance_.below(3)];
+        OutputSpec spec{.extension = extension,
+                        .size = image.size(),
+                        .format = kFormat,
+                        .colour = Colour::kRgb,
+                        .compression = static_cast<uint16_t>(compressions[chance_.below(4)])};
+        write(image, spec, "straight." + extension);
+        const std::string name = path("mixed." + extension);
+        const Grid grid(image.size(), chance_.between(16, 200));
+        const auto store = TileStore::open(name, "x", grid, kFormat, TileStore::Start::kNew);
+        std::vector<int64_t> order(static_cast<size_t>(grid.count()));
+        std::iota(order.begin(), order.end(), 0);
+        if (chance_.below(2) == 0) std::shuffle(order.begin(), order.end(), chance_.engine());
+        {
+            OutputWriter writer(*store, spec, name, chance_.between(1, 4));
+            for (const int64_t tile : order) {
+                const cv::Mat right = image(grid.tile(tile)).clone();
+                if (chance_.below(4) == 0) {
+                    const cv::Mat wrong = ~right;
+                    store->write(tile, wrong);
+                    store->mark_done(tile, wrong);
+                    if (chance_.below(2) == 0) std::this_thread::yield();
+                    store->withdraw(tile);
+                }
+                store->write(tile, right);
+                store->mark_done(tile, right);
+            }
+            EXPECT_FALSE(fs::exists(name));
+            writer.finish();
+        }
+        store->remove();
+        ASSERT_EQ(text_of("mixed." + extension), text_of("straight." + extension))
+            << extension << ", compression " << spec.compression << ", " << image.size();
+        fs::remove(name);
+    }
+}
+
+TEST_F(Codecs, AnUnfinishedFileLeavesNothing) {
+    for (const char *extension : {"tif", "png"}) {
+        const OutputSpec spec{
+            .extension = extension, .size = kSize, .format = kFormat, .colour = Colour::kRgb};
+        const std::string name = path(std::string("a.") + extension);
+        const auto store =
+            TileStore::open(name, "x", Grid(kSize, 16), kFormat, TileStore::Start::kNew);
+        {
+            OutputWriter writer(*store, spec, name, 2);
+            for (int tile = 0; tile < 8; ++tile) put(*store, tile);
+            EXPECT_THROW(writer.finish(), Failure);  // four are missing
+        }
+        store->remove();
+        EXPECT_TRUE(fs::is_empty(folder_));
+    }
+}
+
 TEST_F(Codecs, DeepZoomHasEveryLevelAndItsPage) {
-    Chance chance;
     const OutputSpec spec{.extension = "dzi", .format = kFormat, .colour = Colour::kRgb};
     for (const int side : {700, 300}) {  // the second replaces the first
-        write(chance.image({side, side / 2}, kFormat), spec, "a <b>.dzi");
+        write(chance_.image({side, side / 2}, kFormat), spec, "a <b>.dzi");
         EXPECT_TRUE(fs::exists(path("a <b>.dzi")));
         const std::string page = text_of("a <b>.html");
         EXPECT_NE(page.find("<title>a &lt;b></title>"), std::string::npos);
@@ -261,10 +323,9 @@ Metadata some_metadata() {
 }
 
 TEST_F(Codecs, TiffsKeepTheirTags) {
-    Chance chance;
     OutputSpec spec{.extension = "tif", .format = kFormat, .colour = Colour::kRgb};
     spec.metadata = some_metadata();
-    write(chance.image({40, 30}, kFormat), spec, "geo.tif");
+    write(chance_.image({40, 30}, kFormat), spec, "geo.tif");
     const auto opened = open_image(path("geo.tif"));
     const Metadata &got = opened->info().metadata;
     EXPECT_EQ(got.icc, spec.metadata.icc);
@@ -291,11 +352,10 @@ TEST_F(Codecs, GeoTagsFollowThePixels) {
 }
 
 TEST_F(Codecs, PngAndJpegRoundTrip) {
-    Chance chance;
     for (int round = 0; round < 20; ++round) {
-        Format format = chance.format();
+        Format format = chance_.format();
         if (format.depth == Depth::kF32 || format.colour_bands() > 3) continue;
-        const cv::Mat image = chance.image(chance.size(200), format);
+        const cv::Mat image = chance_.image(chance_.size(200), format);
         write(image, {.extension = "png", .format = format, .colour = colour_of(format)}, "a.png");
         const auto opened = open_image(path("a.png"));
         EXPECT_EQ(opened->info().format, format);
@@ -327,12 +387,13 @@ TEST_F(Codecs, AFailedWriteLeavesNothingUnderTheName) {
     const OutputSpec spec{
         .extension = "tif", .size = kSize, .format = kFormat, .colour = Colour::kRgb};
     const auto store = open(TileStore::Start::kNew);
+    for (int tile = 0; tile < 12; ++tile) put(*store, tile);
     rlimit before{};
     getrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, SIG_IGN);
     const rlimit small{100, before.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    EXPECT_THROW(write_output(*store, spec, path("a.tif")), StoreFailure);
+    EXPECT_THROW(OutputWriter(*store, spec, path("a.tif"), 2).finish(), StoreFailure);
     setrlimit(RLIMIT_FSIZE, &before);
     EXPECT_EQ(text_of("a.tif"), "before");
     EXPECT_FALSE(fs::exists(path("a.tif.hpips-new.tif")));
@@ -340,8 +401,7 @@ TEST_F(Codecs, AFailedWriteLeavesNothingUnderTheName) {
 
 // Strips, planes, both byte orders: as other programs write them.
 TEST_F(Codecs, TiffsOfOthers) {
-    Chance chance;
-    const cv::Mat image = chance.image({77, 53}, {Depth::kU16, 3, false});
+    const cv::Mat image = chance_.image({77, 53}, {Depth::kU16, 3, false});
     for (const char *mode : {"w", "wb", "w8"})
         for (const int planes : {PLANARCONFIG_CONTIG, PLANARCONFIG_SEPARATE}) {
             Tiff tiff(path("other.tif"), mode);
@@ -368,12 +428,11 @@ TEST_F(Codecs, TiffsOfOthers) {
 
 // A stack: pages are images of their own, the smaller copies of a pyramid are not.
 TEST_F(Codecs, StacksHavePages) {
-    Chance chance;
     std::vector<cv::Mat> images;
     {
         Tiff tiff(path("stack.tif"), "w");
         for (int page = 0; page < 4; ++page) {
-            images.push_back(chance.image({31, 20 + page}, {Depth::kU8, 1, false}));
+            images.push_back(chance_.image({31, 20 + page}, {Depth::kU8, 1, false}));
             TIFFSetField(tiff.get(), TIFFTAG_SUBFILETYPE, page == 1 ? FILETYPE_REDUCEDIMAGE : 0);
             TIFFSetField(tiff.get(), TIFFTAG_IMAGEWIDTH, images[page].cols);
             TIFFSetField(tiff.get(), TIFFTAG_IMAGELENGTH, images[page].rows);
@@ -397,8 +456,7 @@ TEST_F(Codecs, StacksHavePages) {
 
 // Any file cut or changed anywhere: an image or a Failure, in bounded time and memory.
 TEST_F(Codecs, AnyDamage) {
-    Chance chance;
-    const cv::Mat image = chance.image({120, 90}, kFormat);
+    const cv::Mat image = chance_.image({120, 90}, kFormat);
     for (const char *name : {"a.tif", "a.png", "a.jpg"}) {
         write(image,
               {.extension = std::string(name).substr(2), .format = kFormat, .colour = Colour::kRgb},
@@ -406,11 +464,11 @@ TEST_F(Codecs, AnyDamage) {
         const std::string whole = text_of(name);
         for (int round = 0; round < 150; ++round) {
             std::string damaged = whole;
-            if (chance.below(2) == 0)
-                damaged.resize(static_cast<size_t>(chance.below(static_cast<int>(whole.size()))));
-            for (int more = chance.below(5); more > 0 && !damaged.empty(); --more)
-                damaged[static_cast<size_t>(chance.below(static_cast<int>(damaged.size())))] =
-                    static_cast<char>(chance.below(256));
+            if (chance_.below(2) == 0)
+                damaged.resize(static_cast<size_t>(chance_.below(static_cast<int>(whole.size()))));
+            for (int more = chance_.below(5); more > 0 && !damaged.empty(); --more)
+                damaged[static_cast<size_t>(chance_.below(static_cast<int>(damaged.size())))] =
+                    static_cast<char>(chance_.below(256));
             write_text("damaged", damaged);
             try {
                 const auto opened = open_image(path("damaged"));
