@@ -196,7 +196,8 @@ void ResultsDesk::on_trade(const PublicKey &peer, const LegKey &key,
         if (!message.has_fetch_results()) return;
         wire::TradeMessage answer = trade_message(key);
         answer.mutable_stage_done()->set_error(
-            "nothing of it is kept here: it has all been sent, or was made more than " +
+            "nothing of this lease is kept: its job made nothing, all of it was sent, or that was "
+            "more than " +
             std::to_string(kResultsKeptMs / 3'600'000) + " hours ago");
         static_cast<void>(node_.send_trade(peer, answer));
         return;

@@ -15,6 +15,7 @@ ResultsFetch::ResultsFetch(Node &node, const ledger::LeaseId &lease,
       request_id_(request_id),
       on_end_(std::move(on_end)) {
     ResultsPlan plan;
+    plan.is_fetch = true;
     plan.job_folder = record.job_folder();
     plan.bytes_max = record.stage_max_bytes();
     plan.globs.assign(record.stage_out().begin(), record.stage_out().end());

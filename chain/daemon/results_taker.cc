@@ -119,6 +119,8 @@ void ResultsTaker::give_up(const std::string &why) {
 }
 
 std::string ResultsTaker::how_to_go_on() const {
+    if (plan_.is_fetch)
+        return "; " + plan_.host + " keeps what it has for a day: try again when it is there";
     return "; `ompi-chain lease fetch " + short_hex(plan_.key.lease) + "` gets the rest, while " +
            plan_.host + " keeps it (a day)";
 }
@@ -176,12 +178,13 @@ void ResultsTaker::on_taken(const Status &taken) {
         return acknowledge(make_error(ErrorCode::kIo, "a result cannot be put into its place"), 0);
     if (!taken.ok()) {
         const bool too_large = taken.error().code == ErrorCode::kTooLarge;
+        const bool has_none = taken.error().code == ErrorCode::kRefused;
         listener_.on_loss("results of " + plan_.host +
                           " did not come back: " + taken.error().message +
                           (too_large ? "; raise --chain-stage-max, or name fewer with "
                                        "--chain-stage-out. These: --stage-max"
                                      : "") +
-                          how_to_go_on());
+                          (has_none ? "" : how_to_go_on()));
     }
     acknowledge(taken, intake_->files().size());
 }

@@ -37,6 +37,7 @@ struct ResultsPlan {
     std::vector<std::string> globs;         // what was asked for; empty: everything
     std::string results_url;  // s3://BUCKET/PREFIX: the peer puts them there; empty: they come here
     stage::S3Access s3_access;
+    bool is_fetch = false;  // of `ompi-chain lease fetch`, whose user need not hear of it
 };
 
 inline constexpr std::uint32_t kStoreValidS = 3'600;  // of an address that a peer may use
