@@ -107,9 +107,11 @@ void Batch::do_image(size_t number) {
     try {
         compute(number, done);
         done.seconds = ranks::now_s() - began;
-        char text[64];
-        std::snprintf(text, sizeof text, "%lld tiles in %.1f s -> ",
-                      static_cast<long long>(done.tiles), done.seconds);
+        const std::string kept =
+            done.kept_tiles == 0 ? "" : ", " + std::to_string(done.kept_tiles) + " of them kept,";
+        char text[96];
+        std::snprintf(text, sizeof text, "%lld tiles%s in %.1f s -> ",
+                      static_cast<long long>(done.tiles), kept.c_str(), done.seconds);
         progress_.end(done.tiles > 0 ? text + done.output : done.output + " is there already");
     } catch (const std::exception &problem) {
         done.error = problem.what();
@@ -171,6 +173,7 @@ void Batch::compute_opened(size_t number, Opened &opened, Done &done) {
         TileStore::open(opened.path, identity, grid, opened.plan->output_format(),
                         resumes ? TileStore::Start::kResume : TileStore::Start::kNew);
     done.tiles = grid.count();
+    done.kept_tiles = store->done_count();
     open_ahead(number + 1, opened.path);
     try {
         OutputWriter writer(*store, opened.spec, opened.path, farm_.home_threads());
@@ -230,6 +233,7 @@ void Batch::write_report(double wall_s) const {
         images.push_back({{"input", one.input},
                           {"output", one.output},
                           {"tiles", one.tiles},
+                          {"kept_tiles", one.kept_tiles},
                           {"verified_tiles", one.verified_tiles},
                           {"seconds", one.seconds}});
         if (!one.error.empty()) images.back()["error"] = one.error;

@@ -46,6 +46,7 @@ private:
         std::string output;
         std::string error;  // why there is no output
         int64_t tiles = 0;
+        int64_t kept_tiles = 0;  // of an earlier run
         int64_t verified_tiles = 0;
         double seconds = 0;
         std::set<int> contributors;

@@ -120,9 +120,16 @@ Job job_of(const Options &options, const std::string &input, bool is_alone) {
     std::error_code error;
     const bool is_folder = output.ends_with('/') || fs::is_directory(output, error);
     const std::string extension = fs::path(output).extension().string();
-    const bool names_file = is_alone && !is_folder && !extension.empty() &&
-                            !known_extension(extension.substr(1)).empty();
-    if (names_file) return with_format({input, output, options.format});
+    if (!is_folder && !extension.empty()) {
+        const bool is_known = !known_extension(extension.substr(1)).empty();
+        if (is_known && !is_alone)
+            throw Failure("-o " + output + ": several images do not go into one file; a folder's " +
+                          "name ends in /");
+        if (is_known) return with_format({input, output, options.format});
+        if (is_alone)
+            throw Failure("-o " + output + ": " + extension + " is not written (" + kOutputFormats +
+                          " are); a folder's name ends in /");
+    }
     if (path.filename().empty()) throw Failure(input + " is no file");
     return {input, (fs::path(output) / path.filename()).string(), options.format};
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // hpips::main: with MPI under a launcher, without it alone.
 #include <malloc.h>
+#include <signal.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -27,10 +29,19 @@ uint64_t random_seed() {
     return seed;
 }
 
+// What else is there to say when the work is interrupted: it looks as if all of it were lost.
+void say_how_to_go_on(int number) {
+    constexpr char kText[] = "\nhpips: interrupted; the same words with --resume go on from here\n";
+    static_cast<void>(!write(STDERR_FILENO, kText, sizeof kText - 1));
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 int run(const Options &options, int ranks) {
     if (options.dry_run) return dry_run(options);
     Pipeline pipeline = pipeline_of(options.words.front());
     jobs_of(options);  // what is wrong with the command line is said before anything is done
+    for (const int number : {SIGINT, SIGTERM}) signal(number, say_how_to_go_on);
     Progress progress(options.quiet);
     const ranks::VerifyPlan verify{options.verify, random_seed()};
     std::vector<std::unique_ptr<Worker>> workers;

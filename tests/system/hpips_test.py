@@ -297,6 +297,14 @@ class Hpips(unittest.TestCase):
         self.assertLessEqual(sum(rank["tiles"] for rank in self.report()["ranks"]), 90 - 40)
         self.assertEqual(self.leftovers(), [])
 
+    def test_who_interrupts_it_is_told_how_it_goes_on(self):
+        words = ("run", "slow ms=100", self.picture(), "-o", "out.png", "--tile", 32)
+        job = self.start(0, *words, program=ODD_RANK)
+        wait_until(lambda: self.tiles_in_journal("out.png") >= 3, "three tiles are done")
+        job.send_signal(signal.SIGINT)
+        self.assertIn("--resume", self.finish(job, -signal.SIGINT))
+        self.assertIn("of them kept", self.run_hpips(0, *words, "--resume", program=ODD_RANK))
+
     def test_a_batch_goes_on_where_it_was(self):
         pictures = [self.picture(f"{name}.tif", 64, 64) for name in "abc"]
         words = ("run", "slow ms=100", *pictures, "-o", "out/", "--tile", 16)
@@ -370,6 +378,13 @@ class Hpips(unittest.TestCase):
         before = self.read("in.tif")
         self.assertIn("replace the input", self.run_hpips(0, "run", "blur", picture, "-o", ".", code=1))
         self.assertEqual(self.read("in.tif"), before)
+
+    def test_a_name_that_is_none_for_the_output_is_said(self):
+        picture, other = self.picture(), self.picture("other.tif")
+        for words in ((picture, "-o", "out.gif"), (picture, other, "-o", "out.tif")):
+            self.assertIn("a folder's name ends in /", self.run_hpips(0, "run", "invert", *words, code=2))
+        self.run_hpips(0, "run", "invert", picture, "-o", "out.2026/")
+        self.assertEqual(os.listdir(self.path("out.2026")), ["in.tif"])
 
     def test_a_full_disk_is_said(self):
         picture = self.picture()
