@@ -36,8 +36,8 @@ ResultsFetch::ResultsFetch(Node &node, const ledger::LeaseId &lease,
             node_, plan,
             ResultsTaker::Listener{[this](const std::string &text) { say(text); },
                                    [this](const std::string &text) {
-                                       if (first_loss_.empty()) first_loss_ = text;
-                                       say(text);
+                                       if (!first_loss_.empty()) return say(text);
+                                       first_loss_ = text;  // said at the end
                                    },
                                    [](const std::string &) {},
                                    [this, leg = takers_.size()] { note_all_of(leg); },
