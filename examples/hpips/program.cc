@@ -41,7 +41,8 @@ int run(const Options &options, int ranks) {
     if (options.dry_run) return dry_run(options);
     Pipeline pipeline = pipeline_of(options.words.front());
     jobs_of(options);  // what is wrong with the command line is said before anything is done
-    for (const int number : {SIGINT, SIGTERM}) signal(number, say_how_to_go_on);
+    for (const int number : {SIGINT, SIGTERM})  // in the background a shell has SIGINT ignored
+        if (signal(number, say_how_to_go_on) == SIG_IGN) signal(number, SIG_IGN);
     Progress progress(options.quiet);
     const ranks::VerifyPlan verify{options.verify, random_seed()};
     std::vector<std::unique_ptr<Worker>> workers;

@@ -90,12 +90,15 @@ class Tasks(unittest.TestCase):
         self.assertEqual(len(found), 2 * len(of_first))
         self.assertEqual(sorted(os.listdir(f"{self.folder}/out1")), ["faces.csv", "faces.png"])
 
+    def five_photos(self):
+        photos = [f"{number}.png" for number in range(5)]
+        for photo in photos:
+            os.symlink(SOLVAY, f"{self.folder}/{photo}")
+        return photos
+
     def test_faces_beside_a_rank_that_lies(self):
         self.faces_or_skip()
-        photos = []
-        for number in range(5):
-            photos.append(f"{number}.png")
-            os.symlink(SOLVAY, f"{self.folder}/{photos[-1]}")
+        photos = self.five_photos()
         self.run_words(FACES, "-o", "out-alone", *photos)
         # It works on, and what it says is not used; or it is waited for in vain.
         for lie, is_told in (("garbage", True), ("short", True), ("huge", True), ("elsewhere", True), ("mute", False)):
@@ -117,10 +120,7 @@ class Tasks(unittest.TestCase):
 
     def test_a_rank_that_fails_at_everything_gets_no_more(self):
         self.faces_or_skip()
-        photos = []
-        for number in range(5):
-            photos.append(f"{number}.png")
-            os.symlink(SOLVAY, f"{self.folder}/{photos[-1]}")
+        photos = self.five_photos()
         said = self.run_beside_one("failing", FACES, *photos)
         self.assertIn("fails at what works here", said)
         self.assertIn("in 5 photographs", said)

@@ -305,6 +305,15 @@ class Hpips(unittest.TestCase):
         self.assertIn("--resume", self.finish(job, -signal.SIGINT))
         self.assertIn("of them kept", self.run_hpips(0, *words, "--resume", program=ODD_RANK))
 
+    def test_what_is_ignored_stays_so(self):
+        words = [ODD_RANK, "run", "slow ms=30", self.picture(), "-o", "out.png", "--tile", "32"]
+        job = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.folder,
+                               env=self.environment, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+        self.addCleanup(self.end, job)
+        wait_until(lambda: self.tiles_in_journal("out.png") >= 3, "three tiles are done")
+        job.send_signal(signal.SIGINT)
+        self.assertNotIn("interrupted", self.finish(job))
+
     def test_a_batch_goes_on_where_it_was(self):
         pictures = [self.picture(f"{name}.tif", 64, 64) for name in "abc"]
         words = ("run", "slow ms=100", *pictures, "-o", "out/", "--tile", 16)
